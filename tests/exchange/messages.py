@@ -1,0 +1,107 @@
+"""Messages that are right in every field, for tests to send or to spoil."""
+
+import dataclasses
+from typing import Any
+
+from hypothesis import strategies as st
+
+from exchange.manifest import AgreementRef, Concern, Manifest, Payload
+from exchange.receipt import Receipt
+from ledger import canonical
+
+ID = "01a205b3-d000-7000-8000-000000000000"
+KEY = "SHA256:" + "A" * 43
+
+RECEIPT = Receipt(
+    handover="01a205b3-cfff-7000-8000-000000000000",
+    manifest_sha256="0" * 64,
+    envelope_sha256="1" * 64,
+    outcome="delivered",
+    reason="",
+    at="2026-11-23T10:16:02.500Z",
+    entry=1207,
+    proof="c2sp.org/tlog-proof@v1\nindex 1207\n\nofsted/handover\n1208\n",
+)
+
+TO_SEAL = Manifest(
+    kind="concern",
+    id=ID,
+    sequence=17,
+    sender="lgsco",
+    recipient="ofsted",
+    recipient_key=KEY,
+    created="2026-11-23T10:15:00.123Z",
+    expires="2026-12-23T10:15:00Z",
+    agreement=AgreementRef("ofsted-lgsco", "2019-12", "2" * 64),
+    payload=None,
+    concern=Concern("E08000025", "upheld-decision", "24 015 493", ("LGA1974_PtIII",), "2026-11-20", "2031-11-20"),
+    receipt=None,
+    witness={"old": 0, "seen": 0},
+)
+"""A concern whose payload is still to be filled in."""
+
+CONCERN = dataclasses.replace(TO_SEAL, payload=Payload("decision.pdf", 81234, "3" * 64, "application/pdf"))
+
+RECEIPT_MESSAGE = dataclasses.replace(
+    TO_SEAL,
+    kind="receipt",
+    sequence=None,
+    sender="ofsted",
+    recipient="lgsco",
+    expires=None,
+    agreement=None,
+    concern=None,
+    receipt=RECEIPT,
+)
+
+
+def changed(manifest: Manifest, *path: str, **fields: Any) -> bytes:
+    """The canonical bytes of the manifest with fields of the object at `path` replaced, added, or (`...`) removed."""
+    value: Any = canonical.decode(manifest.encode(), limit=1 << 20)
+    inner = value
+    for name in path:
+        inner = inner[name]
+    for name, item in fields.items():
+        if item is ...:
+            del inner[name]
+        else:
+            inner[name] = item
+    return canonical.encode(value)
+
+
+_digests = st.text("0123456789abcdef", min_size=64, max_size=64)
+_names = st.from_regex(r"[A-Za-z0-9 .()é_-]{1,40}", fullmatch=True).filter(lambda name: name not in (".", ".."))
+_days = st.dates().map(lambda day: day.isoformat())
+_integers = st.integers(0, 2**53 - 1)
+
+concerns = st.builds(
+    dataclasses.replace,
+    st.just(CONCERN),
+    sequence=st.integers(1, 2**53 - 1),
+    sender=st.from_regex(r"[a-z][a-z0-9-]{1,31}", fullmatch=True),
+    payload=st.builds(Payload, _names, _integers, _digests, st.sampled_from(["application/pdf", "text/csv"])),
+    concern=st.builds(
+        Concern,
+        st.from_regex(r"[EWSN]\d{8}", fullmatch=True).filter(str.isascii),
+        st.from_regex(r"[a-z][a-z0-9-]{0,63}", fullmatch=True),
+        st.none() | st.just("24 015 493"),
+        st.lists(st.from_regex(r"[A-Z][A-Za-z0-9_]{0,20}", fullmatch=True), max_size=3).map(tuple),
+        st.none() | _days,
+        st.none() | _days,
+        st.none() | _days,
+    ),
+    witness=st.dictionaries(st.text("abc", min_size=1), st.text() | _integers | st.none(), max_size=3),
+)
+receipts = st.builds(
+    dataclasses.replace,
+    st.just(RECEIPT),
+    manifest_sha256=_digests,
+    entry=_integers,
+    proof=st.text(min_size=1, max_size=50),
+) | st.builds(
+    dataclasses.replace,
+    st.just(RECEIPT),
+    outcome=st.just("rejected"),
+    reason=st.from_regex(r"[a-z][a-z0-9-]{0,63}", fullmatch=True),
+)
+receipt_messages = st.builds(dataclasses.replace, st.just(RECEIPT_MESSAGE), receipt=receipts)
