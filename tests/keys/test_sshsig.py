@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from keys import sshsig
 from keys.openssh import put_string
 from keys.sshsig import KeySigner, PublicKey, Signature, SignatureError
-from tests.keys.weak import WEAK
 
 NAMESPACE = "manifest@handover"
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
@@ -22,6 +21,24 @@ PUBLIC = PublicKey.from_key(KEY)
 MESSAGE = b"a concern about nobody"
 GOOD = sshsig.sign(KEY, BytesIO(MESSAGE), NAMESPACE)
 BLOB = sshsig.parse(GOOD).encode()
+
+# the eight points of small order in all their spellings: y = 0, 1, -1, then 0 and 1 unreduced, then those of order 8
+WEAK = [
+    "0000000000000000000000000000000000000000000000000000000000000000",
+    "0000000000000000000000000000000000000000000000000000000000000080",
+    "0100000000000000000000000000000000000000000000000000000000000000",
+    "0100000000000000000000000000000000000000000000000000000000000080",
+    "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+    "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+    "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+    "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+    "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85",
+    "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+    "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa",
+]
 
 
 def armor(blob: bytes, columns: int = 70) -> str:
@@ -90,7 +107,7 @@ def test_an_ed25519_key_with_a_signature_of_another_type_is_refused() -> None:
     assert refusal(armor(blob))[0] == "wrong-key-type"
 
 
-@pytest.mark.parametrize("raw", WEAK, ids=lambda raw: raw.hex()[:8])
+@pytest.mark.parametrize("raw", map(bytes.fromhex, WEAK), ids=WEAK)
 def test_a_weak_key_is_refused_even_if_its_signature_would_verify(raw: bytes) -> None:
     identity = (1).to_bytes(32, "little")
     blob = BLOB.replace(PUBLIC.raw, raw)[:-64] + identity + bytes(32)
