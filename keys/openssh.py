@@ -173,7 +173,7 @@ def put_string(data: bytes) -> bytes:
 def take_string(data: bytes) -> tuple[bytes, bytes]:
     """Split an SSH string off the front: (the string, what follows); raises BadKey."""
     length = int.from_bytes(data[:4], "big")
-    if len(data) < 4 + length or len(data) < 4:
+    if len(data) < 4 + length:
         raise BadKey("a binary field ends before its length")
     return data[4 : 4 + length], data[4 + length :]
 
