@@ -1,0 +1,109 @@
+"""SHA-256 of a stream beside the work on the same stream: hashed in a second thread, while it is encrypted or written.
+
+Hashing costs more than encrypting here, and both let go of the interpreter's lock, so on two cores the digest comes
+nearly for free. Nothing is copied: `update` only returns once the piece before it is hashed, so at most one piece is
+on its way, and `wait` says when its memory may be used again.
+
+>>> from concurrent.futures import ThreadPoolExecutor
+>>> with ThreadPoolExecutor(1) as pool:
+...     digest = Digest(pool)
+...     digest.update(b"a" * 1000000)
+...     digest.hexdigest()
+'cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0'
+"""
+
+import hashlib
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from typing import BinaryIO, Final
+
+from keys.age.source import write_all
+
+WORTH_A_THREAD: Final = 64 * 1024
+"""Shorter pieces are hashed at once: handing them over would take longer."""
+
+
+class Digest:
+    """A SHA-256 in the making; without a pool everything is hashed at once."""
+
+    __slots__ = ("_hash", "_pending", "pool")
+
+    def __init__(self, pool: Executor | None = None) -> None:
+        self.pool = pool
+        self._hash = hashlib.sha256()
+        self._pending: Future[None] | None = None
+
+    def update(self, data: bytes | memoryview) -> None:
+        """Hash `data`, whose memory must stay as it is until `wait`, or the next `update`, has returned."""
+        self.wait()
+        if self.pool is None or len(data) < WORTH_A_THREAD:
+            self._hash.update(data)
+        else:
+            self._pending = self.pool.submit(self._hash.update, data)
+
+    def wait(self) -> None:
+        """Return when everything that was given is hashed."""
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            pending.result()
+
+    def hexdigest(self) -> str:
+        """64 lower-case hexadecimal digits of everything so far."""
+        self.wait()
+        return self._hash.hexdigest()
+
+
+class HashedReader:
+    """Reads from a binary file and digests what was read: `digest` covers exactly the bytes that were given out.
+
+    `first` is the first byte of all (empty before there was one).
+    """
+
+    __slots__ = ("_read", "_readinto", "digest", "first")
+
+    def __init__(self, src: BinaryIO) -> None:
+        self.digest = Digest()
+        self.first = b""
+        self._read = src.read
+        self._readinto: Callable[[memoryview], int | None] | None = getattr(src, "readinto", None)
+
+    def read(self, n: int, /) -> bytes:
+        """Up to `n` bytes; empty at the end."""
+        data = self._read(n)
+        self.first = self.first or data[:1]
+        self.digest.update(data)
+        return data
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Fill the front of `buffer` and say how far. Its bytes may be read, not changed, until the next call."""
+        self.digest.wait()
+        if self._readinto is None:
+            data = self._read(len(buffer))
+            buffer[: len(data)] = data
+            count = len(data)
+        else:
+            count = self._readinto(buffer) or 0
+        self.first = self.first or bytes(buffer[: min(count, 1)])
+        self.digest.update(buffer[:count])
+        return count
+
+
+class HashedWriter:
+    """Writes to a binary file and digests what was written, both at the same time; `size` counts the bytes."""
+
+    __slots__ = ("_dst", "digest", "size")
+
+    def __init__(self, dst: BinaryIO) -> None:
+        self._dst = dst
+        self.digest = Digest()
+        self.size = 0
+
+    def write(self, data: bytes | memoryview, /) -> int:
+        """Write all of `data`; its memory is free again afterwards."""
+        self.digest.update(data)
+        try:
+            write_all(self._dst, data)
+        finally:
+            self.digest.wait()
+        self.size += len(data)
+        return len(data)
