@@ -1,0 +1,159 @@
+"""The commented `handover.toml` of a new home, and the manual's page about it, both made from the Settings model.
+
+    python -m config.sample                   prints the sample
+    python -m config.sample --write-docs      writes docs/configuration.md (a test compares)
+
+In the sample a key that was given is live; every other key stands there as a comment with the value that holds
+without it, so that removing the `# ` changes nothing until the value is edited. Where nothing holds, the comment says
+so and shows an example.
+
+>>> print(render({"organisation.id": "lgsco", "organisation.name": "The Ombudsman"})[:178])
+# Settings of Handover. A line such as
+#    rescan = "30s"
+# shows what holds while it is a comment. Check with: handover config check
+<BLANKLINE>
+# Who this home belongs to.
+[organisation]
+"""
+
+import json
+import sys
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from config.errors import Misuse
+from config.settings import Partner, Settings
+from config.toml import did_you_mean
+
+DOCS = Path("docs/configuration.md")
+EXAMPLE = {"organisation.id": "lgsco", "organisation.name": "Local Government and Social Care Ombudsman"}
+
+_HEAD = """\
+# Settings of Handover. A line such as
+#    rescan = "30s"
+# shows what holds while it is a comment. Check with: handover config check
+"""
+_WIDTH = 100
+_PARTNERS = "partners"
+
+
+def render(values: Mapping[str, object]) -> str:
+    """The text of a `handover.toml` in which `values`, by dotted names, are live; raises Misuse for an unknown name."""
+    left = dict(values)
+    parts = [_HEAD]
+    for name, field in Settings.model_fields.items():
+        if name != _PARTNERS:
+            section = section_of(field)
+            parts.append(_comment(_doc(section)) + f"[{name}]\n" + _keys(section, f"{name}.", left))
+    partners = sorted({key.split(".")[1] for key in left if key.startswith(f"{_PARTNERS}.") and key.count(".") == 2})
+    parts.append(_comment(_doc(Partner)) + ("" if partners else "# [partners.ofsted]\n" + _keys(Partner, "", {})))
+    parts += [f"[partners.{partner}]\n" + _keys(Partner, f"partners.{partner}.", left) for partner in partners]
+    if left:
+        known = [f"{name}.{key}" for name, f in Settings.model_fields.items() if name != _PARTNERS
+                 for key in section_of(f).model_fields]  # fmt: skip
+        unknown = next(iter(left))
+        raise Misuse(f"{unknown} is not a setting that Handover knows{did_you_mean(unknown, known)}")
+    return "\n".join(parts)
+
+
+def documentation() -> str:
+    """The manual's page: one table for each section, and the sample."""
+    parts = [
+        "# Configuration\n\n"
+        "<!-- Made by `python -m config.sample --write-docs` from config/settings.py; edit that file instead. -->\n\n"
+        "Everything lies in `handover.toml` in the home. Every mistake is reported at once with its line"
+        " (`handover config check`); an unknown key is a mistake. Durations are written as `500ms`, `30s`, `15m`,"
+        " `12h`, `7d` or `2w`, sizes as `512B`, `64KiB`, `20MiB` or `10GiB`. Folders and files start at the home"
+        " unless they are absolute.\n"
+    ]
+    for name, field in Settings.model_fields.items():
+        section = Partner if name == _PARTNERS else section_of(field)
+        title = "[partners.ID]" if name == _PARTNERS else f"[{name}]"
+        parts.append(f"## `{title}`\n\n{_doc(section)}\n\n" + _table(section))
+    parts.append("## The file that `handover init` writes\n\n```toml\n" + render(EXAMPLE) + "```\n")
+    return "\n".join(parts)
+
+
+def _keys(section: type[BaseModel], prefix: str, values: dict[str, object]) -> str:
+    """A section's keys; takes those that it writes out of `values`."""
+    lines = ""
+    for key, field in section.model_fields.items():
+        meaning = field.description or ""
+        default = _defaults(section).get(key)
+        if prefix + key in values:
+            lines += _comment(meaning) + f"{key} = {_toml(values.pop(prefix + key))}\n"
+        elif default is None:
+            lines += _comment(f"{meaning} Not set; for example:") + f"# {key} = {_toml(_example(field))}\n"
+        else:
+            lines += _comment(meaning) + f"# {key} = {_toml(default)}\n"
+    return lines
+
+
+def _table(section: type[BaseModel]) -> str:
+    schemas = section.model_json_schema()["properties"]
+    rows = ["| key | value | without it | meaning |", "|---|---|---|---|"]
+    for key, field in section.model_fields.items():
+        default = _defaults(section).get(key)
+        without = "must be given" if field.is_required() else "nothing" if default is None else f"`{_toml(default)}`"
+        rows.append(f"| `{key}` | {_kind(schemas[key])} | {without} | {field.description} |")
+    return "\n".join(rows) + "\n"
+
+
+def _kind(schema: dict[str, Any]) -> str:
+    """What is written for a key, in words, from its place in the JSON schema."""
+    one = schema["anyOf"][0] if "anyOf" in schema else schema
+    if "enum" in one:
+        return " or ".join(f"`{_toml(value)}`" for value in one["enum"])
+    words = {"string": "text", "integer": "number", "boolean": "`true` or `false`", "array": "list of texts"}
+    return str(one.get("x-kind", words[one["type"]]))
+
+
+def section_of(field: FieldInfo) -> type[BaseModel]:
+    """The model of a section."""
+    kind = field.annotation
+    if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+        raise TypeError("a section that is not a model")
+    return kind
+
+
+def _defaults(section: type[BaseModel]) -> dict[str, object]:
+    """What holds without a key, as it would be written; empty where a section cannot be left out."""
+    if any(field.is_required() for field in section.model_fields.values()):
+        return {}
+    return section().model_dump(mode="json")
+
+
+def _example(field: FieldInfo) -> object:
+    examples = field.examples or [""]
+    return examples[0]
+
+
+def _doc(section: type[BaseModel]) -> str:
+    return (section.__doc__ or "").strip()
+
+
+def _comment(text: str) -> str:
+    return "".join(f"# {line}\n" for line in textwrap.wrap(text, _WIDTH))
+
+
+def _toml(value: object) -> str:
+    """A value as TOML writes it; the texts, numbers and lists of settings look the same in JSON."""
+    # SPEC: TOML 1.0.0 String: DEL must be escaped too, which JSON does not do
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Print the sample, or write the manual's page."""
+    if arguments == ["--write-docs"]:
+        DOCS.write_text(documentation(), encoding="utf-8")
+    else:
+        sys.stdout.write(render(EXAMPLE))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
