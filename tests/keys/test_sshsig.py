@@ -195,11 +195,14 @@ def test_a_blob_with_more_less_or_other_fields_is_refused(blob: bytes, words: st
         armor(b""),
         "-----BEGIN SSH SIGNATURE-----\n-----END SSH SIGNATURE-----\n",
         armor(BLOB).replace("U1NIU0lH", "U1NIU0l\u00e9"),
-        armor(BLOB + b"\0" * 4096),
     ],
 )
 def test_armour_that_is_not_exact_is_refused(text: str) -> None:
     assert refusal(text)[0] == "not-a-signature"
+
+
+def test_a_text_longer_than_any_signature_is_refused_unread() -> None:
+    assert "longer than 4096" in refusal(armor(BLOB + b"\0" * 4096))[1]
 
 
 def test_spare_bits_in_the_last_base64_letter_are_refused() -> None:
