@@ -14,6 +14,7 @@
 b'24 015 493'
 """
 
+from keys.age.armor import ArmorReader, ArmorWriter
 from keys.age.errors import AgeError, ArmorFailure, HeaderFailure, HMACFailure, InvalidKey, NoMatch, PayloadFailure
 from keys.age.file import Reader, Writer, decrypt, encrypt
 from keys.age.header import Stanza
@@ -25,6 +26,8 @@ from keys.age.x25519 import X25519Identity, X25519Recipient
 __all__ = [
     "AgeError",
     "ArmorFailure",
+    "ArmorReader",
+    "ArmorWriter",
     "HMACFailure",
     "HeaderFailure",
     "HybridIdentity",

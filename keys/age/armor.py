@@ -35,12 +35,14 @@ MAX_WHITESPACE = 1024
 """White space before or after the armour beyond this is refused, so that nobody is kept reading blanks."""
 
 _BLOCK_LINES = 1024
+"""Lines that are decoded at once where nothing is out of the ordinary."""
+
 _WHITESPACE = b" \t\n\v\f\r"
 
 
 def looks_armored(head: bytes) -> bool:
-    """Whether a file that begins with `head` is to be read as armour, be it good or bad."""
-    return b"-----" in head or (not head.strip(_WHITESPACE) and len(head) > 0)
+    """Whether a file that begins with `head` and is no binary age file was meant as armour, be it good or bad."""
+    return b"-----" in head or head.isspace()
 
 
 class ArmorWriter:
@@ -103,7 +105,27 @@ class ArmorReader:
         self._started = True
 
     def _block(self) -> bytes:
-        """The next lines, decoded."""
+        """The next lines, decoded: all at once where they are full, else one by one, which also finds what is wrong."""
+        return self._full_lines() or self._single_lines()
+
+    def _full_lines(self) -> bytes:
+        """Decode the next lines together if each of them has 64 characters of the alphabet; nothing is taken if not."""
+        text = self._source.peek(_BLOCK_LINES * (COLUMNS + 2))
+        ending = b"\r\n" if text[COLUMNS : COLUMNS + 2] == b"\r\n" else b"\n"
+        width = COLUMNS + len(ending)
+        count = len(text) // width
+        body = text[: count * width].replace(ending, b"")
+        # With that length there is one ending for each line, and here is the place of each; no other may remain below.
+        if len(body) != count * COLUMNS or text[width - 1 : count * width : width] != b"\n" * count or b"=" in body:
+            return b""
+        try:
+            data = binascii.a2b_base64(body, strict_mode=True)
+        except ValueError:
+            return b""
+        self._source.take(count * width)
+        return data
+
+    def _single_lines(self) -> bytes:
         parts: list[bytes] = []
         for _ in range(_BLOCK_LINES):
             line = self._line()

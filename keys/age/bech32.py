@@ -51,6 +51,9 @@ def decode(text: str) -> tuple[str, bytes] | None:
     # SPEC: BIP 173: the human-readable part has US-ASCII characters of values 33 to 126
     if any(not "!" <= character <= "~" for character in hrp):
         return None
+    # Without a letter in it, nothing would tell how the rest was spelt.
+    if text != text.lower() and not hrp.isupper():
+        return None
     # SPEC: BIP 173: the checksum is over the lower case form
     if _polymod([*_expand(hrp.lower()), *groups]) != 1:
         return None

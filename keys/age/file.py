@@ -34,7 +34,7 @@ _READ_SIZE = 1 << 20
 class Writer:
     """Encrypts what is written to it into `dst`, which it does not close. Without `finish` the file is cut short."""
 
-    __slots__ = ("_finished", "_sealer")
+    __slots__ = ("_sealer", "_usable")
 
     def __init__(self, dst: Writable, recipients: Sequence[Recipient]) -> None:
         _check_combination(recipients)
@@ -44,20 +44,25 @@ class Writer:
         stanzas = tuple(stanza for recipient in recipients for stanza in recipient.wrap(file_key))
         write_all(dst, Header(stanzas, b"").sealed(file_key).encode() + nonce)
         self._sealer = stream.Sealer(dst, stream.payload_key(file_key, nonce))
-        self._finished = False
+        self._usable = True
 
     def write(self, data: bytes | bytearray | memoryview) -> int:
         """Take all of `data`, of any length, and say how long it is."""
-        if self._finished:
-            raise AgeError("the age file is finished already")
+        self._use()
         self._sealer.write(data)
-        return len(data)
+        self._usable = True
+        return memoryview(data).nbytes
 
     def finish(self) -> None:
-        """Write the end. A second call changes nothing."""
-        if not self._finished:
-            self._sealer.finish()
-            self._finished = True
+        """Write the end. Nothing can be written afterwards."""
+        self._use()
+        self._sealer.finish()
+
+    def _use(self) -> None:
+        # A write that failed half-way must not be followed by an end that makes the file look complete.
+        if not self._usable:
+            raise AgeError("nothing can be added to an age file that is finished, or that could not be written")
+        self._usable = False
 
 
 class Reader:
@@ -82,19 +87,19 @@ class Reader:
         self._block = memoryview(b"")
 
     def read(self, n: int = -1, /) -> bytes:
-        """Up to `n` bytes, all if `n` is negative; empty at the verified end only (and for `n` = 0)."""
-        if n < 0:
-            return b"".join(iter(lambda: self.read(_READ_SIZE), b""))
-        if n and not self._block:
-            self._block = self._opener.block()
-        taken, self._block = bytes(self._block[:n]), self._block[n:]
-        return taken
+        """`n` bytes, all if `n` is negative; fewer before the verified end or a fault, which the next call raises."""
+        parts: list[bytes] = []
+        while n and self._more(bool(parts)):
+            parts.append(bytes(self._block[:n] if n > 0 else self._block))
+            self._block = self._block[len(parts[-1]) :]
+            n -= len(parts[-1]) if n > 0 else 0
+        return b"".join(parts)
 
     def readinto(self, buffer: bytearray | memoryview) -> int:
-        """Like `read`, into `buffer`; 0 at the verified end only."""
+        """Some bytes into `buffer`, from its front, and how many; 0 at the verified end only."""
         view = memoryview(buffer).cast("B")
-        if view and not self._block:
-            self._block = self._opener.block()
+        if view:
+            self._more(False)
         size = min(len(view), len(self._block))
         view[:size], self._block = self._block[:size], self._block[size:]
         return size
@@ -102,11 +107,20 @@ class Reader:
     def copy_to(self, dst: Writable) -> int:
         """Write the rest to `dst` and say how many bytes that were. What was verified before a fault is in `dst`."""
         total = 0
-        while block := self._block or self._opener.block():
-            write_all(dst, block)
-            total += len(block)
-            self._block = block[:0]
+        while self._more(False):
+            write_all(dst, self._block)
+            total += len(self._block)
+            self._block = self._block[:0]
         return total
+
+    def _more(self, given: bool) -> bool:
+        """Whether there is a block to give out. Where bytes were `given` already, a fault waits for the next call."""
+        try:
+            self._block = self._block or self._opener.block()
+        except AgeError:
+            if not given:
+                raise
+        return len(self._block) > 0
 
 
 def encrypt(src: Readable, dst: Writable, recipients: Sequence[Recipient]) -> None:
@@ -115,7 +129,8 @@ def encrypt(src: Readable, dst: Writable, recipients: Sequence[Recipient]) -> No
     source, buffer = Source(src), memoryview(bytearray(stream.CHUNK))
     while size := source.fill(buffer):
         writer.write(buffer[:size])
-        if size == stream.CHUNK:
+        # Most files are small: the large buffer is for those that turn out not to be.
+        if len(buffer) < _READ_SIZE:
             buffer = memoryview(bytearray(_READ_SIZE))
     writer.finish()
 
@@ -126,7 +141,8 @@ def decrypt(src: Readable, dst: Writable, identities: Sequence[Identity]) -> Non
 
 
 def _dearmored(source: Source) -> Source:
-    if looks_armored(source.peek(MAX_WHITESPACE)):
+    head = source.peek(MAX_WHITESPACE)
+    if not head.startswith(headers.INTRO) and looks_armored(head):
         return Source(ArmorReader(source))
     return source
 

@@ -37,8 +37,8 @@ MAC_SIZE = 32
 MAX_HEADER = 1 << 20
 """A header is held in memory and each stanza may cost a key agreement: 600 post-quantum stanzas are the most."""
 
-_INTRO = b"age-encryption.org/"
-_VERSION_LINE = _INTRO + b"v1\n"
+INTRO = b"age-encryption.org/"
+_VERSION_LINE = INTRO + b"v1\n"
 # SPEC: C2SP age ABNF: arg-line = "-> " argument *(SP argument) LF ; argument = 1*VCHAR
 _ARGUMENT_LINE = re.compile(rb"-> ([!-~]+(?: [!-~]+)*)\n")
 # SPEC: C2SP age ABNF: end = "--- " 43base64char LF
@@ -138,7 +138,7 @@ class _Lines:
 
 def _check_version(source: Source, lines: _Lines) -> None:
     # Looked at before a whole line is read: what is not an age file at all may have no line feed for a long way.
-    if source.peek(len(_INTRO)) != _INTRO:
+    if source.peek(len(INTRO)) != INTRO:
         raise HeaderFailure("this is not an age file", hint="age files begin with age-encryption.org/v1")
     if lines.next() != _VERSION_LINE:
         raise HeaderFailure("this version of the age format is not known", hint="only v1 can be read")

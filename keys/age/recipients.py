@@ -55,6 +55,8 @@ def parse_recipient(text: str) -> HybridRecipient | X25519Recipient:
     """The recipient that `text` spells: `str(parse_recipient(text)) == text`."""
     if text.startswith(HYBRID_RECIPIENT_HRP + "1"):
         return HybridRecipient.parse(text)
+    if text.startswith("age1") and "1" in text[4:]:
+        raise InvalidKey("this kind of recipient is not supported", hint="age1 and age1pq1 are; hardware keys are not")
     return X25519Recipient.parse(text)
 
 

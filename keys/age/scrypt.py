@@ -38,7 +38,7 @@ MAX_WORK_FACTOR = 22
 """A file chooses how much work it costs to open it. Beyond 2^22 (4 GiB, a quarter of a minute) it is refused unread."""
 
 _LABEL = b"age-encryption.org/v1/scrypt"
-# SPEC: C2SP age scrypt: digits only, no leading zero; two of them, because MAX_WORK_FACTOR has two
+# SPEC: C2SP age scrypt: digits only, no leading zero
 _FACTOR = re.compile(r"[1-9][0-9]*", re.ASCII)
 
 
@@ -109,16 +109,23 @@ class ScryptIdentity:
 
 
 def _check(passphrase: str | bytes, factor: int) -> None:
-    if not passphrase:
+    try:
+        empty = not _octets(passphrase)
+    except UnicodeEncodeError:
+        raise InvalidKey("the passphrase is not text that UTF-8 can spell") from None
+    if empty:
         raise InvalidKey("the passphrase is empty")
     if not 1 <= factor <= MAX_WORK_FACTOR:
         raise InvalidKey(f"the work factor is not between 1 and {MAX_WORK_FACTOR}")
 
 
+def _octets(passphrase: str | bytes) -> bytes:
+    return passphrase.encode() if isinstance(passphrase, str) else passphrase
+
+
 def _wrap_key(passphrase: str | bytes, salt: bytes, factor: int) -> bytes:
-    secret = passphrase.encode() if isinstance(passphrase, str) else passphrase
     try:
         # SPEC: C2SP age scrypt: N = 2^factor, r = 8, p = 1, dkLen = 32, S = label || salt
-        return Scrypt(salt=_LABEL + salt, length=32, n=1 << factor, r=8, p=1).derive(secret)
+        return Scrypt(salt=_LABEL + salt, length=32, n=1 << factor, r=8, p=1).derive(_octets(passphrase))
     except MemoryError:
         raise HeaderFailure(f"there is not enough memory for a passphrase of work factor {factor}") from None

@@ -46,7 +46,7 @@ class Source:
 
     def peek(self, count: int) -> bytes:
         """The next `count` bytes without taking them; fewer only at the end."""
-        while len(self._ahead) < count and self._more():
+        while len(self._ahead) < count and self._more(count - len(self._ahead)):
             pass
         return bytes(self._ahead[:count])
 
@@ -83,10 +83,10 @@ class Source:
             self._ended = got == 0
         return filled
 
-    def _more(self) -> bool:
+    def _more(self, wanted: int = 0) -> bool:
         if self._ended:
             return False
-        data = self._read(_LOOK_AHEAD)
+        data = self._read(max(wanted, _LOOK_AHEAD)) or b""
         self._ahead += data
         self._ended = not data
         return not self._ended

@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from keys.age.errors import PayloadFailure
+from keys.age.errors import AgeError, PayloadFailure
 from keys.age.source import Source, Writable, write_all
 
 CHUNK = 64 * 1024
@@ -112,7 +112,7 @@ class Opener:
         self._source = source
         self._cipher = ChaCha20Poly1305(key)
         self._counter = 0
-        self._failure: PayloadFailure | None = None
+        self._failure: AgeError | None = None
         self.ended = False
         # One chunk at first, so that small payloads, by far the most, do not pay for large buffers.
         self._in = memoryview(bytearray(SEALED_CHUNK))
@@ -130,11 +130,22 @@ class Opener:
         if self._counter == 1:
             self._in = memoryview(bytearray(BLOCK * SEALED_CHUNK))
             self._out = memoryview(bytearray(BLOCK * CHUNK))
-        got = self._source.fill(self._in)
+        got = self._fill()
         size = self._open(self._in[:got], more=got == len(self._in))
         if self._failure and not size:
             raise self._failure
         return self._out[:size]
+
+    def _fill(self) -> int:
+        # Whatever ends the reading (armour, disk, connection), nobody can go on behind the gap that it leaves.
+        self._failure = PayloadFailure("the payload could not be read any further")
+        try:
+            got = self._source.fill(self._in)
+        except AgeError as failure:
+            self._failure = failure
+            raise
+        self._failure = None
+        return got
 
     def _open(self, sealed: memoryview, *, more: bool) -> int:
         """Decrypt one block's chunks up to the first fault, which is kept, and say how many bytes that gave."""
