@@ -1,8 +1,8 @@
 """SHA-256 of a stream beside the work on the same stream: hashed in a second thread, while it is encrypted or written.
 
-Hashing costs more than encrypting here, and both let go of the interpreter's lock, so on two cores the digest comes
-nearly for free. Nothing is copied: `update` only returns once the piece before it is hashed, so at most one piece is
-on its way, and `wait` says when its memory may be used again.
+Hashing costs more than encrypting, writing to a disk more than both, and all of them let go of the interpreter's lock:
+on two cores they go on side by side. `update` only returns once the piece before it is hashed, so at most one piece
+is on its way, and `wait` says when its memory may be used again.
 
 >>> from concurrent.futures import ThreadPoolExecutor
 >>> with ThreadPoolExecutor(1) as pool:
@@ -21,6 +21,8 @@ from keys.age.source import write_all
 
 WORTH_A_THREAD: Final = 64 * 1024
 """Shorter pieces are hashed at once: handing them over would take longer."""
+BUFFER: Final = 1024 * 1024
+"""What is written at once: handing over costs as much as hashing some ten thousand bytes, so not too little."""
 
 
 class Digest:
@@ -89,21 +91,57 @@ class HashedReader:
 
 
 class HashedWriter:
-    """Writes to a binary file and digests what was written, both at the same time; `size` counts the bytes."""
+    """Writes to a binary file and digests what was written; with a pool, both beside the caller's own work.
 
-    __slots__ = ("_dst", "digest", "size")
+    Nothing is certain before `finish` has returned. `size` counts the bytes.
+    """
 
-    def __init__(self, dst: BinaryIO) -> None:
-        self._dst = dst
-        self.digest = Digest()
+    __slots__ = ("_buffers", "_dst", "_filled", "_pending", "_pool", "digest", "size")
+
+    def __init__(self, dst: BinaryIO, pool: Executor | None = None) -> None:
+        self.digest = Digest(pool)
         self.size = 0
+        self._dst = dst
+        self._pool = pool
+        # One is filled while the other is hashed and written; the second comes when the first is full.
+        self._buffers = [memoryview(bytearray(BUFFER))]
+        self._filled = 0
+        self._pending: Future[None] | None = None
 
     def write(self, data: bytes | memoryview, /) -> int:
-        """Write all of `data`; its memory is free again afterwards."""
-        self.digest.update(data)
-        try:
-            write_all(self._dst, data)
-        finally:
-            self.digest.wait()
+        """Take all of `data`; its memory is free again afterwards."""
+        view = memoryview(data)
+        while view:
+            count = min(len(view), BUFFER - self._filled)
+            self._buffers[0][self._filled : self._filled + count] = view[:count]
+            self._filled += count
+            view = view[count:]
+            if self._filled == BUFFER:
+                self._hand_over()
         self.size += len(data)
         return len(data)
+
+    def finish(self) -> None:
+        """Return when everything is hashed and written; raises what writing raised."""
+        self._settle()
+        last, self._filled = self._buffers[0][: self._filled], 0
+        self.digest.update(last)
+        write_all(self._dst, last)
+        self.digest.wait()
+
+    def _hand_over(self) -> None:
+        self._settle()
+        full, self._filled = self._buffers[0], 0
+        self.digest.update(full)
+        if self._pool is None:
+            write_all(self._dst, full)
+            return
+        self._pending = self._pool.submit(write_all, self._dst, full)
+        self._buffers = [*(self._buffers[1:] or [memoryview(bytearray(BUFFER))]), full]
+
+    def _settle(self) -> None:
+        """Wait for the buffer that is on its way."""
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            pending.result()
+        self.digest.wait()

@@ -50,7 +50,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from config.errors import Refused
 from exchange import manifest as manifests
 from exchange import tar
-from exchange.digest import WORTH_A_THREAD, Digest, HashedReader, HashedWriter
+from exchange.digest import Digest, HashedReader, HashedWriter
 from exchange.manifest import Manifest, Payload
 from keys import age, sshsig
 
@@ -58,8 +58,8 @@ MANIFEST: Final = "manifest.json"
 SIGNATURE: Final = "manifest.json.sig"
 PAYLOAD: Final = "payload"
 
-_PIECE: Final = 512 * 1024
-"""What is read, hashed and encrypted at once: as much as an age writer seals in one go."""
+_PIECE: Final = 1024 * 1024
+"""What is read at once."""
 
 
 class EnvelopeError(Refused):
@@ -108,13 +108,12 @@ def seal(
     """
     if manifest.recipient_key not in map(age.fingerprint, recipients):
         raise EnvelopeError("a manifest names a key that it is not sealed to", reason="wrong-recipient-key")
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(3) as pool:
         if payload is not None:
             manifest = dataclasses.replace(manifest, payload=_describe(payload, name, media_type, Digest(pool)))
         said = manifest.encode()
         signature = sshsig.sign(signer, io.BytesIO(said), manifest.namespace)
-        hashed = HashedWriter(dst)
-        hashed.digest.pool = pool
+        hashed = HashedWriter(dst, pool)
         writer = age.Writer(hashed, recipients)
         # SPEC: FORMATS 1: exactly these members, in this order
         head = _member(MANIFEST, said) + _member(SIGNATURE, signature.encode("ascii"))
@@ -125,6 +124,7 @@ def seal(
         else:
             writer.write(head + tar.END)
         writer.finish()
+        hashed.finish()
         return Sealed(
             manifest=manifest,
             manifest_bytes=said,
@@ -218,13 +218,13 @@ class Opened:
             raise EnvelopeError("an envelope has no payload, or none any more", reason="no-payload")
         if payload.size > limit:
             raise EnvelopeError(f"a payload is larger than {limit} bytes", reason="too-large")
-        with ThreadPoolExecutor(2) as pool:
-            content = HashedWriter(dst)
-            if payload.size > WORTH_A_THREAD:
-                content.digest.pool = self._source.digest.pool = pool
+        with ThreadPoolExecutor(3) as pool:
+            content = HashedWriter(dst, pool)
+            self._source.digest.pool = pool
             try:
                 while piece := self._members.read(_PIECE):
                     content.write(piece)
+                content.finish()
                 digest = content.digest.hexdigest()
                 if not hmac.compare_digest(digest, payload.sha256):
                     raise EnvelopeError("a payload is not the one that was signed", reason="wrong-digest")
