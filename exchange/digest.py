@@ -17,7 +17,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import BinaryIO, Final
 
-from keys.age.source import write_all
+from keys.age.source import Readable, write_all
 
 WORTH_A_THREAD: Final = 64 * 1024
 """Shorter pieces are hashed at once: handing them over would take longer."""
@@ -63,7 +63,7 @@ class HashedReader:
 
     __slots__ = ("_read", "_readinto", "digest", "first")
 
-    def __init__(self, src: BinaryIO) -> None:
+    def __init__(self, src: Readable) -> None:
         self.digest = Digest()
         self.first = b""
         self._read = src.read
