@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Self
 from config.errors import Misuse, NotNow
 
 if TYPE_CHECKING:  # pydantic is slow to import, and not every command reads settings
+    from config.sample import Value
     from config.settings import Settings
 
 CONFIG_FILE = "handover.toml"
@@ -52,9 +53,11 @@ class Home:
         return cls(root, settings.load(root / CONFIG_FILE))
 
     @classmethod
-    def find(cls, explicit: Path | None, env: str | None, cwd: Path) -> Self:
+    def find(
+        cls, explicit: Path | None, env: str | None, cwd: Path, environment: Mapping[str, str] = os.environ
+    ) -> Self:
         """The home that a command means: `explicit` is `--home`, `env` is `HANDOVER_HOME`; raises Misuse."""
-        return cls.open(find_root(explicit, env, cwd, data_directory(os.environ)))
+        return cls.open(find_root(explicit, env, cwd, data_directory(environment)))
 
     @property
     def config_file(self) -> Path:
@@ -127,7 +130,6 @@ class Home:
         file = self.settings.keys.passphrase_file
         return None if file is None else self.root / file
 
-    @property
     def agreement_files(self) -> tuple[Path, ...]:
         """The agreement files beside the shipped ones."""
         return tuple(self.root / file for file in self.settings.agreements.files)
@@ -243,7 +245,7 @@ def data_directory(environment: Mapping[str, str]) -> Path:
     return (base if base.is_absolute() else Path("~/.local/share").expanduser()) / "handover"
 
 
-def initialise(root: Path, organisation: str, name: str, values: Mapping[str, object] | None = None) -> Home:
+def initialise(root: Path, organisation: str, name: str, values: Mapping[str, "Value"] | None = None) -> Home:
     """Make a home: a commented `handover.toml`, all folders, the marker. Keys and ledger are their rooms' affair.
 
     `values` sets more keys than the organisation's, by their dotted names, as they are written in the file:

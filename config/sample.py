@@ -16,7 +16,6 @@ so and shows an example.
 [organisation]
 """
 
-import json
 import sys
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -26,9 +25,12 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from config import toml
 from config.errors import Misuse
 from config.settings import Partner, Settings
-from config.toml import did_you_mean
+
+Value = str | float | list[str]
+"""What a key can be set to, as it is written in the file."""
 
 DOCS = Path("docs/configuration.md")
 EXAMPLE = {"organisation.id": "lgsco", "organisation.name": "Local Government and Social Care Ombudsman"}
@@ -42,7 +44,7 @@ _WIDTH = 100
 _PARTNERS = "partners"
 
 
-def render(values: Mapping[str, object]) -> str:
+def render(values: Mapping[str, Value]) -> str:
     """The text of a `handover.toml` in which `values`, by dotted names, are live; raises Misuse for an unknown name."""
     left = dict(values)
     parts = [_HEAD]
@@ -57,7 +59,7 @@ def render(values: Mapping[str, object]) -> str:
         known = [f"{name}.{key}" for name, f in Settings.model_fields.items() if name != _PARTNERS
                  for key in section_of(f).model_fields]  # fmt: skip
         unknown = next(iter(left))
-        raise Misuse(f"{unknown} is not a setting that Handover knows{did_you_mean(unknown, known)}")
+        raise Misuse(f"{unknown} is not a setting that Handover knows{toml.did_you_mean(unknown, known)}")
     return "\n".join(parts)
 
 
@@ -79,18 +81,18 @@ def documentation() -> str:
     return "\n".join(parts)
 
 
-def _keys(section: type[BaseModel], prefix: str, values: dict[str, object]) -> str:
+def _keys(section: type[BaseModel], prefix: str, values: dict[str, Value]) -> str:
     """A section's keys; takes those that it writes out of `values`."""
     lines = ""
     for key, field in section.model_fields.items():
         meaning = field.description or ""
         default = _defaults(section).get(key)
         if prefix + key in values:
-            lines += _comment(meaning) + f"{key} = {_toml(values.pop(prefix + key))}\n"
+            lines += _comment(meaning) + f"{key} = {toml.write(values.pop(prefix + key))}\n"
         elif default is None:
-            lines += _comment(f"{meaning} Not set; for example:") + f"# {key} = {_toml(_example(field))}\n"
+            lines += _comment(f"{meaning} Not set; for example:") + f"# {key} = {toml.write(_example(field))}\n"
         else:
-            lines += _comment(meaning) + f"# {key} = {_toml(default)}\n"
+            lines += _comment(meaning) + f"# {key} = {toml.write(default)}\n"
     return lines
 
 
@@ -99,7 +101,9 @@ def _table(section: type[BaseModel]) -> str:
     rows = ["| key | value | without it | meaning |", "|---|---|---|---|"]
     for key, field in section.model_fields.items():
         default = _defaults(section).get(key)
-        without = "must be given" if field.is_required() else "nothing" if default is None else f"`{_toml(default)}`"
+        without = (
+            "must be given" if field.is_required() else "nothing" if default is None else f"`{toml.write(default)}`"
+        )
         rows.append(f"| `{key}` | {_kind(schemas[key])} | {without} | {field.description} |")
     return "\n".join(rows) + "\n"
 
@@ -108,7 +112,7 @@ def _kind(schema: dict[str, Any]) -> str:
     """What is written for a key, in words, from its place in the JSON schema."""
     one = schema["anyOf"][0] if "anyOf" in schema else schema
     if "enum" in one:
-        return " or ".join(f"`{_toml(value)}`" for value in one["enum"])
+        return " or ".join(f"`{toml.write(value)}`" for value in one["enum"])
     words = {"string": "text", "integer": "number", "boolean": "`true` or `false`", "array": "list of texts"}
     return str(one.get("x-kind", words[one["type"]]))
 
@@ -121,15 +125,15 @@ def section_of(field: FieldInfo) -> type[BaseModel]:
     return kind
 
 
-def _defaults(section: type[BaseModel]) -> dict[str, object]:
+def _defaults(section: type[BaseModel]) -> dict[str, Value]:
     """What holds without a key, as it would be written; empty where a section cannot be left out."""
     if any(field.is_required() for field in section.model_fields.values()):
         return {}
     return section().model_dump(mode="json")
 
 
-def _example(field: FieldInfo) -> object:
-    examples = field.examples or [""]
+def _example(field: FieldInfo) -> Value:
+    examples: list[Value] = field.examples or [""]
     return examples[0]
 
 
@@ -139,12 +143,6 @@ def _doc(section: type[BaseModel]) -> str:
 
 def _comment(text: str) -> str:
     return "".join(f"# {line}\n" for line in textwrap.wrap(text, _WIDTH))
-
-
-def _toml(value: object) -> str:
-    """A value as TOML writes it; the texts, numbers and lists of settings look the same in JSON."""
-    # SPEC: TOML 1.0.0 String: DEL must be escaped too, which JSON does not do
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -19,7 +19,7 @@ config.toml.BadFile: handover.toml has 2 mistakes
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -195,6 +195,20 @@ class Settings(_Section):
     limits: Limits = Limits()
     retry: Retry = Retry()
     partners: dict[Slug, Partner] = Field(default={})
+
+    def to_json(self) -> dict[str, Any]:
+        """Every setting in force, defaults included, as it is written in the file; null where nothing holds."""
+        return self.model_dump(mode="json")
+
+    def to_toml(self) -> str:
+        """The same as a `handover.toml`: `parse(settings.to_toml().encode()) == settings`."""
+        said = self.to_json()
+        partners = said.pop("partners")
+        said |= {f"partners.{partner}": section for partner, section in partners.items()}
+        return "\n".join(
+            "\n".join([f"[{name}]", *(f"{key} = {toml.write(v)}" for key, v in section.items() if v is not None), ""])
+            for name, section in said.items()
+        )
 
     def partner(self, partner: str) -> Partner:
         """What is said about a partner; the defaults where nothing is."""

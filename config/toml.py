@@ -16,6 +16,7 @@ Traceback (most recent call last):
 config.toml.BadFile: handover.toml:2: watch.rescan: is not a duration
 """
 
+import json
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -93,6 +94,12 @@ def read(content: bytes, file: str) -> Document:
     if _depth(data) > _TOO_DEEP:
         raise BadFile(file, [Problem(1, "", "is nested too deeply")])
     return Document(file, data, _Walk(text.replace("\r\n", "\n")).lines())
+
+
+def write(value: str | float | list[str]) -> str:
+    """A text, number, truth value or list as TOML writes it: nearly as JSON does."""
+    # SPEC: TOML 1.0.0 String: DEL must be escaped, which JSON does not ask for
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -8,7 +8,7 @@ Powers of 1,024 only: `10GB` is refused, because people read two numbers into it
 >>> parse_duration("15m")
 datetime.timedelta(seconds=900)
 >>> duration_text(parse_duration("7d"))
-'1w'
+'7d'
 >>> parse_size("10GiB")
 10737418240
 >>> size_text(65536)
@@ -48,11 +48,11 @@ def parse_duration(text: str) -> timedelta:
 
 
 def duration_text(duration: timedelta) -> str:
-    """The shortest spelling: `parse_duration(duration_text(d)) == d` for whole milliseconds within the cap."""
+    """The shortest spelling, in days before weeks: `parse_duration(duration_text(d)) == d` for whole milliseconds."""
     milliseconds = duration // timedelta(milliseconds=1)
     if milliseconds == 0:
         return "0s"
-    unit = next(u for u in reversed(MILLISECONDS) if milliseconds % MILLISECONDS[u] == 0)
+    unit = next(u for u in ("d", "h", "m", "s", "ms") if milliseconds % MILLISECONDS[u] == 0)
     return f"{milliseconds // MILLISECONDS[unit]}{unit}"
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from config import home
+from config import home, sample
 from config.errors import Misuse, NotNow
 from config.home import Home
 
@@ -59,7 +59,7 @@ def test_a_second_home_in_the_same_place_is_refused_and_the_first_stays(made: Ho
     ],
 )
 def test_a_home_that_would_not_work_is_not_begun(
-    tmp_path: Path, organisation: str, name: str, values: dict[str, object], what: str
+    tmp_path: Path, organisation: str, name: str, values: dict[str, sample.Value], what: str
 ) -> None:
     with pytest.raises(Misuse, match=what):
         home.initialise(tmp_path / "x", organisation, name, values)
