@@ -31,9 +31,10 @@ import struct
 from dataclasses import dataclass
 from typing import Protocol, Self
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_ssh_public_key
 
 from config.errors import Refused
 
@@ -43,6 +44,9 @@ SIGNATURE_BYTES = 64
 
 MAX_LINE = 8192
 """Longest line that is read: an RSA host key of 16,384 bits with a comment fits, nothing larger is a key."""
+
+MIN_RSA = 2048
+"""Shortest RSA host key that is taken: the size that OpenSSH has generated at least since 2006."""
 
 P = 2**255 - 19
 D = -121665 * pow(121666, -1, P) % P
@@ -152,8 +156,14 @@ def host_key_fingerprint(line: str) -> str:
     kind, blob = _split(line)
     if kind not in _HOST_KEY_TYPES:
         raise BadKey("a host key is of a type that is not used here", reason="wrong-key-type")
-    if kind == KEY_TYPE:
-        PublicKey.from_blob(blob)
+    try:
+        key = load_ssh_public_key(line.encode())
+    except (ValueError, UnsupportedAlgorithm):
+        raise BadKey("a host key is none of its type") from None
+    if isinstance(key, Ed25519PublicKey):
+        PublicKey.from_key(key)
+    if isinstance(key, RSAPublicKey) and key.key_size < MIN_RSA:
+        raise BadKey(f"an RSA host key has less than {MIN_RSA} bits", reason="weak-key")
     if take_string(blob)[0] != kind.encode() or line != f"{kind} {base64.b64encode(blob).decode()}":
         raise BadKey("a host key line does not hold exactly one key of the type that it names")
     return fingerprint(blob)

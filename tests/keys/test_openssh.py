@@ -5,7 +5,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -149,6 +151,13 @@ def test_host_keys_of_every_usual_type_have_ssh_keygens_fingerprint(tmp_path: Pa
         assert caught.value.reason == "wrong-key-type"
 
 
+def test_a_short_rsa_host_key_is_refused() -> None:
+    weak = rsa.generate_private_key(65537, 1024).public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
+    with pytest.raises(BadKey, match="less than 2048 bits") as caught:
+        host_key_fingerprint(weak.decode())
+    assert caught.value.reason == "weak-key"
+
+
 def line_of(kind: str, blob: bytes) -> str:
     return f"{kind} {base64.b64encode(blob).decode()}"
 
@@ -183,6 +192,8 @@ def test_a_line_that_is_no_ed25519_key_is_refused(line: str, words: str) -> None
         line_of("ssh-rsa", KEY.blob),
         line_of("ssh-dss", put_string(b"ssh-dss")),
         line_of("ssh-ed25519", put_string(b"ssh-ed25519") + put_string(bytes(32))),
+        line_of("ecdsa-sha2-nistp256", put_string(b"ecdsa-sha2-nistp256") + bytes(20)),
+        line_of("ssh-rsa", put_string(b"ssh-rsa")),
         KEY.line + "\n",
     ],
 )

@@ -1,0 +1,126 @@
+"""Whose key is that, and did it count then: the public keys of all partners, from their cards.
+
+A question is always asked for a moment: the one at which the ledger recorded the signature. So a handover stays
+verifiable after its sender's key has ended, and a key that is announced for next month signs nothing today.
+
+The same knowledge as a file, for `ssh-keygen -Y verify -f allowed_signers -I lgsco -n manifest@handover …`:
+
+    lgsco namespaces="manifest@handover,…",valid-after="20261124000000Z",valid-before="20271123235959Z" ssh-ed25519 …
+
+OpenSSH takes valid-before as the last second, a card's valid_until is the first moment outside: hence one second less.
+
+>>> Trust([]).card("lgsco")
+Traceback (most recent call last):
+keys.trust.UntrustedKey: there is no card of 'lgsco'
+"""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from config import times
+from config.errors import Misuse, Refused
+from keys import age
+from keys.card import Card, SigningKey
+from keys.sshsig import PublicKey
+from ledger import note
+
+# SPEC: FORMATS 4 one namespace per purpose
+NAMESPACES = ("manifest@handover", "receipt@handover", "card@handover", "announcement@handover")
+
+
+class UntrustedKey(Refused):
+    """A signature does not count: `unknown-sender`, `unknown-key`, `key-expired` or `key-not-yet-valid`."""
+
+    reason = "unknown-key"
+
+
+class Trust:
+    """All imported cards, one per organisation. Does not change: a new card makes a new Trust."""
+
+    __slots__ = ("_cards",)
+
+    def __init__(self, cards: Iterable[Card]) -> None:
+        self._cards: dict[str, Card] = {}
+        owners: dict[str, str] = {}
+        for card in cards:
+            if card.organisation in self._cards:
+                raise Misuse(f"there are two cards of '{card.organisation}'", hint="remove the older one")
+            self._cards[card.organisation] = card
+            for key in card.signing_keys:
+                # whoever shares a key with another can sign in the other's name
+                other = owners.setdefault(key.line, card.organisation)
+                if other != card.organisation:
+                    raise Misuse(
+                        f"the cards of '{other}' and '{card.organisation}' hold the same signing key",
+                        hint="remove the card that is wrong; ask both whose key it is",
+                    )
+
+    @property
+    def partners(self) -> tuple[str, ...]:
+        """The ids of all organisations with a card, sorted."""
+        return tuple(sorted(self._cards))
+
+    def card(self, partner: str) -> Card:
+        """The card of that organisation; raises UntrustedKey."""
+        card = self._cards.get(partner)
+        if card is None:
+            raise UntrustedKey(
+                f"there is no card of {partner!r}",
+                hint="import it with 'handover partner add'",
+                reason="unknown-sender",
+            )
+        return card
+
+    def signing_key(self, partner: str, public: PublicKey, at: datetime) -> None:
+        """Return if a signature by `public`, recorded at `at`, counts as `partner`'s; raises UntrustedKey."""
+        # SPEC: FORMATS 4 a signature is checked against the time at which it was recorded
+        keys = [key for key in self.card(partner).signing_keys if key.line == public.line]
+        if not keys:
+            raise UntrustedKey(
+                f"{public.fingerprint} is not a signing key of '{partner}'",
+                hint="ask them whether they have a new key; import their new card",
+            )
+        if at < times.from_text(keys[0].valid_from):
+            raise UntrustedKey(
+                f"{public.fingerprint} of '{partner}' is valid only from {keys[0].valid_from}",
+                hint="one of the two clocks may be wrong",
+                reason="key-not-yet-valid",
+            )
+        if not keys[0].covers(at):
+            raise UntrustedKey(
+                f"{public.fingerprint} of '{partner}' was valid only until {keys[0].valid_until}",
+                hint="ask them for their new card",
+                reason="key-expired",
+            )
+
+    def recipients(self, partner: str) -> tuple[age.Recipient, ...]:
+        """Whom to encrypt to; all of the kind that the card pins. The first is the preferred one."""
+        return tuple(age.parse_recipient(text) for text in self.card(partner).recipients)
+
+    def ledger_verifiers(self, partner: str) -> tuple[note.Verifier, ...]:
+        """The keys that sign the partner's checkpoints."""
+        return tuple(note.parse_vkey(text) for text in self.card(partner).ledger_keys)
+
+    def witness_verifiers(self, partner: str) -> tuple[note.Verifier, ...]:
+        """The keys with which the partner cosigns our checkpoints."""
+        return tuple(note.parse_vkey(text) for text in self.card(partner).witness_keys)
+
+    def allowed_signers(self) -> str:
+        """The text of an OpenSSH allowed_signers file that says the same."""
+        return "".join(
+            f"{partner} {_options(key)} {key.line}\n"
+            for partner in self.partners
+            for key in self._cards[partner].signing_keys
+        )
+
+
+def _options(key: SigningKey) -> str:
+    # SPEC: FORMATS 4 allowed_signers with namespaces=, valid-after=, valid-before=, always with a Z
+    options = [f'namespaces="{",".join(NAMESPACES)}"', f'valid-after="{_stamp(times.from_text(key.valid_from))}"']
+    if key.valid_until is not None:
+        options.append(f'valid-before="{_stamp(times.from_text(key.valid_until) - timedelta(seconds=1))}"')
+    return ",".join(options)
+
+
+def _stamp(moment: datetime) -> str:
+    return f"{moment:%Y%m%d%H%M%S}Z"
