@@ -1,0 +1,175 @@
+"""The public half of one of our keys, as it lies beside the private one: `DIR/<purpose>-<serial>.json`.
+
+    {"algorithm", "created", "fingerprint", "post_quantum", "public", "purpose", "serial", "v": 1, "valid_from",
+     "valid_until"}                                                  RFC 8785 canonical JSON, at most 8 KiB
+
+    purpose      signing, transport    encryption          ledger                witness
+    public       OpenSSH line          age recipient       signed-note key       signed-note key that cosigns
+    algorithm    ed25519               mlkem768x25519      ed25519               ed25519-cosignature
+                                       or x25519
+    fingerprint  of the public key as `ssh-keygen -lf` prints it; of a recipient, SHA-256 of its text
+
+What follows from `public` is written too, for people and scripts, and must agree with it.
+`parse(data).encode() == data`.
+
+>>> from datetime import UTC, datetime
+>>> start = datetime(2026, 11, 24, tzinfo=UTC)
+>>> line = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAID1AF8PoQ4lakrcKp00bfrycmCzPLsSWjMDNVfEq9GYM"
+>>> info = describe("signing", 1, line, created=start, valid_from=start)
+>>> info.algorithm, info.fingerprint, info.post_quantum, info.label
+('ed25519', 'SHA256:F34nin7tcaYH6WR5LSWSfj6weFBPfBpuyUUoPFP9YjA', False, 'signing key 1')
+>>> parse(info.encode()) == info
+True
+"""
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Literal, TypeGuard, get_args
+
+from config import times
+from config.errors import Refused
+from keys import age
+from keys.openssh import BadKey, PublicKey
+from ledger import canonical, note
+
+Purpose = Literal["signing", "encryption", "transport", "ledger", "witness"]
+PURPOSES: tuple[Purpose, ...] = get_args(Purpose)
+
+MAX_INFO = 8 * 1024
+"""Longest file: a post-quantum recipient takes 2 KB of it."""
+
+
+class InfoError(Refused):
+    """A file, or what it is to be made from, does not describe a key."""
+
+    reason = "not-a-key-info"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyInfo:
+    """One key of ours without its private half. Times are UTC texts to the second; no end is None."""
+
+    purpose: Purpose
+    serial: int
+    algorithm: str
+    public: str
+    fingerprint: str
+    created: str
+    valid_from: str
+    valid_until: str | None
+    post_quantum: bool
+
+    @property
+    def name(self) -> str:
+        """The name of its files, without ending: `signing-1`."""
+        return f"{self.purpose}-{self.serial}"
+
+    @property
+    def label(self) -> str:
+        """What a person is told: `signing key 1`."""
+        return f"{self.purpose} key {self.serial}"
+
+    def begins_after(self, at: datetime) -> bool:
+        """Whether it is not valid yet."""
+        return at < times.from_text(self.valid_from)
+
+    def ended_by(self, at: datetime) -> bool:
+        """Whether it is no longer valid; the end itself is outside."""
+        return self.valid_until is not None and at >= times.from_text(self.valid_until)
+
+    def encode(self) -> bytes:
+        """The bytes of the file."""
+        return canonical.encode({"v": 1, **asdict(self)})
+
+
+def describe(
+    purpose: Purpose,
+    serial: int,
+    public: str,
+    *,
+    created: datetime,
+    valid_from: datetime,
+    valid_until: datetime | None = None,
+) -> KeyInfo:
+    """Everything that follows from a public half; raises InfoError."""
+    algorithm, fingerprint = _about(purpose, public)
+    end = times.to_text(whole_second(valid_until)) if valid_until is not None else None
+    start = times.to_text(whole_second(valid_from))
+    if end is not None and times.from_text(end) <= times.from_text(start):
+        raise InfoError("a key would end before it begins")
+    return KeyInfo(
+        purpose,
+        serial,
+        algorithm,
+        public,
+        fingerprint,
+        times.to_text(created),
+        start,
+        end,
+        algorithm == "mlkem768x25519",
+    )
+
+
+def parse(data: bytes) -> KeyInfo:
+    """Read a file; `parse(data).encode() == data`, or InfoError."""
+    try:
+        fields = canonical.decode(data, limit=MAX_INFO)
+    except canonical.CanonicalError:
+        raise InfoError("the file is not canonical JSON") from None
+    purpose, serial, public = fields.get("purpose"), fields.get("serial"), fields.get("public")
+    created, start, end = fields.get("created"), fields.get("valid_from"), fields.get("valid_until")
+    if not _is_purpose(purpose) or not isinstance(public, str) or type(serial) is not int or serial < 1:
+        raise InfoError("the file does not say which key it describes")
+    if not isinstance(created, str) or not isinstance(start, str) or not (end is None or isinstance(end, str)):
+        raise InfoError("the file does not say when its key is valid")
+    try:
+        info = describe(
+            purpose,
+            serial,
+            public,
+            created=times.from_text(created),
+            valid_from=times.from_text(start),
+            valid_until=times.from_text(end) if end is not None else None,
+        )
+    except times.BadTime:
+        raise InfoError("the file does not say when its key is valid") from None
+    # unknown fields, other spellings, and a fingerprint or algorithm that is not the public key's own
+    if info.encode() != data:
+        raise InfoError("the file does not agree with the public key that it holds")
+    return info
+
+
+def raw_public(purpose: Purpose, public: str) -> bytes:
+    """The 32 bytes of an Ed25519 public half, whatever it is spelled as; raises InfoError."""
+    try:
+        if purpose in ("ledger", "witness"):
+            return PublicKey(note.parse_vkey(public).public).raw
+        return PublicKey.parse(public).raw
+    except (BadKey, note.NoteError):
+        raise InfoError(f"the public half of a {purpose} key cannot be read") from None
+
+
+def whole_second(moment: datetime) -> datetime:
+    """Validity is told to the second, because OpenSSH's allowed_signers knows nothing finer; rounds down."""
+    return moment.replace(microsecond=0)
+
+
+def _about(purpose: Purpose, public: str) -> tuple[str, str]:
+    """Algorithm and fingerprint of a public half."""
+    if purpose == "encryption":
+        try:
+            recipient = age.parse_recipient(public)
+        except age.AgeError:
+            raise InfoError("the public half of an encryption key is not an age recipient") from None
+        return ("mlkem768x25519" if recipient.kind == "pq" else "x25519"), age.fingerprint(recipient)
+    key = PublicKey(raw_public(purpose, public))
+    if purpose in ("ledger", "witness"):
+        if isinstance(note.parse_vkey(public), note.Ed25519Verifier) != (purpose == "ledger"):
+            raise InfoError(f"the public half of a {purpose} key is of the kind for another purpose")
+    elif key.line != public:
+        raise InfoError(f"the public half of a {purpose} key has a comment")
+    return ("ed25519-cosignature" if purpose == "witness" else "ed25519"), key.fingerprint
+
+
+def _is_purpose(value: object) -> TypeGuard[Purpose]:
+    return value in PURPOSES

@@ -1,0 +1,289 @@
+"""Our own private keys: where they lie, how they are unlocked, which one is used when.
+
+    DIR                        0700
+      <purpose>-<serial>.age   0600   the private key in its native format, in an age file with a passphrase
+      <purpose>-<serial>.json  0600   its public half and its validity (`keys.key_info`)
+
+In an emergency: `age -d signing-1.age` asks for the passphrase and prints an OpenSSH private key.
+
+A purpose has any number of keys. Its current key is, of those valid now, the one that became valid last, so a key
+that is prepared for next month takes over by itself. What was encrypted to an ended key still has to be opened: all
+encryption keys are used for that, ended or not.
+
+The passphrase is asked for by a callable when a private key is first needed, then kept. A private key is tried out
+when it is unlocked: it must be the one whose public half stands beside it. No key serves two purposes.
+"""
+
+import re
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Self
+
+from config import times
+from config.errors import Misuse, NotNow
+from keys import age, at_rest, key_files, key_info, private_keys
+from keys.key_errors import DamagedKey, KeyExpired, KeyNotYetValid, MissingKey, SwappedKey
+from keys.key_info import PURPOSES, KeyInfo, Purpose
+from keys.openssh import KeySigner, Signer
+from keys.private_keys import Encryption
+from keys.secret import Secret
+from ledger import checkpoint, note
+
+__all__ = ["KeyInfo", "Keyring", "Purpose", "Secret"]
+
+_NAME = re.compile(rf"({'|'.join(PURPOSES)})-([1-9][0-9]{{0,8}})\.(json|age)")
+
+
+class Keyring:
+    """The keys of one organisation. Safe to use from several threads; shows nothing but how many there are."""
+
+    __slots__ = ("_ask", "_clock", "_folder", "_infos", "_lock", "_natives", "_passphrase", "_work_factor")
+
+    def __init__(self, folder: Path, ask: Callable[[], Secret], clock: times.Clock, work_factor: int) -> None:
+        self._folder, self._ask, self._clock, self._work_factor = folder, ask, clock, work_factor
+        self._lock = threading.RLock()
+        self._passphrase: Secret | None = None
+        self._natives: dict[str, bytes] = {}
+        self._infos = _read_infos(folder)
+
+    @classmethod
+    def open(cls, folder: Path, passphrase: Callable[[], Secret], *, clock: times.Clock = times.system_clock) -> Self:
+        """Read the public halves and check every permission; raises KeyProblem or SwappedKey.
+
+        `passphrase` is called when a private key is first needed, and again only after a wrong answer.
+        """
+        keyring = cls(folder, passphrase, clock, at_rest.WORK_FACTOR)
+        if not keyring.infos():
+            raise MissingKey("the key folder holds no key", hint="restore it from the backup of the keys")
+        return keyring
+
+    @classmethod
+    def create(
+        cls,
+        folder: Path,
+        organisation: str,
+        passphrase: Secret,
+        now: datetime,
+        *,
+        encryption: Encryption = "pq",
+        work_factor: int = at_rest.WORK_FACTOR,
+        clock: times.Clock = times.system_clock,
+    ) -> Self:
+        """Make one key for each purpose, valid from `now`, in a new or empty folder: all of them or none.
+
+        Raises Misuse if there is something already or the passphrase is empty, NotNow if it cannot be written.
+        """
+        building: Path | None = None
+        try:
+            if folder.is_symlink() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir()))):
+                raise Misuse("there is something at the place of the key folder", hint="keys are never made over it")
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            building = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".new", dir=folder.parent))
+            keyring = cls(building, lambda: passphrase, clock, work_factor)
+            for purpose in PURPOSES:
+                keyring.add(purpose, organisation, now, encryption=encryption)
+            building.rename(folder)
+            key_files.sync(folder.parent)
+        except OSError as error:
+            raise NotNow(f"the key folder cannot be made: {error.strerror}") from None
+        finally:
+            if building is not None:
+                shutil.rmtree(building, ignore_errors=True)
+        keyring._folder = folder
+        return keyring
+
+    def infos(self) -> tuple[KeyInfo, ...]:
+        """All keys, by purpose and age."""
+        return self._infos
+
+    def current(self, purpose: Purpose, at: datetime | None = None) -> KeyInfo:
+        """The key to use at that time (now); raises MissingKey, KeyNotYetValid or KeyExpired."""
+        moment = self._clock() if at is None else at
+        keys = [info for info in self._infos if info.purpose == purpose]
+        valid = [info for info in keys if not info.begins_after(moment) and not info.ended_by(moment)]
+        if valid:
+            return max(valid, key=lambda info: (info.valid_from, info.serial))
+        if not keys:
+            raise MissingKey(f"there is no {purpose} key", hint=f"make one with 'handover keys rotate {purpose}'")
+        waiting = [info for info in keys if info.begins_after(moment)]
+        if waiting:
+            first = min(waiting, key=lambda info: info.valid_from)
+            raise KeyNotYetValid(
+                f"{first.label} is valid only from {first.valid_from}", hint="check the clock of this machine"
+            )
+        last = max(keys, key=lambda info: info.valid_until or "")
+        raise KeyExpired(
+            f"{last.label} was valid only until {last.valid_until}",
+            hint=f"make a new one with 'handover keys rotate {purpose}', and give partners the new card",
+        )
+
+    def find(self, fingerprint: str) -> KeyInfo:
+        """The key with that fingerprint; raises MissingKey."""
+        for info in self._infos:
+            if info.fingerprint == fingerprint:
+                return info
+        raise MissingKey(f"none of our keys has the fingerprint {fingerprint[:80]!r}")
+
+    def signer(self, purpose: Purpose = "signing") -> Signer:
+        """Signs with the current key of that purpose."""
+        return self._key_signer(self.current(purpose))
+
+    def note_signer(self, purpose: Purpose, origin: str) -> note.Signer:
+        """Signs notes with the current key of that purpose, whose name must be `origin`."""
+        info = self._named(purpose, origin)
+        signer = self._key_signer(info)
+        return note.Ed25519Signer(origin, signer.public.raw, signer.sign)
+
+    def cosigner(self, purpose: Purpose, name: str) -> checkpoint.Cosigner:
+        """Cosigns checkpoints with the current key of that purpose, whose name must be `name`."""
+        info = self._named(purpose, name)
+        signer = self._key_signer(info)
+        return checkpoint.Cosigner(name, signer.public.raw, signer.sign, int(self._clock().timestamp()))
+
+    def identities(self) -> list[age.Identity]:
+        """Every encryption key, newest first: what was encrypted to an ended one is opened too."""
+        keys = [info for info in self._infos if info.purpose == "encryption"]
+        return [private_keys.load_identity(info.public, self._native(info)) for info in reversed(keys)]
+
+    def transport_key(self) -> bytes:
+        """The current transport key as an OpenSSH private key, for the SFTP client's memory."""
+        return self._native(self.current("transport"))
+
+    def self_test(self) -> None:
+        """Unlock and try out every private key; raises what is wrong with the first."""
+        for info in self._infos:
+            self._native(info)
+
+    def add(
+        self,
+        purpose: Purpose,
+        organisation: str,
+        now: datetime,
+        *,
+        valid_from: datetime | None = None,
+        valid_until: datetime | None = None,
+        encryption: Encryption = "pq",
+    ) -> KeyInfo:
+        """Make another key of that purpose; the private half is on disk before the public one is."""
+        with self._lock, key_files.locked(self._folder):
+            passphrase = self._proven_passphrase()
+            public, native = private_keys.generate(purpose, organisation, encryption)
+            info = key_info.describe(
+                purpose,
+                _next_serial(self._folder, purpose),
+                public,
+                created=now,
+                valid_from=valid_from or now,
+                valid_until=valid_until,
+            )
+            sealed = at_rest.lock(native, passphrase, work_factor=self._work_factor)
+            key_files.write(self._folder / f"{info.name}.age", sealed)
+            key_files.write(self._folder / f"{info.name}.json", info.encode())
+            self._natives[info.name] = native
+            self.reload()
+        return info
+
+    def end(self, fingerprint: str, at: datetime) -> KeyInfo:
+        """Let the key be valid until just before `at`; it is kept, to open and to prove what it protected."""
+        with self._lock, key_files.locked(self._folder):
+            self.reload()
+            old = self.find(fingerprint)
+            start, made = times.from_text(old.valid_from), times.from_text(old.created)
+            info = key_info.describe(
+                old.purpose, old.serial, old.public, created=made, valid_from=start, valid_until=at
+            )
+            key_files.write(self._folder / f"{info.name}.json", info.encode())
+            self.reload()
+        return info
+
+    def reload(self) -> None:
+        """Read the public halves again: another process may have added a key."""
+        self._infos = _read_infos(self._folder)
+
+    def __repr__(self) -> str:
+        return f"Keyring({len(self._infos)} keys)"
+
+    def _named(self, purpose: Purpose, name: str) -> KeyInfo:
+        info = self.current(purpose)
+        if purpose not in ("ledger", "witness") or note.parse_vkey(info.public).name != name:
+            raise Misuse(f"{info.label} was made for another name than '{name}'")
+        return info
+
+    def _key_signer(self, info: KeyInfo) -> KeySigner:
+        return KeySigner(private_keys.load_ed25519(info.purpose, info.public, self._native(info)))
+
+    def _native(self, info: KeyInfo) -> bytes:
+        """The private half of `info`, unlocked and tried out once."""
+        with self._lock:
+            if info.name not in self._natives:
+                sealed = key_files.read(self._folder / f"{info.name}.age", f"the private half of {info.label}")
+                passphrase = self._passphrase or self._ask()
+                native = at_rest.unlock(sealed, passphrase, info.label)
+                self._passphrase = passphrase
+                _try_out(info, native)
+                self._natives[info.name] = native
+            return self._natives[info.name]
+
+    def _proven_passphrase(self) -> Secret:
+        """The passphrase, after it has opened a key that is there: a slip must not lock the new key for ever."""
+        if self._passphrase is None and self._infos:
+            self._native(self._infos[0])
+        if self._passphrase is None:
+            self._passphrase = self._ask()
+        return self._passphrase
+
+
+def _read_infos(folder: Path) -> tuple[KeyInfo, ...]:
+    """All public halves of `folder`, checked against their names and each other."""
+    key_files.check_folder(folder)
+    infos: list[KeyInfo] = []
+    for name in key_files.names(folder):
+        match = _NAME.fullmatch(name)
+        if match is None:
+            continue
+        label = f"{match[1]} key {match[2]}"
+        if match[3] == "age":
+            key_files.check_file(folder / name, f"the private half of {label}")
+            continue
+        try:
+            info = key_info.parse(key_files.read(folder / name, f"the public half of {label}"))
+        except key_info.InfoError as error:
+            raise DamagedKey(
+                f"the public half of {label} is damaged: {error.message}", hint="restore it from the backup of the keys"
+            ) from None
+        if info.label != label:
+            raise SwappedKey(
+                f"the public half of {label} is that of {info.label}", hint="restore both from the backup of the keys"
+            )
+        if any(info.fingerprint == other.fingerprint for other in infos):
+            raise SwappedKey(f"{label} is the same key as another one", hint="restore both from the backup of the keys")
+        infos.append(info)
+    return tuple(sorted(infos, key=lambda info: (PURPOSES.index(info.purpose), info.serial)))
+
+
+def _next_serial(folder: Path, purpose: Purpose) -> int:
+    """One more than any file has, finished or left over."""
+    matches = [_NAME.fullmatch(name) for name in key_files.names(folder)]
+    return 1 + max((int(match[2]) for match in matches if match and match[1] == purpose), default=0)
+
+
+def _try_out(info: KeyInfo, native: bytes) -> None:
+    try:
+        if info.purpose == "encryption":
+            private_keys.load_identity(info.public, native)
+        else:
+            private_keys.load_ed25519(info.purpose, info.public, native)
+    except private_keys.NotThisKey:
+        raise SwappedKey(
+            f"the private half of {info.label} does not fit its public half",
+            hint="restore both from the backup of the keys; find out who exchanged them",
+        ) from None
+    except private_keys.NotAKey as error:
+        raise DamagedKey(
+            f"the private half of {info.label} is damaged: {error.message}",
+            hint="restore it from the backup of the keys",
+        ) from None

@@ -1,0 +1,122 @@
+"""Private keys in their native formats: made, read back, and tried out before they are used.
+
+    signing, transport, ledger, witness    OpenSSH private key (openssh-key-v1), Ed25519, no passphrase of its own
+    encryption                             age identity file: a comment line, then AGE-SECRET-KEY-…
+
+At rest each lies in an age file with a passphrase (`keys.keyring`), so `age -d` and `ssh-keygen` open it without us.
+
+>>> public, native = generate("signing", "lgsco")
+>>> native.split(b"\\n")[0]
+b'-----BEGIN OPENSSH PRIVATE KEY-----'
+>>> load_ed25519("signing", public, native) is not None
+True
+>>> load_ed25519("signing", generate("signing", "lgsco")[0], native)
+Traceback (most recent call last):
+keys.private_keys.NotThisKey: a private key belongs to another public half
+"""
+
+import io
+from typing import Literal
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_ssh_private_key,
+)
+
+from config.errors import Refused
+from keys import age
+from keys.key_info import Purpose, raw_public
+from keys.openssh import PublicKey
+from ledger import checkpoint, note
+
+Encryption = Literal["pq", "x25519"]
+
+_PROBE = b"does this private key fit its public half?"
+
+
+class NotAKey(Refused):
+    """Bytes are no private key of the expected format."""
+
+    reason = "not-a-key"
+
+
+class NotThisKey(Refused):
+    """A private key is one, but another."""
+
+    reason = "other-key"
+
+
+def ledger_origin(organisation: str) -> str:
+    """The name of an organisation's ledger, in its checkpoints and its verifier key."""
+    return f"{organisation}/handover"
+
+
+def witness_name(organisation: str) -> str:
+    """The name under which an organisation cosigns."""
+    return f"{organisation}/witness"
+
+
+def generate(purpose: Purpose, organisation: str, encryption: Encryption = "pq") -> tuple[str, bytes]:
+    """A new key: (public half as `KeyInfo.public`, private half in its native format)."""
+    if purpose == "encryption":
+        identity = age.HybridIdentity.generate() if encryption == "pq" else age.X25519Identity.generate()
+        public = str(identity.recipient())
+        return public, f"# public key: {public}\n{identity}\n".encode()
+    key = Ed25519PrivateKey.generate()
+    return _public(purpose, organisation, key), key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
+
+
+def load_ed25519(purpose: Purpose, public: str, native: bytes) -> Ed25519PrivateKey:
+    """The private key, if it is one and fits `public`; raises NotAKey or NotThisKey."""
+    if _is_identity(native):
+        raise NotThisKey("a private key is for encryption, where an OpenSSH key should be")
+    try:
+        key = load_ssh_private_key(native, password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise NotAKey("a file is not an OpenSSH private key") from None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise NotAKey("an OpenSSH private key is not of type ssh-ed25519")
+    expected = PublicKey(raw_public(purpose, public))
+    if PublicKey.from_key(key) != expected or not expected.accepts(key.sign(_PROBE), _PROBE):
+        raise NotThisKey("a private key belongs to another public half")
+    return key
+
+
+def load_identity(public: str, native: bytes) -> age.Identity:
+    """The age identity, if it is one and opens what is encrypted to `public`; raises NotAKey or NotThisKey."""
+    if native.startswith(b"-----BEGIN OPENSSH PRIVATE KEY-----"):
+        raise NotThisKey("a private key is an OpenSSH key, where one for encryption should be")
+    try:
+        identities = age.parse_identities(native.decode("ascii"))
+    except (age.AgeError, UnicodeDecodeError):
+        raise NotAKey("a file is not an age identity") from None
+    if len(identities) != 1:
+        raise NotAKey("a file holds more than one age identity")
+    identity, sealed, opened = identities[0], io.BytesIO(), io.BytesIO()
+    if str(identity.recipient()) != public:
+        raise NotThisKey("a private key belongs to another public half")
+    age.encrypt(io.BytesIO(_PROBE), sealed, [age.parse_recipient(public)])
+    age.decrypt(io.BytesIO(sealed.getvalue()), opened, [identity])
+    if opened.getvalue() != _PROBE:
+        raise NotThisKey("a private key belongs to another public half")
+    return identity
+
+
+def _is_identity(native: bytes) -> bool:
+    try:
+        return bool(age.parse_identities(native.decode("ascii")))
+    except (age.AgeError, UnicodeDecodeError):
+        return False
+
+
+def _public(purpose: Purpose, organisation: str, key: Ed25519PrivateKey) -> str:
+    public = PublicKey.from_key(key)
+    if purpose == "ledger":
+        return note.Ed25519Verifier(ledger_origin(organisation), public.raw).vkey
+    if purpose == "witness":
+        return checkpoint.CosignatureVerifier(witness_name(organisation), public.raw).vkey
+    return public.line
