@@ -109,18 +109,18 @@ def seal(
     if manifest.recipient_key not in map(age.fingerprint, recipients):
         raise EnvelopeError("a manifest names a key that it is not sealed to", reason="wrong-recipient-key")
     with ThreadPoolExecutor(3) as pool:
-        if payload is not None:
-            manifest = dataclasses.replace(manifest, payload=_describe(payload, name, media_type, Digest(pool)))
+        described = None if payload is None else _describe(payload, name, media_type, Digest(pool))
+        manifest = dataclasses.replace(manifest, payload=described)
         said = manifest.encode()
         signature = sshsig.sign(signer, io.BytesIO(said), manifest.namespace)
         hashed = HashedWriter(dst, pool)
         writer = age.Writer(hashed, recipients)
         # SPEC: FORMATS 1: exactly these members, in this order
         head = _member(MANIFEST, said) + _member(SIGNATURE, signature.encode("ascii"))
-        if payload is not None and manifest.payload is not None:
-            writer.write(head + tar.header(PAYLOAD, manifest.payload.size))
-            _encrypt(payload, manifest.payload, writer, Digest(pool))
-            writer.write(tar.padding(manifest.payload.size) + tar.END)
+        if payload is not None and described is not None:
+            writer.write(head + tar.header(PAYLOAD, described.size))
+            _encrypt(payload, described, writer, Digest(pool))
+            writer.write(tar.padding(described.size) + tar.END)
         else:
             writer.write(head + tar.END)
         writer.finish()
