@@ -14,7 +14,7 @@ from urllib.parse import quote
 import pysqlite3
 
 from config.errors import HandoverError, Misuse, NotNow, Tampered
-from ledger.schema import APPLICATION_ID, VERSION, check_library
+from ledger.schema import APPLICATION_ID, GROWS_ONLY, VERSION, check_library
 
 Connection = Any
 """A pysqlite3 connection: the package has no type hints."""
@@ -77,6 +77,17 @@ def check_kind(connection: Connection) -> None:
 
 
 @contextmanager
+def snapshot(connection: Connection) -> Iterator[None]:
+    """Everything read inside the block is of one moment, whatever others write meanwhile."""
+    with translated():
+        connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        connection.execute("ROLLBACK")
+
+
+@contextmanager
 def translated() -> Iterator[None]:
     """Turn SQLite's errors into ours: busy, full or unreadable is NotNow, a damaged file is Tampered."""
     try:
@@ -91,7 +102,7 @@ def _ours(problem: Any) -> HandoverError:
         return NotNow("the ledger is locked by another program", hint="try again when it has finished")
     if code.startswith(_BROKEN):
         return Tampered("the ledger's file is damaged", hint="run 'handover ledger verify'; restore a backup")
-    if code.startswith("SQLITE_CONSTRAINT_TRIGGER"):
+    if GROWS_ONLY in str(problem):
         return Tampered("something tried to change what the ledger already holds")
     if code.startswith("SQLITE_FULL"):
         return NotNow("the disk that holds the ledger is full", hint="make room; nothing has been lost")

@@ -30,6 +30,9 @@ APPLICATION_ID = 0x48_4C_44_47
 MIN_SQLITE = (3, 51, 3)
 """SQLite before this can lose commits in WAL mode when two connections write."""
 
+GROWS_ONLY = "the ledger only grows"
+"""What the triggers say."""
+
 GENERATED = ("at", "event", "actor", "handover", "partner", "direction", "authority", "category", "key")
 """Fields of an entry that can be filtered by in SQL."""
 
@@ -86,7 +89,7 @@ def _statements() -> tuple[str, ...]:
     # SPEC: FORMATS 5: triggers refuse UPDATE and DELETE on entries, nodes and checkpoints
     triggers = (
         f"CREATE TRIGGER {table}_no_{act.lower()} BEFORE {act} ON {table}\n"
-        f"BEGIN\n    SELECT RAISE(ABORT, 'the ledger only grows');\nEND"
+        f"BEGIN\n    SELECT RAISE(ABORT, '{GROWS_ONLY}');\nEND"
         for table in _FROZEN
         for act in ("UPDATE", "DELETE")
     )

@@ -1,0 +1,198 @@
+"""The ledger: append by one writer at a time, read by everybody; nothing returns before it is on the disk.
+
+    BEGIN IMMEDIATE -> read the head -> jobs: hash, insert -> checkpoint signed -> COMMIT -> every caller goes on
+
+BEGIN IMMEDIATE lies around reading the head and writing, so two processes cannot fork the tree; inside a process,
+`ledger/group.py` shares one commit among all threads that wait. A head that does not fit is Tampered and stops
+everything; nothing is ever repaired.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from config.errors import Misuse, NotNow, Tampered
+from config.times import Clock
+from ledger import head, merkle, note, schema
+from ledger.database import Connection, check_kind, connect, create_file, snapshot, translated
+from ledger.group import Group, Job
+from ledger.identifier import Random
+from ledger.transaction import Transaction
+from ledger.view import View, rows_of
+
+__all__ = ["Ledger", "Transaction"]
+
+T = TypeVar("T")
+
+
+class Ledger(View):
+    """An open ledger: a View over a pool of connections, and one that writes. Any thread may call any method."""
+
+    def __init__(
+        self,
+        path: Path,
+        verifiers: Sequence[note.Verifier],
+        signers: Sequence[note.Signer],
+        clock: Clock,
+        random: Random,
+    ) -> None:
+        super().__init__(self._pooled_rows)
+        self._path = path
+        self._verifiers = tuple(verifiers)
+        self._signers = tuple(signers)
+        self._clock = clock
+        self._random = random
+        self._group = Group(self._commit)
+        self._readers: list[Connection] = []
+        self._closed = False
+        self._connection = connect(path, writable=bool(signers))
+        try:
+            check_kind(self._connection)
+            self._file = _identity(path)
+            with snapshot(self._connection):
+                self._head = head.check(View(rows_of(self._connection)), self._verifiers)
+        except BaseException:
+            self._connection.close()
+            raise
+
+    @classmethod
+    def create(
+        cls, path: Path, signer: note.Signer, clock: Clock, random: Random, *, extra_signers: Sequence[note.Signer] = ()
+    ) -> Self:
+        """A new, empty ledger with a signed checkpoint of size 0; raises Misuse if there is a file already."""
+        if path.exists():
+            raise Misuse("there is a ledger already", hint="a ledger is never overwritten; choose another home")
+        unfinished = path.with_name(path.name + ".part")
+        unfinished.unlink(missing_ok=True)
+        create_file(unfinished)
+        signers = (signer, *extra_signers)
+        connection = connect(unfinished, writable=True)
+        try:
+            schema.create(connection)
+            with translated():
+                connection.execute("BEGIN IMMEDIATE")
+                Transaction(connection, clock, random).keep_checkpoint(0, head.sign(0, merkle.EMPTY_ROOT, signers))
+                connection.execute("COMMIT")
+        finally:
+            connection.close()
+        unfinished.rename(path)
+        return cls(path, (head.OwnKey(signer),), signers, clock, random)
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        *,
+        verifiers: Sequence[note.Verifier],
+        signer: note.Signer | None = None,
+        clock: Clock,
+        random: Random,
+        extra_signers: Sequence[note.Signer] = (),
+    ) -> Self:
+        """Open a ledger; without a signer for reading only. Raises Tampered if its head does not fit."""
+        return cls(path, verifiers, () if signer is None else (signer, *extra_signers), clock, random)
+
+    @property
+    def path(self) -> Path:
+        """Where the ledger lies."""
+        return self._path
+
+    # --- writing ----------------------------------------------------------------------------------------------------
+
+    def write(self, work: Callable[[Transaction], T]) -> T:
+        """Run `work` in a commit that is shared with others that wait; returns its result when it is on the disk.
+
+        An exception of `work` undoes only what `work` did. It must not call the ledger's `write` itself.
+        """
+        if not self._signers:
+            raise Misuse("the ledger is open for reading only")
+        return self._group.write(work)
+
+    def _commit(self, jobs: Sequence[Job[Any]]) -> None:
+        """All jobs in one transaction. Whatever this raises, nothing has been kept."""
+        if self._closed:
+            raise NotNow("the ledger is closed")
+        if _identity(self._path) != self._file:
+            raise Tampered("the ledger's file was replaced while it was open", hint="find out who did it first")
+        try:
+            with translated():
+                self._connection.execute("BEGIN IMMEDIATE")
+            new = self._run(jobs)
+            with translated():
+                self._connection.execute("COMMIT")
+            self._head = new
+        finally:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+
+    def _run(self, jobs: Sequence[Job[Any]]) -> head.Head:
+        tx = Transaction(self._connection, self._clock, self._random)
+        known = head.check_continues(tx, self._head, self._verifiers)
+        for job in jobs:
+            job.run(tx)
+        if tx.size == known.size:
+            return known
+        signed = head.sign(tx.size, tx.root(), self._signers)
+        tx.keep_checkpoint(tx.size, signed)
+        return head.Head(tx.size, signed)
+
+    # --- reading: the methods of View, each over whichever connection is free ---------------------------------------
+
+    def _pooled_rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
+        with self.reading() as view:
+            return view.rows(sql, *values)
+
+    @contextmanager
+    def reading(self) -> Iterator[View]:
+        """A View over one connection of its own, for a `with` block."""
+        if self._closed:
+            raise NotNow("the ledger is closed")
+        try:
+            connection = self._readers.pop()
+        except IndexError:
+            connection = connect(self._path, writable=False)
+        try:
+            yield View(rows_of(connection))
+        finally:
+            self._release(connection)
+
+    def _release(self, connection: Connection) -> None:
+        self._readers.append(connection)
+        if self._closed:
+            self._close_readers()
+
+    def data_version(self) -> int:
+        """A number that is another one after another process has written."""
+        with self._group.lock, translated():
+            return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+
+    def close(self) -> None:
+        """Wait for the commit that is running, then close every connection; twice is once."""
+        with self._group.lock:
+            self._closed = True
+            self._connection.close()
+        self._close_readers()
+
+    def _close_readers(self) -> None:
+        while self._readers:
+            with suppress(IndexError):
+                self._readers.pop().close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """Which file a name stands for; a replaced file is another one."""
+    try:
+        status = path.stat()
+    except OSError:
+        return (0, 0)
+    return (status.st_dev, status.st_ino)

@@ -1,0 +1,433 @@
+"""ledger/store.py and what it is made of: append, read, prove, open, and what must never be possible."""
+
+import os
+import stat
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from config.errors import Misuse, NotNow, Refused, Tampered
+from ledger import merkle, note, tlogproof
+from ledger.entry import Draft, EntryError, commitment, parse
+from ledger.handover import TransitionError
+from ledger.head import open_checkpoint
+from ledger.store import Ledger, Transaction
+from ledger.view import UnknownHandover
+from tests.ledger.ledgers import LGSCO, OFSTED, Organisation, add, add_handovers, fresh_id, incoming, outgoing, sqlite3
+
+NOTE = Draft(event="partner.added", actor="operator", partner="ofsted")
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    with LGSCO.create(tmp_path / "ledger.db") as ledger:
+        yield ledger
+
+
+def test_a_new_ledger_is_empty_signed_and_private(ledger: Ledger) -> None:
+    stated = open_checkpoint(ledger.checkpoint(), [LGSCO.verifier])
+    assert (stated.origin, stated.size, stated.root) == ("lgsco/handover", 0, merkle.EMPTY_ROOT)
+    assert (ledger.size, ledger.root()) == (0, merkle.EMPTY_ROOT)
+    add(ledger, NOTE)
+    modes = {f.name: stat.S_IMODE(f.stat().st_mode) for f in ledger.path.parent.iterdir()}
+    assert "ledger.db" in modes
+    assert set(modes.values()) == {0o600}
+
+
+def test_a_ledger_is_never_overwritten(ledger: Ledger) -> None:
+    with pytest.raises(Misuse, match="there is a ledger already"):
+        LGSCO.create(ledger.path)
+
+
+def test_a_missing_ledger_is_not_made_by_opening(tmp_path: Path) -> None:
+    with pytest.raises(Misuse, match="there is no ledger here"):
+        LGSCO.open(tmp_path / "ledger.db")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_entries_come_back_as_they_were_appended_in_order(ledger: Ledger) -> None:
+    appended = add(ledger, *outgoing(fresh_id(), 1), NOTE)
+    assert [entry.seq for entry in appended] == [0, 1, 2, 3, 4]
+    assert ledger.entries(0, 5) == appended
+    assert ledger.entries(2, 4) == appended[2:4]
+    assert ledger.entry(3) == appended[3]
+    assert ledger.size == 5
+
+
+def test_an_entry_that_is_not_there_is_refused(ledger: Ledger) -> None:
+    for seq in (0, 2**63, 2**70):
+        with pytest.raises(Refused) as caught:
+            ledger.entry(seq)
+        assert caught.value.reason == "no-such-entry"
+
+
+def test_root_and_checkpoints_are_those_of_the_entries(ledger: Ledger) -> None:
+    add_handovers(ledger, 5)
+    leaves = [merkle.leaf_hash(entry.encode()) for entry in ledger.entries(0, ledger.size)]
+    for size in range(21):
+        level = leaves[:size]
+        expected = _plain_root(level)
+        assert ledger.root(size) == expected
+        signed = ledger.checkpoint_of(size)
+        assert signed is not None
+        assert open_checkpoint(signed, [LGSCO.verifier]).root == expected
+    assert ledger.checkpoint_of(21) is None
+
+
+def _plain_root(leaves: list[bytes]) -> bytes:
+    """RFC 9162 2.1.1 as it is written, without stored nodes."""
+    if len(leaves) < 2:
+        return leaves[0] if leaves else merkle.EMPTY_ROOT
+    split = 1 << (len(leaves) - 1).bit_length() - 1
+    return merkle.node_hash(_plain_root(leaves[:split]), _plain_root(leaves[split:]))
+
+
+def test_a_commit_of_many_entries_has_one_checkpoint(ledger: Ledger) -> None:
+    ledger.write(lambda tx: [tx.append(NOTE) for _ in range(5)])
+    assert sqlite3(ledger.path, "SELECT size || ' after ' || coalesce(previous, '-') FROM checkpoints") == (
+        "0 after -\n5 after 0"
+    )
+
+
+def test_private_values_are_beside_the_tree_and_fit_their_commitments(ledger: Ledger) -> None:
+    (entry,) = add(ledger, next(outgoing(fresh_id(), 1)))
+    assert ledger.openings(0) == {"name": "decision 1.pdf", "reference": "24 015 001"}
+    assert {o.field: commitment(o.field, o.salt, o.value) for o in ledger.opened(0)} == entry.committed
+    assert len({o.salt for o in ledger.opened(0)}) == 2
+    stored = sqlite3(ledger.path, "SELECT CAST(entry AS TEXT) FROM entries")
+    assert "decision 1" not in stored
+    assert "24 015" not in stored
+
+
+def test_the_columns_that_are_filtered_by_are_those_of_the_entry(ledger: Ledger) -> None:
+    identifier = fresh_id()
+    add(ledger, next(outgoing(identifier, 1)), NOTE)
+    row = "SELECT at, event, actor, handover, partner, direction, authority, category, key FROM entries"
+    assert sqlite3(ledger.path, row) == (
+        f"{ledger.entry(0).at}|accepted|daemon|{identifier}|ofsted|out|E08000025|upheld-decision|\n"
+        f"{ledger.entry(1).at}|partner.added|operator||ofsted||||"
+    )
+
+
+def test_a_proof_can_be_checked_alone_and_never_changes(ledger: Ledger) -> None:
+    add_handovers(ledger, 2)
+    first = [ledger.prove(seq) for seq in range(8)]
+    add_handovers(ledger, 3)
+    for seq, text in enumerate(first):
+        assert ledger.prove(seq) == text
+        proof = tlogproof.parse(text)
+        assert proof.extra == ledger.entry(seq).encode()
+        assert proof.verify(proof.extra, [LGSCO.verifier]).size == seq + 1
+    later = tlogproof.parse(ledger.prove(2, at_least=19))
+    assert later.extra is not None
+    assert later.verify(later.extra, [LGSCO.verifier]).size == 19
+    with pytest.raises(Refused, match="no entry 20"):
+        ledger.prove(20)
+
+
+def test_any_two_sizes_are_proved_consistent(ledger: Ledger) -> None:
+    add_handovers(ledger, 3)
+    for old in range(13):
+        for new in range(old, 13):
+            proof = ledger.consistency(old, new)
+            merkle.verify_consistency(old, new, proof, ledger.root(old), ledger.root(new))
+
+
+def test_the_state_of_a_handover_follows_its_entries(ledger: Ledger) -> None:
+    sent, received = fresh_id(), fresh_id()
+    add(ledger, *outgoing(sent, 1), *incoming(received, 7))
+    out = ledger.find_one("out", sent)
+    assert (out.state, out.sequence, out.first_seq, out.last_seq) == ("acknowledged", 1, 0, 3)
+    assert ledger.handover("ofsted", "in", received) == ledger.find_one_or_none("in", received)
+    assert ledger.handover("ofsted", "out", received) is None
+    assert [h.id for h in ledger.handovers(states=("acknowledged", "delivered"))] == [sent, received]
+    assert [h.id for h in ledger.handovers(direction="in", partner="ofsted", receipt="sent")] == [received]
+    assert ledger.handovers(receipt="due") == []
+    assert [e.event for e in ledger.entries_of(out)] == ["accepted", "sealed", "sent", "acknowledged"]
+    assert ledger.find_handovers(sent) == [out]
+    assert len(ledger.find_handovers(sent[:8])) == 2
+    assert ledger.sequence_holder("ofsted", 7) == received
+
+
+def test_an_id_that_means_none_or_two_is_refused(ledger: Ledger) -> None:
+    identifier = fresh_id()
+    assert ledger.find_one_or_none("out", identifier) is None
+    with pytest.raises(UnknownHandover) as caught:
+        ledger.find_one("out", identifier)
+    assert caught.value.reason == "unknown-handover"
+    add(ledger, next(outgoing(identifier, 1)), next(outgoing(identifier, 1, partner="other")))
+    with pytest.raises(UnknownHandover) as caught:
+        ledger.find_one("out", identifier)
+    assert caught.value.reason == "ambiguous-handover"
+
+
+def test_running_numbers_begin_at_one_for_each_partner(ledger: Ledger) -> None:
+    add_handovers(ledger, 2)
+    assert ledger.write(lambda tx: tx.next_sequence("ofsted")) == 3
+    assert ledger.write(lambda tx: tx.next_sequence("other")) == 1
+
+
+def test_a_job_that_fails_leaves_nothing_and_harms_nobody(ledger: Ledger) -> None:
+    def bad(tx: Transaction) -> None:
+        tx.append(NOTE)
+        tx.append(Draft(event="Not An Event", actor="operator"))
+
+    with pytest.raises(EntryError):
+        ledger.write(bad)
+    with pytest.raises(TransitionError):
+        add(ledger, list(outgoing(fresh_id(), 1))[2])
+    assert ledger.size == 0
+    assert add(ledger, NOTE)[0].seq == 0
+
+
+def test_of_jobs_in_one_commit_only_the_failing_one_is_undone(ledger: Ledger) -> None:
+    running, go_on = threading.Event(), threading.Event()
+    outcomes: dict[int, object] = {}
+
+    def slow(tx: Transaction) -> None:
+        running.set()
+        assert go_on.wait(10)
+        tx.append(NOTE)
+
+    def job(number: int) -> None:
+        def work(tx: Transaction) -> int:
+            seq = tx.append(NOTE).seq
+            if number % 2:
+                raise RuntimeError(f"job {number}")
+            return seq
+
+        try:
+            outcomes[number] = ledger.write(work)
+        except RuntimeError as problem:
+            outcomes[number] = str(problem)
+
+    first = threading.Thread(target=ledger.write, args=(slow,))
+    first.start()
+    assert running.wait(10)
+    others = [threading.Thread(target=job, args=(n,)) for n in range(6)]
+    for thread in others:
+        thread.start()
+    while len(ledger._group._jobs) < 6:
+        pass
+    go_on.set()
+    for thread in (first, *others):
+        thread.join()
+    assert [outcomes[n] for n in (1, 3, 5)] == ["job 1", "job 3", "job 5"]
+    assert sorted(int(str(outcomes[n])) for n in (0, 2, 4)) == [1, 2, 3]
+    assert sqlite3(ledger.path, "SELECT group_concat(size) FROM checkpoints") == "0,1,4"
+
+
+def test_a_job_cannot_wait_for_another_commit(ledger: Ledger) -> None:
+    with pytest.raises(RuntimeError, match="cannot wait for another commit"):
+        ledger.write(lambda tx: ledger.write(lambda inner: inner.append(NOTE)))
+
+
+def test_an_interrupted_commit_keeps_nothing_and_the_next_one_works(ledger: Ledger) -> None:
+    def interrupted(tx: Transaction) -> None:
+        tx.append(NOTE)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ledger.write(interrupted)
+    assert ledger.size == 0
+    assert add(ledger, NOTE)[0].seq == 0
+
+
+def test_work_that_appends_nothing_makes_no_checkpoint(ledger: Ledger) -> None:
+    assert ledger.write(lambda tx: tx.size) == 0
+    assert sqlite3(ledger.path, "SELECT count(*) FROM checkpoints") == "1"
+
+
+def test_messages_are_kept_as_they_came(ledger: Ledger) -> None:
+    identifier = fresh_id()
+    ledger.write(lambda tx: tx.keep_document("manifest", "ofsted", identifier, b"{}", "signature"))
+    kept = ledger.document("manifest", "ofsted", identifier)
+    assert kept is not None
+    assert (kept.body, kept.signature) == (b"{}", "signature")
+    assert ledger.document("receipt", "ofsted", identifier) is None
+
+
+# --- opening ------------------------------------------------------------------------------------------------------
+
+
+def test_a_ledger_opens_again_and_goes_on(ledger: Ledger) -> None:
+    add_handovers(ledger, 2)
+    root = ledger.root()
+    ledger.close()
+    with LGSCO.open(ledger.path) as again:
+        assert again.root() == root
+        assert add(again, NOTE)[0].seq == 8
+
+
+def test_a_reader_sees_what_is_committed_and_cannot_write(ledger: Ledger) -> None:
+    with LGSCO.read(ledger.path) as reader:
+        add(ledger, NOTE)
+        assert reader.size == 1
+        with pytest.raises(Misuse, match="reading only"):
+            add(reader, NOTE)
+
+
+def test_a_closed_ledger_says_so(ledger: Ledger) -> None:
+    ledger.close()
+    ledger.close()
+    for act in (lambda: ledger.size, lambda: add(ledger, NOTE)):
+        with pytest.raises(NotNow, match="closed"):
+            act()
+
+
+def test_another_key_does_not_open_it(ledger: Ledger) -> None:
+    ledger.close()
+    with pytest.raises(Tampered, match="no known key signed"):
+        OFSTED.read(ledger.path)
+
+
+def test_a_checkpoint_of_another_origin_is_not_ours(ledger: Ledger) -> None:
+    foreign = note.sign_note(f"ofsted/handover\n0\n{_empty()}\n", [LGSCO.signer])
+    with pytest.raises(Refused) as caught:
+        open_checkpoint(foreign, [LGSCO.verifier])
+    assert caught.value.reason == "wrong-origin"
+
+
+def _empty() -> str:
+    return "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
+
+
+def test_the_data_version_changes_only_when_somebody_else_writes(ledger: Ledger) -> None:
+    before = ledger.data_version()
+    add(ledger, NOTE)
+    assert ledger.data_version() == before
+    with LGSCO.open(ledger.path) as other:
+        add(other, NOTE)
+    assert ledger.data_version() != before
+    assert add(ledger, NOTE)[0].seq == 2
+
+
+def test_a_ledger_that_somebody_else_holds_locked_is_busy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ledger.store.connect", _impatient)
+    with LGSCO.create(tmp_path / "ledger.db") as one, LGSCO.open(one.path) as two:
+        holding, done = threading.Event(), threading.Event()
+
+        def hold(tx: Transaction) -> None:
+            holding.set()
+            assert done.wait(10)
+
+        thread = threading.Thread(target=one.write, args=(hold,))
+        thread.start()
+        assert holding.wait(10)
+        try:
+            with pytest.raises(NotNow, match="locked by another program"):
+                add(two, NOTE)
+        finally:
+            done.set()
+            thread.join()
+        assert add(two, NOTE)[0].seq == 0
+
+
+def _impatient(path: Path, *, writable: bool) -> object:
+    from ledger.database import connect
+
+    return connect(path, writable=writable, timeout=0.05)
+
+
+@pytest.mark.parametrize(
+    ("sql", "words"),
+    [
+        ("DROP TRIGGER entries_no_delete; DELETE FROM entries WHERE seq = 3", "holds 3 entries"),
+        ("DROP TRIGGER checkpoints_no_delete; DELETE FROM checkpoints WHERE size = 4", "newest checkpoint says 3"),
+        ("DROP TRIGGER checkpoints_no_delete; DELETE FROM checkpoints", "checkpoint of the ledger is missing"),
+        ("DROP TRIGGER nodes_no_update; UPDATE nodes SET hash = zeroblob(32)", "has another root"),
+        ("DROP TRIGGER nodes_no_delete; DELETE FROM nodes", "hash of the ledger's tree is missing"),
+        (
+            "DROP TRIGGER checkpoints_no_update; UPDATE checkpoints SET note = replace(note, 'lgsco/', 'ofsted/')",
+            "checkpoint is not valid",
+        ),
+        ("DROP TABLE nodes", "tables are not as they must be"),
+        ("PRAGMA application_id = 1", "is not a ledger"),
+    ],
+)
+def test_a_head_that_does_not_fit_is_never_repaired(ledger: Ledger, sql: str, words: str) -> None:
+    add_handovers(ledger, 1)
+    ledger.close()
+    sqlite3(ledger.path, sql)
+    before = sqlite3(ledger.path, ".dump")
+    for opener in (LGSCO.open, LGSCO.read):
+        with pytest.raises(Tampered) as caught:
+            opener(ledger.path)
+        assert words in caught.value.message
+    assert sqlite3(ledger.path, ".dump") == before
+
+
+def test_a_newer_ledger_is_not_touched(ledger: Ledger) -> None:
+    ledger.close()
+    sqlite3(ledger.path, "PRAGMA user_version = 99")
+    with pytest.raises(NotNow, match="newer version"):
+        LGSCO.open(ledger.path)
+
+
+def test_a_file_that_is_no_database_is_damage(tmp_path: Path) -> None:
+    (tmp_path / "ledger.db").write_bytes(os.urandom(8192))
+    with pytest.raises(Tampered, match="damaged"):
+        LGSCO.open(tmp_path / "ledger.db")
+
+
+def test_an_entry_cut_off_while_the_ledger_is_open_is_noticed_at_the_next_write(ledger: Ledger) -> None:
+    add_handovers(ledger, 1)
+    sqlite3(
+        ledger.path,
+        "DROP TRIGGER entries_no_delete; DROP TRIGGER checkpoints_no_delete;"
+        "DELETE FROM entries WHERE seq = 3; DELETE FROM checkpoints WHERE size = 4",
+    )
+    with pytest.raises(Tampered, match="no longer continues"):
+        add(ledger, NOTE)
+    assert sqlite3(ledger.path, "SELECT max(seq) FROM entries") == "2"
+
+
+def test_a_file_replaced_while_the_ledger_is_open_is_noticed_at_the_next_write(ledger: Ledger) -> None:
+    add_handovers(ledger, 1)
+    sqlite3(ledger.path, f"VACUUM INTO '{ledger.path}.old'")
+    ledger.path.with_name("ledger.db.old").replace(ledger.path)
+    with pytest.raises(Tampered, match="replaced while it was open"):
+        add(ledger, NOTE)
+
+
+@pytest.mark.parametrize("table", ["entries", "nodes", "checkpoints"])
+@pytest.mark.parametrize("sql", ["DELETE FROM {}", "UPDATE {0} SET rowid = rowid", "INSERT OR REPLACE INTO {0} {1}"])
+def test_the_ledgers_own_connection_cannot_change_what_it_holds(ledger: Ledger, table: str, sql: str) -> None:
+    add_handovers(ledger, 1)
+    source = {
+        "entries": "(seq, entry, leaf_hash) SELECT seq, entry, leaf_hash FROM entries",
+        "nodes": "SELECT * FROM nodes",
+        "checkpoints": "SELECT * FROM checkpoints",
+    }[table]
+    sql = sql.replace("rowid", {"nodes": "idx", "entries": "seq", "checkpoints": "size"}[table])
+
+    def attack(tx: Transaction) -> None:
+        tx.rows(sql.format(table, source))
+
+    with pytest.raises(Tampered, match="tried to change what the ledger already holds"):
+        ledger.write(attack)
+
+
+def test_entries_are_read_as_they_are_or_not_at_all(ledger: Ledger) -> None:
+    add_handovers(ledger, 1)
+    sqlite3(
+        ledger.path,
+        "DROP TRIGGER entries_no_update; UPDATE entries SET entry = (SELECT entry FROM entries WHERE seq = 1) "
+        "WHERE seq = 2; UPDATE entries SET entry = X'7B7D' WHERE seq = 3",
+    )
+    with pytest.raises(Tampered, match="entry 2 of the ledger says that it is entry 1"):
+        ledger.entry(2)
+    with pytest.raises(Tampered, match="entry 3 of the ledger cannot be read"):
+        ledger.entry(3)
+
+
+def test_every_entry_in_the_file_parses(ledger: Ledger) -> None:
+    add_handovers(ledger, 1)
+    for seq in range(4):
+        assert parse(ledger.entry_bytes(seq)).seq == seq
+
+
+def test_an_organisation_in_tests_is_the_same_in_every_process() -> None:
+    assert Organisation("lgsco").verifier == LGSCO.verifier
