@@ -15,6 +15,7 @@ PosixPath('/srv/a')
 PosixPath('/srv/b')
 """
 
+import contextlib
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping
@@ -158,7 +159,9 @@ class Home:
         try:
             for category in categories:
                 (self.outbound / partner / category).mkdir(mode=0o700, parents=True, exist_ok=True)
-            (self.landing / partner).mkdir(mode=0o700, parents=True, exist_ok=True)
+            # A landing zone that sshd serves belongs to root, who makes this folder; see data/sshd-landing.conf.
+            with contextlib.suppress(PermissionError):
+                (self.landing / partner).mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise NotNow(f"the folders for {partner} cannot be made: {_reason(error)}") from None
 

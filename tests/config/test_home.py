@@ -161,3 +161,10 @@ def test_what_belongs_to_another_user_is_named(made: Home) -> None:
     if os.geteuid() == 0:  # only root can give a file away, and CI runs as root
         os.chown(made.keys, 12345, 12345)
         assert _complaint(made).message == "the folder of the private keys belongs to another user (number 12345)"
+
+
+def test_a_landing_zone_that_belongs_to_root_is_left_to_root(made: Home) -> None:
+    made.landing.rmdir()
+    made.landing.symlink_to("/proc/1/fdinfo")  # where nobody, not even root, may make a folder
+    made.create_partner_folders("ofsted", ["upheld-decision"])
+    assert (made.outbound / "ofsted" / "upheld-decision").is_dir()
