@@ -19,6 +19,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Self
@@ -38,16 +39,25 @@ __all__ = ["KeyInfo", "Keyring", "Purpose", "Secret"]
 _NAME = re.compile(rf"({'|'.join(PURPOSES)})-([1-9][0-9]{{0,8}})\.(json|age)")
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class _Unlocked:
+    """A private key in memory: as it was stored, and as what it is used for."""
+
+    native: bytes
+    signer: KeySigner | None
+    identity: age.Identity | None
+
+
 class Keyring:
     """The keys of one organisation. Safe to use from several threads; shows nothing but how many there are."""
 
-    __slots__ = ("_ask", "_clock", "_folder", "_infos", "_lock", "_natives", "_passphrase", "_work_factor")
+    __slots__ = ("_ask", "_clock", "_folder", "_infos", "_lock", "_passphrase", "_unlocked", "_work_factor")
 
     def __init__(self, folder: Path, ask: Callable[[], Secret], clock: times.Clock, work_factor: int) -> None:
         self._folder, self._ask, self._clock, self._work_factor = folder, ask, clock, work_factor
         self._lock = threading.RLock()
         self._passphrase: Secret | None = None
-        self._natives: dict[str, bytes] = {}
+        self._unlocked: dict[str, _Unlocked] = {}
         self._infos = _read_infos(folder)
 
     @classmethod
@@ -147,16 +157,16 @@ class Keyring:
     def identities(self) -> list[age.Identity]:
         """Every encryption key, newest first: what was encrypted to an ended one is opened too."""
         keys = [info for info in self._infos if info.purpose == "encryption"]
-        return [private_keys.load_identity(info.public, self._native(info)) for info in reversed(keys)]
+        return [identity for info in reversed(keys) if (identity := self._unlock(info).identity) is not None]
 
     def transport_key(self) -> bytes:
         """The current transport key as an OpenSSH private key, for the SFTP client's memory."""
-        return self._native(self.current("transport"))
+        return self._unlock(self.current("transport")).native
 
     def self_test(self) -> None:
         """Unlock and try out every private key; raises what is wrong with the first."""
         for info in self._infos:
-            self._native(info)
+            self._unlock(info)
 
     def add(
         self,
@@ -183,7 +193,6 @@ class Keyring:
             sealed = at_rest.lock(native, passphrase, work_factor=self._work_factor)
             key_files.write(self._folder / f"{info.name}.age", sealed)
             key_files.write(self._folder / f"{info.name}.json", info.encode())
-            self._natives[info.name] = native
             self.reload()
         return info
 
@@ -214,24 +223,26 @@ class Keyring:
         return info
 
     def _key_signer(self, info: KeyInfo) -> KeySigner:
-        return KeySigner(private_keys.load_ed25519(info.purpose, info.public, self._native(info)))
+        signer = self._unlock(info).signer
+        if signer is None:
+            raise Misuse(f"{info.label} does not sign")
+        return signer
 
-    def _native(self, info: KeyInfo) -> bytes:
+    def _unlock(self, info: KeyInfo) -> _Unlocked:
         """The private half of `info`, unlocked and tried out once."""
         with self._lock:
-            if info.name not in self._natives:
+            if info.name not in self._unlocked:
                 sealed = key_files.read(self._folder / f"{info.name}.age", f"the private half of {info.label}")
                 passphrase = self._passphrase or self._ask()
                 native = at_rest.unlock(sealed, passphrase, info.label)
                 self._passphrase = passphrase
-                _try_out(info, native)
-                self._natives[info.name] = native
-            return self._natives[info.name]
+                self._unlocked[info.name] = _try_out(info, native)
+            return self._unlocked[info.name]
 
     def _proven_passphrase(self) -> Secret:
         """The passphrase, after it has opened a key that is there: a slip must not lock the new key for ever."""
         if self._passphrase is None and self._infos:
-            self._native(self._infos[0])
+            self._unlock(self._infos[0])
         if self._passphrase is None:
             self._passphrase = self._ask()
         return self._passphrase
@@ -271,12 +282,11 @@ def _next_serial(folder: Path, purpose: Purpose) -> int:
     return 1 + max((int(match[2]) for match in matches if match and match[1] == purpose), default=0)
 
 
-def _try_out(info: KeyInfo, native: bytes) -> None:
+def _try_out(info: KeyInfo, native: bytes) -> _Unlocked:
     try:
         if info.purpose == "encryption":
-            private_keys.load_identity(info.public, native)
-        else:
-            private_keys.load_ed25519(info.purpose, info.public, native)
+            return _Unlocked(native, None, private_keys.load_identity(info.public, native))
+        return _Unlocked(native, KeySigner(private_keys.load_ed25519(info.purpose, info.public, native)), None)
     except private_keys.NotThisKey:
         raise SwappedKey(
             f"the private half of {info.label} does not fit its public half",

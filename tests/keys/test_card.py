@@ -8,13 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
 from keys import age, sshsig
 from keys import card as cards
 from keys.card import CardError
-from keys.card_rules import MAX_KEYS, PARTNER, SigningKey
+from keys.card_rules import MAX_KEYS, PARTNER, Landing, SigningKey
 from keys.sshsig import KeySigner, SignatureError
 from tests.keys.cards import END, ISSUED, PQ, START, X25519, card, private, public
 
@@ -132,6 +134,15 @@ def test_the_largest_card_that_the_rules_allow_is_short_enough() -> None:
     assert cards.parse(full.encode()) == full
     with pytest.raises(CardError, match="1 to 16 encryption keys"):
         card(recipients=(*recipients, PQ))
+
+
+def test_a_card_that_could_not_be_read_back_is_never_made() -> None:
+    numbers = [rsa.RSAPublicNumbers(65537, 2**16383 + 2 * n + 1) for n in range(MAX_KEYS)]
+    lines = [key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode() for key in numbers]
+    recipients = tuple(str(age.HybridIdentity.generate().recipient()) for _ in range(MAX_KEYS))
+    with pytest.raises(CardError) as caught:
+        card(landing=Landing("example.org", 22, "x", "x", tuple(lines)), recipients=recipients)
+    assert caught.value.reason == "too-large"
 
 
 @given(st.binary(max_size=400) | st.text(max_size=400).map(lambda text: text.encode("utf-8", "surrogatepass")))

@@ -179,6 +179,11 @@ def test_a_ledger_key_signs_under_its_own_name_only(folder: Path) -> None:
             ask()
 
 
+def test_an_encryption_key_signs_nothing(folder: Path) -> None:
+    with pytest.raises(Misuse, match="encryption key 1 does not sign"):
+        reopen(folder).signer("encryption")
+
+
 def test_keys_are_found_by_their_fingerprint(folder: Path) -> None:
     keyring = reopen(folder)
     for info in keyring.infos():
@@ -548,11 +553,12 @@ def test_a_key_added_by_another_process_is_seen_after_reload(folder: Path) -> No
 def test_no_private_key_and_no_passphrase_shows_anywhere(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     keyring = reopen(folder)
     keyring.self_test()
-    natives = list(keyring._natives.values())
+    natives = [unlocked.native for unlocked in keyring._unlocked.values()]
     hidden = [TEXT, *(line for native in natives for line in native.decode().splitlines()[1:] if len(line) > 20)]
     hidden = [line for line in hidden if not line.startswith(("-----", "# "))]
     signer = keyring.signer()
     things = [keyring, signer, keyring.infos(), keyring.note_signer("ledger", "lgsco/handover")]
+    things += [keyring._unlocked, list(keyring._unlocked.values())]
     things += [keyring.cosigner("witness", "lgsco/witness"), repr(keyring.identities())]
     logging.getLogger("test").warning("%r %s", things, things)
     shown = [repr(things), str(things), caplog.text, *(vars(type(thing)).get("__doc__") or "" for thing in things)]
