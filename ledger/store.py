@@ -172,8 +172,9 @@ class Ledger(View):
         """Wait for the commit that is running, then close every connection; twice is once."""
         with self._group.lock:
             self._closed = True
+            # the one that can write goes last: it empties the write-ahead log into the file and removes it
+            self._close_readers()
             self._connection.close()
-        self._close_readers()
 
     def _close_readers(self) -> None:
         while self._readers:

@@ -131,5 +131,5 @@ def add_handovers(ledger: Ledger, number: int) -> list[str]:
 
 def sqlite3(path: Path, sql: str) -> str:
     """Run Debian's own sqlite3 program on a ledger, as somebody with the file would."""
-    done = subprocess.run(["/usr/bin/sqlite3", str(path), sql], capture_output=True, text=True, check=True)
-    return done.stdout.strip()
+    done = subprocess.run(["/usr/bin/sqlite3", str(path), sql], capture_output=True, check=True)
+    return done.stdout.decode(errors="replace").strip()
