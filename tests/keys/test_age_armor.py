@@ -92,6 +92,8 @@ def test_any_text_is_refused_as_armour_or_is_the_armour_of_its_bytes(text: bytes
         (pem(b"AA==="), "not base64"),
         (pem(b"AB=="), "canonical"),
         (pem(b"AAB="), "canonical"),
+        (pem(b"A" * 61 + b"B=="), "canonical"),
+        (pem(b"A" * 62 + b"B="), "canonical"),
         (pem(LINE, b"AAA\xff"), "not base64"),
         (pem(LINE, b" AAAA"), "not base64"),
         (pem(LINE, b"AAAA "), "not base64"),

@@ -74,6 +74,11 @@ def test_a_bad_text_is_refused(text: str, why: str) -> None:
     assert bech32.decode(text) is None, why
 
 
+def test_a_text_longer_than_any_recipient_is_refused_unread() -> None:
+    assert bech32.decode(bech32.encode("age", bytes(2500))) == ("age", bytes(2500))
+    assert bech32.decode(bech32.encode("age", bytes(2600))) is None
+
+
 def test_padding_is_less_than_a_group_and_zero() -> None:
     def spell(groups: list[int]) -> str:
         check = bech32._polymod([*bech32._expand("age"), *groups, *[0] * 6]) ^ 1

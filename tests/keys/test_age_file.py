@@ -10,8 +10,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from keys import age
-from keys.age.stream import BLOCK, CHUNK, SEALED_CHUNK
+from keys.age.header import Header
+from keys.age.stream import BLOCK, CHUNK, SEALED_CHUNK, Sealer, payload_key
 
+FILE_KEY = b"sixteen byte key"
 CLASSICAL = age.X25519Identity.generate()
 QUANTUM = age.HybridIdentity.generate()
 PASSPHRASE = age.ScryptIdentity("correct horse")
@@ -68,6 +70,25 @@ def test_a_reader_says_which_stanzas_there_are_and_which_identity_matched() -> N
     reader = age.Reader(io.BytesIO(seal(b"", QUANTUM.recipient())), IDENTITIES)
     assert reader.stanza_types == ("mlkem768x25519",)
     assert reader.identity is QUANTUM
+
+
+def by_hand(*stanzas: age.Stanza) -> bytes:
+    """An empty file under the header that has exactly these stanzas, of the file key `FILE_KEY`."""
+    sealed, nonce = io.BytesIO(), bytes(16)
+    sealed.write(Header(stanzas, b"").sealed(FILE_KEY).encode() + nonce)
+    Sealer(sealed, payload_key(FILE_KEY, nonce)).finish()
+    return sealed.getvalue()
+
+
+def test_stanzas_of_unknown_types_are_no_obstacle_even_if_they_look_like_armour() -> None:
+    unknown = age.Stanza(("-----BEGIN", "AGE", "ENCRYPTED", "FILE-----"), bytes(100))
+    assert unseal(by_hand(unknown, *CLASSICAL.recipient().wrap(FILE_KEY), unknown), CLASSICAL) == b""
+
+
+def test_a_passphrase_stanza_in_company_is_refused_whoever_reads() -> None:
+    for stanza in age.ScryptRecipient("x", work_factor=1).wrap(FILE_KEY):
+        with pytest.raises(age.HeaderFailure, match="not the only one"):
+            unseal(by_hand(*CLASSICAL.recipient().wrap(FILE_KEY), stanza), CLASSICAL)
 
 
 def test_nobody_reads_without_identities() -> None:
@@ -197,9 +218,11 @@ def test_a_fault_of_the_armour_in_a_long_file_is_raised_as_such_ever_after() -> 
     text = armour(seal(bytes(20 * CHUNK)))
     reader = age.Reader(io.BytesIO(text[:-100]), [CLASSICAL])
     assert reader.read(18 * CHUNK) == bytes((1 + 2 * BLOCK) * CHUNK)
-    for _ in range(2):
-        with pytest.raises(age.ArmorFailure):
-            reader.read(CHUNK)
+    with pytest.raises(age.ArmorFailure) as first:
+        reader.read(CHUNK)
+    with pytest.raises(age.ArmorFailure) as second:
+        reader.read(CHUNK)
+    assert first.value is second.value
 
 
 def test_a_tar_archive_can_be_read_straight_from_a_reader() -> None:

@@ -63,6 +63,17 @@ def test_an_identity_spelt_otherwise_is_refused(text: str) -> None:
     assert text not in caught.value.for_people()
 
 
+def test_each_kind_refuses_the_text_of_the_others() -> None:
+    for parse, text in [
+        (age.HybridIdentity.parse, str(CLASSICAL)),
+        (age.X25519Identity.parse, str(QUANTUM)),
+        (age.HybridRecipient.parse, str(CLASSICAL.recipient())),
+        (age.X25519Recipient.parse, str(QUANTUM.recipient())),
+    ]:
+        with pytest.raises(age.InvalidKey, match="this is not"):
+            parse(text)
+
+
 def test_an_identity_file_may_hold_several_with_comments_and_empty_lines() -> None:
     text = f"# created: 2026-11-23\n# public key: {CLASSICAL.recipient()}\n{CLASSICAL}\r\n\n  {QUANTUM}  \n"
     assert age.parse_identities(text) == [CLASSICAL, QUANTUM]
