@@ -3,6 +3,7 @@
 import hashlib
 import io
 import subprocess
+import time
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -90,25 +91,30 @@ def test_every_other_spelling_of_the_same_card_is_refused(change: Callable[[str]
     assert changed != GOOD.decode()
     reason, message = refusal(changed.encode())
     assert reason == "not-a-card"
-    assert "canonical" in message or "not TOML" in message
+    assert "canonical" in message
 
 
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
         ('card = "handover/1"\n', "", "no text 'card'"),
-        ("port = 22", "port = true", "no number 'port'"),
         ("port = 22", 'port = "22"', "no number 'port'"),
-        ("port = 22", "port = 22.0", "no number 'port'"),
-        (f'issued = "{ISSUED}"', f"issued = {ISSUED}", "no text 'issued'"),
+        (f'issued = "{ISSUED}"', "issued = 2026", "no text 'issued'"),
         ("[witness]", "[witnesses]", "'witness' of the card is not a table"),
         ("[[signing]]", "[signing]", "no list 'signing'"),
-        ("[transport]\nkeys = [", "[transport]\nkeys = [\n  1,", "other than text in 'keys'"),
+        ("recipients = [\n", "recipients = [\n  1,\n", "in line 24"),
         ("[encryption]\nrecipients", "[encryption]\nrecipient", "no list 'recipients'"),
-        ('organisation = "lgsco"', "organisation = 1979-05-27", "no text 'organisation'"),
-        ("port = 22", "port = " + "9" * 5000, "not TOML"),
-        ("port = 22", "port = " + "[" * 5000, "not TOML"),
-        ("name = ", "name = \x00", "not TOML"),
+        ("[transport]\nkeys = [", "[transport]\nkeys = [\n]\nother = [", "does not hold 1 to 16 transport keys"),
+        ("[landing]", "[ledger]", "not TOML"),
+        ("path = ", "port = 23\npath = ", "not TOML"),
+        ("port = 22", "port = true", "in line 34"),
+        ("port = 22", "port = 22.0", "in line 34"),
+        ("port = 22", "port = 022", "not TOML"),
+        ("port = 22", "port = [22]", "in line 34"),
+        ("port = 22", "port.x = 22", "in line 34"),
+        ("port = 22", "port = " + "9" * 5000, "in line 34"),
+        ("port = 22", "port = " + "[" * 5000, "in line 34"),
+        ("name = ", "name = \x00", "in line 3"),
     ],
 )
 def test_a_field_of_another_type_is_refused_and_named(old: str, new: str, words: str) -> None:
@@ -116,6 +122,21 @@ def test_a_field_of_another_type_is_refused_and_named(old: str, new: str, words:
     reason, message = refusal(GOOD.decode().replace(old, new, 1).encode())
     assert reason == "not-a-card"
     assert words in message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a" + ".a" * 30_000 + "=1",
+        "[a" + ".a" * 30_000 + "]",
+        '""' + '.""' * 20_000 + "=1",
+        "a={a" + ".a" * 30_000 + "=1}",
+    ],
+)
+def test_a_text_that_would_keep_a_toml_parser_busy_is_refused_at_once(text: str) -> None:
+    begin = time.process_time()
+    assert "in line 1" in refusal(text.encode())[1]
+    assert time.process_time() - begin < 0.5
 
 
 def test_another_version_is_refused_as_such() -> None:
