@@ -158,7 +158,7 @@ def _encrypt(payload: BinaryIO, described: Payload, writer: age.Writer, digest: 
         writer.write(piece)
         left -= len(piece)
     # SPEC: FORMATS 1: fails if the two hashes differ
-    if left or payload.read(1) or digest.hexdigest() != described.sha256:
+    if payload.read(1) or digest.hexdigest() != described.sha256:
         raise EnvelopeError(
             "file changed while it was being sealed",
             hint="drop it again once the program that writes it has closed it",

@@ -1,0 +1,55 @@
+# Two commands do all the set-up on a fresh machine with git, make and Python 3.11:
+#   make demo    two organisations on this machine hand files to each other
+#   make test    installs what the tests need, and runs them
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test lint docs bench lock clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/installed
+	$(BIN)/handover demo
+
+test: $(VENV)/tested
+	tests/setup
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage report --skip-covered --skip-empty
+
+lint: $(VENV)/tested
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# Writes every generated page: docs/configuration.md, docs/architecture.md, docs/states.svg
+docs: $(VENV)/tested
+	$(BIN)/python -m config.sample --write
+	$(BIN)/python -m tests.house --write
+	$(BIN)/python -m tests.states --write
+
+# Ratios against peers on this machine; never part of the tests
+bench: $(VENV)/tested
+	for script in tests/bench/bench_*.py; do $(BIN)/python $$script || exit 1; done
+
+# Renews the lock files after a change of setup.cfg: versions and hashes, no addresses
+lock: $(VENV)/tested
+	$(BIN)/pip install --quiet 'uv >= 0.9, < 1'
+	echo 'setuptools >= 77' | $(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url \
+	    --no-annotate --no-header setup.cfg - -o requirements.lock
+	echo 'setuptools >= 77' | $(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url \
+	    --no-annotate --no-header --all-extras setup.cfg - -o requirements-test.lock
+
+$(VENV)/bin/pip:
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); tests/setup python3.11-venv && $(PYTHON) -m venv $(VENV); }
+
+$(VENV)/installed: $(VENV)/bin/pip requirements.lock setup.cfg pyproject.toml
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+$(VENV)/tested: $(VENV)/installed requirements-test.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-test.lock
+	touch $@
+
+clean:
+	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage

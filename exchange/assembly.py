@@ -1,0 +1,144 @@
+"""`assemble`: builds every part of a running organisation, in the order in which they depend on each other.
+
+Reads like the program's table of contents. Tests call the same function with effects of their own.
+"""
+
+import os
+import random
+import time
+from collections.abc import Callable
+
+from config import agreement as agreements
+from config.agreement import Agreement
+from config.authorities import Register
+from config.errors import Misuse, NotNow, Tampered
+from config.home import Home
+from config.times import system_clock
+from exchange import sftp
+from exchange.parts import Effects, Parts
+from exchange.sftp import Address, Landing
+from exchange.spool import Spool
+from keys import card as cards
+from keys.card import Card
+from keys.keyring import Keyring, Secret
+from keys.private_keys import ledger_origin
+from keys.trust import Trust
+from ledger import note
+from ledger.store import Ledger
+
+CONNECT_TIMEOUT = 30.0
+"""Seconds for a partner's server to answer any one request."""
+
+KEEPALIVE = 30.0
+"""Seconds between signs of life on an idle connection."""
+
+
+def assemble(home: Home, passphrase: Callable[[], Secret], effects: Effects | None = None) -> Parts:
+    """Open everything that belongs to `home`; raises a HandoverError that says what is wrong with it."""
+    home.check_permissions()
+    keyring = Keyring.open(home.keys, passphrase)
+    trust = trusted(home)
+    parts_effects = effects or system_effects(home, keyring, trust)
+    me = home.settings.organisation.id
+    ledger = Ledger.open(
+        home.ledger,
+        verifiers=ledger_verifiers(keyring),
+        signer=keyring.note_signer("ledger", ledger_origin(me)),
+        clock=parts_effects.clock,
+        random=parts_effects.random,
+    )
+    return Parts(
+        home=home,
+        ledger=ledger,
+        keyring=keyring,
+        trust=trust,
+        agreements=agreements_with(home, trust),
+        register=Register.shipped(),
+        spool=Spool(home.spool),
+        effects=parts_effects,
+    )
+
+
+def trusted(home: Home) -> Trust:
+    """The partners whose cards lie in the home, each checked against its signature; raises Refused or NotNow."""
+    found = []
+    for path in sorted(home.cards.glob("*.toml")):
+        try:
+            signature = path.with_name(path.name + ".sig").read_text("ascii")
+            card = cards.verify(path.read_bytes(), signature)
+        except (OSError, UnicodeDecodeError):
+            raise NotNow(
+                f"the card of {path.stem} or its signature cannot be read",
+                hint=f"restore {path.name} and {path.name}.sig in the cards folder, or add the partner again",
+            ) from None
+        if card.organisation != path.stem:
+            raise Tampered(f"the card in the place of {path.stem} is that of {card.organisation}")
+        found.append(card)
+    return Trust(found)
+
+
+def ledger_verifiers(keyring: Keyring) -> tuple[note.Verifier, ...]:
+    """The public halves of all our ledger keys, old ones included: needs no passphrase."""
+    return tuple(note.parse_vkey(info.public) for info in keyring.infos() if info.purpose == "ledger")
+
+
+def agreements_with(home: Home, trust: Trust) -> dict[str, Agreement]:
+    """The agreement with each partner: the one its settings name, else the only one that both are party to."""
+    me = home.settings.organisation.id
+    known = agreements.load_all(home.agreement_files())
+    found: dict[str, Agreement] = {}
+    for partner in trust.partners:
+        named = home.settings.partner(partner).agreement
+        both = [a for a in known if {me, partner} <= set(a.parties) and named in (None, a.id)]
+        if len(both) == 1:
+            found[partner] = both[0]
+        elif named is not None or both:
+            raise Misuse(
+                f"no single agreement can be chosen for partner {partner}",
+                hint=f"set partners.{partner}.agreement in handover.toml to one of"
+                f" {', '.join(sorted(a.id for a in both or known))}",
+            )
+    return found
+
+
+def system_effects(home: Home, keyring: Keyring, trust: Trust) -> Effects:
+    """The real clock, randomness and network."""
+
+    def connect(partner: str) -> Landing:
+        return sftp.connect(
+            landing_address(home, trust.card(partner)),
+            keyring.transport_key(),
+            timeout=CONNECT_TIMEOUT,
+            keepalive=KEEPALIVE,
+        )
+
+    return Effects(
+        clock=system_clock,
+        monotonic=time.monotonic,
+        random=os.urandom,
+        jitter=lambda: random.SystemRandom().uniform(0.5, 1.0),
+        connect=connect,
+    )
+
+
+def landing_address(home: Home, card: Card) -> Address:
+    """Where to upload for a partner: its card, overridden by what handover.toml says of it."""
+    settings = home.settings.partner(card.organisation)
+    me = home.settings.organisation.id
+    landing = card.landing
+    host, port = (
+        settings.host or (landing.host if landing else None),
+        settings.port or (landing.port if landing else None),
+    )
+    if landing is None or host is None or port is None:
+        raise NotNow(
+            f"the card of {card.organisation} names no landing zone",
+            hint=f"ask {card.organisation} for a card with one",
+        )
+    return Address(
+        host=settings.host or landing.host,
+        port=settings.port or landing.port,
+        user=(settings.user or landing.user).replace("{partner}", me),
+        path=(settings.path or landing.path).replace("{partner}", me),
+        host_keys=landing.host_keys,
+    )

@@ -1,0 +1,127 @@
+"""Verifying, proving and checking: what an auditor does with a ledger, without any private key."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Never
+
+from ledger.verify import Report
+
+from config.errors import Misuse, Refused
+from config.home import Home
+from config.times import system_clock
+from exchange.assembly import ledger_verifiers, trusted
+from keys.keyring import Keyring, Secret
+from keys.trust import Trust
+from ledger import checkpoint, entry, note, tlogproof, verify
+from ledger.store import Ledger
+
+MAX_FILE = 1024 * 1024
+"""Proofs and checkpoints are a few kilobytes; a larger file is something else."""
+
+
+def _no_passphrase() -> Never:
+    raise Misuse("an audit needs no private key")
+
+
+def public_keyring(home: Home) -> Keyring:
+    """Our keys, of which only the public halves can be used."""
+
+    def nothing() -> Secret:
+        _no_passphrase()
+
+    return Keyring.open(home.keys, nothing)
+
+
+def read_ledger(home: Home) -> Ledger:
+    """The ledger of a home, for reading only."""
+    verifiers = ledger_verifiers(public_keyring(home))
+    return Ledger.open(home.ledger, verifiers=verifiers, clock=system_clock, random=os.urandom)
+
+
+def verify_home(home: Home) -> Report:
+    """Recompute the whole ledger of a home."""
+    return verify_ledger(home, public_keyring(home), trusted(home), None)
+
+
+def verify_ledger(home: Home, keyring: Keyring, trust: Trust, since: Path | None) -> Report:
+    """Recompute everything; with `since`, also that the ledger continues that checkpoint."""
+    witnesses = {partner: trust.witness_verifiers(partner) for partner in trust.partners}
+    return verify.verify(
+        home.ledger,
+        ledger_verifiers(keyring),
+        witness_verifiers=witnesses,
+        since=_read(since) if since is not None else None,
+    )
+
+
+def prove(ledger: Ledger, what: str) -> bytes:
+    """The proof file of an entry by its number, or of the entry that decided a handover by its id."""
+    if what.isascii() and what.isdigit() and len(what) < 19:
+        seq = int(what)
+        if seq >= ledger.size:
+            raise Misuse(f"the ledger has no entry {seq}", hint=f"its entries are 0 to {ledger.size - 1}")
+        return ledger.prove(seq)
+    found = ledger.find_handovers(what)
+    if len(found) != 1:
+        raise Misuse(
+            f"{len(found)} handovers have an id that begins with {what}", hint="'handover list --all' shows the ids"
+        )
+    return ledger.prove(found[0].decided_seq)
+
+
+def check_proof(proof: bytes, vkeys: tuple[str, ...]) -> dict[str, object]:
+    """Check a proof file on its own; raises Refused with the step that failed."""
+    parsed = tlogproof.parse(proof[: MAX_FILE + 1])
+    if parsed.extra is None:
+        raise Refused("the proof does not carry its entry, so there is nothing to check", reason="no-entry")
+    signed = parsed.verify(parsed.extra, [note.parse_vkey(vkey) for vkey in vkeys])
+    proven = entry.parse(parsed.extra)
+    if proven.seq != parsed.index:
+        raise Refused("the proof's entry has another number than the proof", reason="other-entry")
+    return {
+        "ok": True,
+        "origin": signed.origin,
+        "size": signed.size,
+        "root": signed.root.hex(),
+        "seq": proven.seq,
+        "at": proven.at,
+        "event": proven.event,
+        "handover": proven.handover,
+        "entry": proven.to_json(),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class NewestCheckpoint:
+    """A checkpoint with all signatures that are held for it."""
+
+    text: str
+
+    def to_json(self) -> dict[str, object]:
+        """Its fields and the whole note."""
+        body = self.text.rpartition("\n\n")[0] + "\n"
+        parsed = checkpoint.parse(body)
+        signers = [line.split(" ")[1] for line in self.text.rpartition("\n\n")[2].splitlines()]
+        return {
+            "origin": parsed.origin,
+            "size": parsed.size,
+            "root": parsed.root.hex(),
+            "signed_by": signers,
+            "note": self.text,
+        }
+
+
+def newest_checkpoint(ledger: Ledger) -> NewestCheckpoint:
+    """The newest signed tree head, with the cosignatures of partners on it."""
+    size = ledger.size
+    signed = ledger.checkpoint_of(size) or ledger.checkpoint()
+    return NewestCheckpoint(note.add_signatures(signed, ledger.cosignatures(size)).decode())
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_FILE)
+    except OSError as problem:
+        raise Misuse(f"{path} cannot be read: {problem.strerror}") from None

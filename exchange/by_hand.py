@@ -1,0 +1,174 @@
+"""One envelope made or opened by a person: for an emergency, a courier, or an audit."""
+
+import datetime
+import os
+import stat
+from pathlib import Path
+
+from config.agreement import Flow
+from config.errors import Misuse, Refused
+from config.home import Home
+from config.times import system_clock, to_text
+from exchange import files
+from exchange.concern import FileFacts, judge
+from exchange.envelope import Opened, open_envelope, seal
+from exchange.manifest import Concern, Manifest
+from exchange.parts import Parts
+from exchange.sender import manifest_for
+from exchange.spool import Claim
+from keys import age
+from keys.keyring import Keyring
+from keys.trust import Trust
+from ledger.canonical import Json
+from ledger.entry import Draft
+from ledger.identifier import new_id
+
+ENGLAND = "E92000001"
+"""GSS code of the whole country: stands for a council that was not named."""
+
+
+def seal_by_hand(
+    parts: Parts,
+    path: Path,
+    output: Path,
+    partner: str,
+    category: str | None,
+    authority: str | None,
+    reference: str | None,
+) -> dict[str, str | int | None]:
+    """Seal `path` for `partner` into `output`. The ledger records it as sent: a receipt can still acknowledge it."""
+    concern = _concern(parts, path, partner, category, authority, reference)
+    now = parts.effects.clock()
+    handover = new_id(now, parts.effects.random)
+    recipient = parts.trust.recipients(partner)[0]
+    size = path.stat().st_size
+
+    def draft(event: str, **detail: Json) -> Draft:
+        return Draft(event=event, actor="operator", handover=handover, partner=partner, direction="out", detail=detail)
+
+    accepted = parts.ledger.write(
+        lambda tx: tx.append(
+            draft("accepted", sequence=tx.next_sequence(partner), dropped_at=to_text(now), by_hand=True).replace(
+                authority=concern.authority,
+                category=concern.category,
+                bytes=size,
+                private={"name": path.name, **({"reference": concern.reference} if concern.reference else {})},
+            )
+        )
+    )
+    sequence = accepted.detail["sequence"]
+    manifest = manifest_for(parts, handover, partner, int(str(sequence)), concern, age.fingerprint(recipient))
+    temporary = output.with_name(f".{handover}.part")
+    try:
+        with path.open("rb") as payload, temporary.open("wb") as target:
+            sealed = seal(
+                payload,
+                manifest,
+                name=path.name,
+                signer=parts.keyring.signer("signing"),
+                recipients=[recipient],
+                dst=target,
+            )
+            files.sync_file(target)
+        files.move(temporary, output)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        parts.ledger.write(lambda tx: tx.append(draft("withdrawn", reason="seal-failed")))
+        raise
+    parts.ledger.write(
+        lambda tx: [
+            tx.append(
+                draft("sealed", manifest_sha256=sealed.manifest_sha256, by_hand=True).replace(
+                    bytes=sealed.size, envelope_sha256=sealed.envelope_sha256, key=manifest.recipient_key
+                )
+            ),
+            tx.append(draft("sent", by_hand=True)),
+        ]
+    )
+    return {"id": handover, "partner": partner, "envelope": str(output), "envelope_sha256": sealed.envelope_sha256}
+
+
+def _concern(
+    parts: Parts, path: Path, partner: str, category: str | None, authority: str | None, reference: str | None
+) -> Concern:
+    agreement = parts.agreements.get(partner)
+    if agreement is None:
+        known = ", ".join(sorted(parts.agreements)) or "none yet"
+        raise Misuse(f"{partner} is not a partner", hint=f"partners: {known}")
+    flow = _flow(parts, agreement.flows, partner, category)
+    if authority is None:
+        return Concern(ENGLAND, flow.category, reference, flow.gateways, None, None, None)
+    sidecar = f'reference = "{reference}"\n' if reference else None
+    judgement = judge(
+        Claim("", (partner, flow.category, authority), path.name, "", sidecar),
+        FileFacts(path.stat().st_size, stat.S_IFREG, 1, os.access(path, os.R_OK)),
+        me=parts.me,
+        partners=parts.agreements,
+        register=parts.register,
+        today=parts.effects.clock().astimezone(datetime.UTC).date(),
+        max_bytes=parts.home.settings.limits.max_bytes,
+    )
+    if judgement.concern is None:
+        raise Refused("not sealed: " + " ".join(o.text for o in judgement.objections), reason="not-allowed")
+    return judgement.concern
+
+
+def _flow(parts: Parts, flows: tuple[Flow, ...], partner: str, category: str | None) -> Flow:
+    possible = [f for f in flows if (f.sender, f.recipient) == (parts.me, partner) and category in (None, f.category)]
+    if len(possible) != 1:
+        names = ", ".join(f.category for f in flows if (f.sender, f.recipient) == (parts.me, partner))
+        raise Misuse(
+            "it is not clear which kind of concern this is", hint=f"give --category: {names or 'none is agreed'}"
+        )
+    return possible[0]
+
+
+def open_by_hand(
+    home: Home, keyring: Keyring, trust: Trust, path: Path, output: Path | None
+) -> dict[str, str | int | None]:
+    """Open and verify one envelope; the content appears in `output` only after everything has been checked."""
+    with path.open("rb") as source:
+        opened = open_envelope(source, keyring.identities())
+        manifest = opened.manifest
+        public = opened.verify_signature()
+        trust.signing_key(manifest.sender, public, system_clock())
+        if manifest.recipient != home.settings.organisation.id:
+            raise Refused("the envelope is addressed to another organisation", reason="wrong-recipient")
+        if manifest.recipient_key != age.fingerprint(opened.identity.recipient()):
+            raise Refused("the envelope was sealed again to another key", reason="wrong-recipient-key")
+        written = _write_content(opened, manifest, output)
+    concern, payload = manifest.concern, manifest.payload
+    return {
+        "id": manifest.id,
+        "kind": manifest.kind,
+        "sender": manifest.sender,
+        "signed_by": public.fingerprint,
+        "sequence": manifest.sequence,
+        "created": manifest.created,
+        "category": concern.category if concern else None,
+        "authority": concern.authority if concern else None,
+        "reference": concern.reference if concern else None,
+        "name": payload.name if payload else None,
+        "size": payload.size if payload else None,
+        "sha256": payload.sha256 if payload else None,
+        "file": str(written) if written else None,
+    }
+
+
+def _write_content(opened: Opened, manifest: Manifest, output: Path | None) -> Path | None:
+    if manifest.payload is None:
+        opened.finish()
+        return None
+    if output is None:
+        with Path(os.devnull).open("wb") as nowhere:
+            opened.copy_payload(nowhere, manifest.payload.size)
+        return None
+    output.mkdir(parents=True, exist_ok=True)
+    temporary = output / f".{manifest.id}.part"
+    try:
+        with temporary.open("wb") as target:
+            opened.copy_payload(target, manifest.payload.size)
+            files.sync_file(target)
+        return files.place(temporary, output, manifest.payload.name)
+    finally:
+        temporary.unlink(missing_ok=True)

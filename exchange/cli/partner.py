@@ -1,0 +1,64 @@
+"""`handover partner …`."""
+
+from pathlib import Path
+
+import click
+
+from exchange.cli import show
+from exchange.cli.context import HomeContext, json_option, with_home
+
+
+@click.group("partner")
+def partner_() -> None:
+    """Partners and their cards."""
+
+
+@partner_.command("card", epilog="Example: handover partner card -o lgsco.toml")
+@click.option("-o", "--output", metavar="FILE", help="Write the card to FILE and its signature to FILE.sig.")
+@json_option
+@with_home
+def card_(context: HomeContext, output: str | None, as_json: bool) -> None:
+    """My public card, to give to partners; its fingerprint is read out over the telephone."""
+    from exchange.partners import make_card
+
+    made = make_card(context.home, context.keyring, Path(output) if output else None)
+    if as_json:
+        show.as_json(made.to_json())
+        return
+    if output is None:
+        click.echo(made.text, nl=False)
+    click.echo(f"fingerprint: {made.fingerprint}", err=output is None)
+
+
+@partner_.command("add", epilog="Example: handover partner add ofsted.toml --fingerprint '5f1c 02aa …'")
+@click.argument("card", metavar="CARD")
+@click.option("--fingerprint", metavar="F", help="What the partner read out; asked for if not given.")
+@json_option
+@with_home
+def add_(context: HomeContext, card: str, fingerprint: str | None, as_json: bool) -> None:
+    """Trust a partner: CARD (with CARD.sig beside it) and the fingerprint that the partner read out."""
+    from exchange.partners import add_partner
+
+    def ask() -> str:
+        return str(click.prompt("fingerprint that the partner read out", err=True))
+
+    added = add_partner(context.parts, Path(card), fingerprint or ask())
+    if as_json:
+        show.as_json(added)
+    else:
+        click.echo(f"added {added['organisation']}")
+
+
+@partner_.command("list", epilog="Example: handover partner list --json")
+@json_option
+@with_home
+def list_(context: HomeContext, as_json: bool) -> None:
+    """The partners that are trusted, and how they are reached."""
+    from exchange.partners import list_partners
+
+    rows = list_partners(context.home, context.trust)
+    if as_json:
+        show.as_json(rows)
+        return
+    columns = ("organisation", "name", "agreement", "encryption", "landing", "fingerprint")
+    show.table(columns, [[str(row[c] or "") for c in columns] for row in rows], empty="no partner yet")

@@ -1,0 +1,99 @@
+"""How results look: JSON for programs, tables on a terminal, plain columns elsewhere; other people's text harmless."""
+
+import json
+import sys
+import unicodedata
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import click
+
+from config.errors import Misuse
+
+if TYPE_CHECKING:
+    from ledger.export import Form
+
+Cell = str | int | bool | None
+
+ROW_COLUMNS = (
+    "id",
+    "direction",
+    "partner",
+    "category",
+    "authority",
+    "reference",
+    "name",
+    "size",
+    "state",
+    "dropped_at",
+    "sent_at",
+    "delivered_at",
+    "acknowledged_at",
+    "overdue",
+    "key",
+    "seq",
+)
+"""The fields of a handover in the order in which they are written out."""
+
+
+def as_json(value: object) -> None:
+    """One JSON document on stdout."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def pairs(values: Mapping[str, Cell]) -> None:
+    """Labels and values, aligned, one a line; None is left out."""
+    shown = {label: value for label, value in values.items() if value is not None}
+    width = max((len(label) for label in shown), default=0)
+    for label, value in shown.items():
+        click.echo(f"{label:<{width}}  {harmless(value)}")
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[Cell]], *, empty: str) -> None:
+    """A table; `empty` is what is said on stderr when there are no rows."""
+    if not rows:
+        click.echo(empty, err=True)
+        return
+    texts = [[harmless(cell) for cell in row] for row in rows]
+    if sys.stdout.isatty():
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
+
+        drawn = Table(box=None, pad_edge=False, header_style="bold")
+        for column in columns:
+            drawn.add_column(column, overflow="fold")
+        for row in texts:
+            drawn.add_row(*(Text(cell) for cell in row))
+        Console().print(drawn)
+        return
+    widths = [max(len(line[i]) for line in [list(columns), *texts]) for i in range(len(columns))]
+    for line in [list(columns), *texts]:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def rows(found: Sequence[Mapping[str, Cell]], form: str, output: str | None, *, empty: str) -> None:
+    """Handovers as a table, or in one of the forms of `ledger.export`, on stdout or into a file."""
+    from ledger.export import encode
+
+    if form == "table" and output is None:
+        columns = ("id", "direction", "partner", "state", "authority", "category", "reference", "name", "dropped_at")
+        table(columns, [[row.get(column) for column in columns] for row in found], empty=empty)
+        return
+    data = encode(found, ROW_COLUMNS, "csv" if form == "table" else cast("Form", form))
+    if output is not None:
+        Path(output).write_bytes(data)
+    elif form == "xlsx" and sys.stdout.isatty():
+        raise Misuse("a spreadsheet is not for a terminal", hint="give -o FILE.xlsx")
+    else:
+        click.get_binary_stream("stdout").write(data)
+
+
+def harmless(value: Cell) -> str:
+    """Text for a terminal: control and direction-changing characters replaced, so that a name cannot rewrite a line."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "".join("�" if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") else c for c in str(value))

@@ -1,0 +1,152 @@
+"""Messages without a payload: receipts, made from the ledger alone and checked before anything is believed.
+
+A receipt says what became of one handover and proves it by an entry of the receiver's own ledger. It is a pure
+function of that ledger: made twice, it is the same. Only a receipt that passes every step of `accept_receipt`
+acknowledges a handover.
+"""
+
+import hmac
+from pathlib import Path
+
+from config.errors import Refused
+from config.times import to_text
+from exchange import files
+from exchange.envelope import Opened, seal
+from exchange.manifest import Manifest
+from exchange.parts import Parts
+from exchange.receipt import Receipt
+from keys import age
+from ledger import entry as entries
+from ledger import tlogproof, witness
+from ledger.entry import Draft, Entry
+from ledger.handover import Handover
+from ledger.identifier import new_id
+from ledger.store import Transaction
+
+
+class ReceiptRefused(Refused):
+    """A receipt that proves nothing; `reason` says why."""
+
+    reason = "receipt-refused"
+
+
+def receipt_for(parts: Parts, handover: Handover) -> Receipt:
+    """What became of an incoming handover, with the proof of the entry that says so."""
+    entry = parts.ledger.entry(handover.decided_seq)
+    return Receipt(
+        handover=handover.id,
+        manifest_sha256=handover.manifest_sha256 or "",
+        envelope_sha256=handover.envelope_sha256 or "",
+        outcome="delivered" if handover.state == "delivered" else "rejected",
+        reason=handover.reason or "",
+        at=entry.at,
+        entry=entry.seq,
+        proof=parts.ledger.prove(entry.seq).decode(),
+    )
+
+
+def seal_receipt(parts: Parts, handover: Handover) -> tuple[str, Path]:
+    """A new message that carries the receipt, sealed to the partner; returns its id and where it lies."""
+    now = parts.effects.clock()
+    message = new_id(now, parts.effects.random)
+    recipient = parts.trust.recipients(handover.partner)[0]
+    manifest = Manifest(
+        kind="receipt",
+        id=message,
+        sequence=None,
+        sender=parts.me,
+        recipient=handover.partner,
+        recipient_key=age.fingerprint(recipient),
+        created=to_text(now),
+        expires=None,
+        agreement=None,
+        payload=None,
+        concern=None,
+        receipt=receipt_for(parts, handover),
+        witness=witness.compose(parts.ledger, handover.partner).to_json(),
+    )
+    path = parts.spool.receipt(message)
+    with path.open("wb") as target:
+        seal(None, manifest, signer=parts.keyring.signer("signing"), recipients=[recipient], dst=target)
+        files.sync_file(target)
+    return message, path
+
+
+def accept_receipt(parts: Parts, partner: str, opened: Opened) -> Handover | None:
+    """Check a receipt whose signature and sender hold; acknowledge, or record why not. Returns what changed."""
+    receipt = opened.manifest.receipt
+    if receipt is None:
+        raise ReceiptRefused("a receipt message holds no receipt", reason="no-receipt")
+    try:
+        handover = parts.ledger.handover(partner, "out", receipt.handover)
+        if handover is None:
+            raise ReceiptRefused("a receipt names a handover that was never sent there", reason="unknown-handover")
+        _check(parts, partner, handover, receipt)
+    except Refused as problem:
+        reason = problem.reason
+        parts.ledger.write(
+            lambda tx: tx.append(
+                Draft(
+                    event="receipt.refused",
+                    actor="daemon",
+                    partner=partner,
+                    detail={"reason": reason, "message": opened.manifest.id, "about": receipt.handover},
+                )
+            )
+        )
+        return None
+    delivered = receipt.outcome == "delivered"
+
+    def record(tx: Transaction) -> None:
+        tx.append(
+            Draft(
+                event="acknowledged" if delivered else "rejected",
+                actor="daemon",
+                handover=receipt.handover,
+                partner=partner,
+                direction="out",
+                detail={
+                    "delivered_at": receipt.at,
+                    "their_entry": receipt.entry,
+                    "receipt_sha256": opened.manifest_sha256,
+                    **({} if delivered else {"reason": receipt.reason}),
+                },
+            )
+        )
+        tx.keep_document("receipt", partner, receipt.handover, opened.manifest_bytes, opened.signature)
+
+    parts.ledger.write(record)
+    return parts.ledger.handover(partner, "out", receipt.handover)
+
+
+def _check(parts: Parts, partner: str, handover: Handover, receipt: Receipt) -> None:
+    """Steps in order; the first that fails decides."""
+    # (1) it is about the very manifest and the very envelope that were sent
+    if handover.manifest_sha256 is None or not hmac.compare_digest(receipt.manifest_sha256, handover.manifest_sha256):
+        raise ReceiptRefused("a receipt is for another manifest", reason="other-manifest")
+    if handover.envelope_sha256 is None or not hmac.compare_digest(receipt.envelope_sha256, handover.envelope_sha256):
+        raise ReceiptRefused("a receipt is for another envelope", reason="other-envelope")
+    # (2) states only move forward
+    if handover.state not in ("sealed", "sent"):
+        raise ReceiptRefused("the handover was decided before this receipt came", reason="already-decided")
+    # (3) the proof is of an entry in the partner's ledger, signed by the partner's ledger key
+    proof = tlogproof.parse(receipt.proof.encode())
+    if proof.extra is None or proof.index != receipt.entry:
+        raise ReceiptRefused("a receipt's proof is of another entry", reason="other-entry")
+    proof.verify(proof.extra, parts.trust.ledger_verifiers(partner))
+    # (4) and that entry says the same as the receipt
+    if not _says(entries.parse(proof.extra), parts.me, receipt):
+        raise ReceiptRefused("the partner's ledger entry does not say what its receipt says", reason="entry-disagrees")
+
+
+def _says(entry: Entry, me: str, receipt: Receipt) -> bool:
+    return (
+        entry.seq == receipt.entry
+        and entry.event == receipt.outcome
+        and entry.handover == receipt.handover
+        and entry.partner == me
+        and entry.direction == "in"
+        and entry.at == receipt.at
+        and entry.envelope_sha256 == receipt.envelope_sha256
+        and entry.detail.get("manifest_sha256") == receipt.manifest_sha256
+    )

@@ -1,0 +1,284 @@
+"""The service: a few threads, each repeating one round, and a supervisor that watches them.
+
+    drop        takes complete files from the outbound folders
+    in:X        takes what partner X has put into its landing zone
+    out:X       seals and sends what is for partner X, and the receipts that X is owed
+    supervisor  signals, systemd, the log (the tail of the ledger), work that commands have recorded
+
+A round that fails for a reason that may pass (NotNow, a full disk) is repeated with growing pauses and keeps nobody
+else waiting. Evidence of tampering stops the whole service: it never repairs.
+"""
+
+import contextlib
+import fcntl
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from types import FrameType
+
+from config.errors import HandoverError, NotNow, Tampered
+from exchange import embedded, rounds
+from exchange import log as logs
+from exchange.assembly import agreements_with, trusted
+from exchange.drop import Completeness
+from exchange.log import Log
+from exchange.notify import notify, watchdog_interval
+from exchange.parts import Parts
+from exchange.retry import Backoff
+from exchange.rounds import Connection
+from exchange.watcher import Watcher
+from ledger.entry import Draft
+
+TICK = 1.0
+"""Seconds between two looks of the supervisor: so long may a command's order wait."""
+
+IDLE_CONNECTION = 60.0
+"""Seconds after which an unused connection is closed."""
+
+
+@contextlib.contextmanager
+def only_one(pid_file: Path) -> Iterator[None]:
+    """Hold the home for this process; raises NotNow when another daemon has it. The lock dies with the process."""
+    handle = os.open(pid_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise NotNow(
+                "another handover daemon runs on this home", hint="stop it first, or let it do the work"
+            ) from None
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+        yield
+        pid_file.unlink(missing_ok=True)
+    finally:
+        os.close(handle)
+
+
+class Worker(threading.Thread):
+    """Repeats one round until told to stop. `round_` returns the seconds until it wants to run again."""
+
+    def __init__(self, name: str, round_: Callable[[], float], daemon: "Daemon", backoff: Backoff) -> None:
+        super().__init__(name=name, daemon=True)
+        self._round = round_
+        self._daemon = daemon
+        self._backoff = backoff
+        self._wake = threading.Event()
+
+    def wake(self) -> None:
+        """Run the next round now (or as soon as a pause after a failure is over)."""
+        self._wake.set()
+
+    def run(self) -> None:
+        """The thread's body."""
+        while not self._daemon.stopping.is_set():
+            self._wake.clear()
+            pause = self._once()
+            if self._backoff.failing:
+                self._daemon.stopping.wait(pause)
+            else:
+                self._wake.wait(pause)
+
+    def _once(self) -> float:
+        try:
+            pause = self._round()
+        except Tampered as problem:
+            self._daemon.fail(problem)
+            return 0.0
+        except (HandoverError, OSError) as problem:
+            self._daemon.log(
+                "round.failed", worker=self.name, error=type(problem).__name__, at_line=logs.where(problem)
+            )
+            return self._backoff.next()
+        except Exception as problem:
+            # the thread must live on: the ledger and the spool are consistent after every round that failed
+            self._daemon.log(
+                "round.broken", worker=self.name, error=type(problem).__name__, at_line=logs.where(problem)
+            )
+            return self._backoff.next()
+        self._backoff.reset()
+        return pause
+
+    def _tell(self, event: str, problem: Exception) -> None:
+        self._daemon.log(event, worker=self.name, error=type(problem).__name__, at_line=logs.where(problem))
+
+
+class Daemon:
+    """Supervises the workers of one organisation."""
+
+    def __init__(self, parts: Parts, log: Log, environment: Mapping[str, str]) -> None:
+        self.parts = parts
+        self.log = log
+        self.stopping = threading.Event()
+        self.error: HandoverError | None = None
+        self._environment = environment
+        self._workers: dict[str, Worker] = {}
+        watch = parts.home.settings.watch
+        self._rescan = watch.rescan.total_seconds()
+        self._completeness = Completeness(watch.quiet.total_seconds(), parts.effects.monotonic)
+        self._logged = parts.ledger.size
+        self._version = parts.ledger.data_version()
+
+    # --- life ---------------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Until SIGTERM, SIGINT or a failure; raises the Tampered that stopped it, if one did."""
+        self._install_signals()
+        rounds.recover(self.parts)
+        watcher = Watcher()
+        server = embedded.serve(self.parts) if self.parts.home.settings.landing.embedded else None
+        try:
+            self._start_workers()
+            if not self.parts.home.settings.watch.polling:
+                watcher.watch(self.parts.home.outbound, self._dropped)
+                watcher.watch(self.parts.home.landing, self._landed)
+                watcher.start()
+            notify(self._environment, "READY=1")
+            self.log("daemon.ready", organisation=self.parts.me, partners=len(self.parts.agreements))
+            self._supervise()
+        finally:
+            notify(self._environment, "STOPPING=1")
+            self.stopping.set()
+            watcher.close()
+            for worker in self._workers.values():
+                worker.wake()
+            for worker in self._workers.values():
+                worker.join()
+            if server is not None:
+                server.close()
+            self._log_tail()
+            self.log("daemon.stopped", organisation=self.parts.me)
+        if self.error is not None:
+            raise self.error
+
+    def fail(self, problem: HandoverError) -> None:
+        """Stop everything because of evidence of tampering."""
+        self.error = self.error or problem
+        self.log("daemon.tampered", error=type(problem).__name__)
+        self.stopping.set()
+
+    def stop(self) -> None:
+        """Stop after the rounds under way; calling it again changes nothing."""
+        self.stopping.set()
+
+    def _install_signals(self) -> None:
+        def on_signal(_number: int, _frame: FrameType | None) -> None:
+            self.stop()
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, on_signal)
+        # a lease that we ask about may be broken by a writer: the kernel's notice must not end the process
+        signal.signal(signal.SIGIO, signal.SIG_IGN)
+
+    def _supervise(self) -> None:
+        heartbeat = watchdog_interval(self._environment, os.getpid())
+        last_beat = self.parts.effects.monotonic()
+        while not self.stopping.wait(min(TICK, heartbeat or TICK)):
+            self._log_tail()
+            version = self.parts.ledger.data_version()
+            if version != self._version:
+                self._version = version
+                self._take_orders()
+            if all(worker.is_alive() for worker in self._workers.values()):
+                now = self.parts.effects.monotonic()
+                if heartbeat is not None and now - last_beat >= heartbeat / 2:
+                    notify(self._environment, "WATCHDOG=1")
+                    last_beat = now
+            else:
+                self.log("daemon.worker-died")
+                self.error = NotNow("a part of the daemon ended unexpectedly", hint="start it again; see its log")
+                self.stopping.set()
+
+    def _log_tail(self) -> None:
+        size = self.parts.ledger.size
+        for entry in self.parts.ledger.entries(self._logged, size):
+            self.log(entry.event, seq=entry.seq, handover=entry.handover, partner=entry.partner)
+        self._logged = size
+
+    def _take_orders(self) -> None:
+        """Another process wrote to the ledger: learn new partners, and look whether there is anything to do."""
+        trust = trusted(self.parts.home)
+        agreements = agreements_with(self.parts.home, trust)
+        self.parts = replace(self.parts, trust=trust, agreements=agreements)
+        self._start_workers()
+        for worker in self._workers.values():
+            worker.wake()
+
+    # --- workers ------------------------------------------------------------------------------------------------
+
+    def _start_workers(self) -> None:
+        self._start("drop", self._drop_round)
+        for partner in self.parts.agreements:
+            self._start(f"in:{partner}", partial(self._landing_round, partner))
+            self._start(f"out:{partner}", _Outgoing(self, Connection(partner)))
+
+    def _start(self, name: str, round_: Callable[[], float]) -> None:
+        if name in self._workers:
+            return
+        retry = self.parts.home.settings.retry
+        backoff = Backoff(retry.first.total_seconds(), retry.max.total_seconds(), self.parts.effects.jitter)
+        self._workers[name] = Worker(name, round_, self, backoff)
+        self._workers[name].start()
+
+    def _wake(self, kind: str) -> None:
+        for name, worker in list(self._workers.items()):
+            if name.startswith(kind):
+                worker.wake()
+
+    def _dropped(self, path: Path | None) -> None:
+        if path is not None:
+            self._completeness.closed(path)
+        self._wake("drop")
+
+    def _landed(self, _path: Path | None) -> None:
+        self._wake("in:")
+
+    def _drop_round(self) -> float:
+        if rounds.take_dropped(self.parts, self._completeness):
+            self._wake("out:")
+        waiting = self._completeness.waiting()
+        return self._rescan if waiting is None else min(self._rescan, max(waiting, 0.05))
+
+    def _landing_round(self, partner: str) -> float:
+        if rounds.receive_landed(self.parts, partner):
+            self._wake("out:")
+        return self._rescan
+
+
+class _Outgoing:
+    """The round of one partner's outgoing side; remembers whether the partner could be reached."""
+
+    def __init__(self, daemon: Daemon, connection: Connection) -> None:
+        self._daemon = daemon
+        self._connection = connection
+        self._reachable = True
+
+    def __call__(self) -> float:
+        parts = self._daemon.parts
+        try:
+            sent = rounds.seal_and_send(parts, self._connection)
+        except NotNow as problem:
+            self._connection.close()
+            if self._reachable:
+                self._record("partner.unreachable", type(problem).__name__)
+            raise
+        except BaseException:
+            self._connection.close()
+            raise
+        if sent and not self._reachable:
+            self._record("partner.reachable", "")
+        if not sent:
+            self._connection.close()
+        return IDLE_CONNECTION if sent else parts.home.settings.watch.rescan.total_seconds()
+
+    def _record(self, event: str, cause: str) -> None:
+        parts = self._daemon.parts
+        detail = {"cause": cause} if cause else {}
+        parts.ledger.write(
+            lambda tx: tx.append(Draft(event=event, actor="daemon", partner=self._connection.partner, detail=detail))
+        )
+        self._reachable = event == "partner.reachable"

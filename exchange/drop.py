@@ -1,0 +1,180 @@
+"""What lies in the outbound folders, and when a file there is complete.
+
+    outbound/<partner>/<category>/<authority>/FILE          the folders say partner, category and authority
+    outbound/<partner>/<category>/<authority>/FILE.concern.toml    optional sidecar, overrides
+
+A scan looks at everything below `outbound` without following links. A file is complete when it has not changed
+(size, modification time *and* inode) since our own first sighting for the quiet period, or has been closed after
+writing or renamed in (then at once), and nobody holds it open for writing. Age by modification time
+proves nothing, since copies preserve it.
+"""
+
+import contextlib
+import fcntl
+import os
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+SIDECAR = ".concern.toml"
+"""Ending of the file that says what the folders cannot."""
+
+WHY = ".why.txt"
+"""Ending of the explanation beside a held file."""
+
+_UNFINISHED = (".part", ".tmp", ".partial", ".crdownload", ".filepart", ".swp")
+_HIDDEN = (".", "~$")
+
+MAX_FOLDERS = 3
+"""partner, category, authority"""
+
+SCAN_DEPTH = 8
+"""Deeper folders than this are not looked into: nobody sorts files so, and a hostile tree must end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What `lstat` said about a file: if any of it changes, the file is not at rest."""
+
+    size: int
+    modified_ns: int
+    inode: int
+    device: int
+    links: int
+    mode: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> "Sighting":
+        """From an `lstat` result."""
+        kind = stat.S_IFMT(status.st_mode)
+        return cls(status.st_size, status.st_mtime_ns, status.st_ino, status.st_dev, status.st_nlink, kind)
+
+    @property
+    def is_regular(self) -> bool:
+        """Neither link, directory, pipe, socket nor device."""
+        return self.mode == stat.S_IFREG
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One file below `outbound`: its folders, its name, and how it looked."""
+
+    path: Path
+    folders: tuple[str, ...]
+    sighting: Sighting
+
+    @property
+    def sidecar(self) -> Path:
+        """Where its sidecar would be."""
+        return self.path.with_name(self.path.name + SIDECAR)
+
+
+def is_unfinished(name: str) -> bool:
+    """Whether a name says that its file is still being written, or is not meant to be sent at all.
+
+    >>> [is_unfinished(n) for n in ("decision.pdf", "decision.pdf.part", "~$decision.docx", ".DS_Store")]
+    [False, True, True, True]
+    """
+    return name.startswith(_HIDDEN) or name.lower().endswith((*_UNFINISHED, SIDECAR))
+
+
+def scan(outbound: Path) -> Iterator[Candidate]:
+    """Every file below `outbound` whose name is not in progress, in the order of the folders' listing."""
+    yield from _scan(outbound, ())
+
+
+def _scan(directory: Path, folders: tuple[str, ...]) -> Iterator[Candidate]:
+    try:
+        listing = sorted(os.scandir(directory), key=lambda entry: entry.name)
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return
+    for entry in listing:
+        if is_unfinished(entry.name):
+            continue
+        try:
+            status = entry.stat(follow_symlinks=False)
+        except FileNotFoundError:
+            continue
+        if stat.S_ISDIR(status.st_mode):
+            if len(folders) < SCAN_DEPTH:
+                yield from _scan(directory / entry.name, (*folders, entry.name))
+        else:
+            yield Candidate(directory / entry.name, folders, Sighting.of(status))
+
+
+class Completeness:
+    """Remembers our own sightings, to tell a file at rest from one that is being written.
+
+    `monotonic` gives seconds that never go back; `quiet` is the quiet period in seconds. One instance per
+    daemon; `judge` and `closed` may be called from different threads.
+    """
+
+    def __init__(self, quiet: float, monotonic: Callable[[], float]) -> None:
+        self._quiet = quiet
+        self._monotonic = monotonic
+        self._first: dict[Path, tuple[Sighting, float]] = {}
+        self._closed: set[Path] = set()
+
+    def closed(self, path: Path) -> None:
+        """A hint from the watcher: `path` was closed after writing, or renamed in."""
+        self._closed.add(path)
+
+    def judge(self, candidate: Candidate) -> bool:
+        """Whether `candidate` is complete now; the first call for a file starts its quiet period."""
+        now = self._monotonic()
+        known = self._first.get(candidate.path)
+        hinted = candidate.path in self._closed
+        self._closed.discard(candidate.path)
+        if known is None or known[0] != candidate.sighting:
+            # a hint counts only for a file with content: programs create, close and reopen empty files
+            since = now - self._quiet if hinted and candidate.sighting.size > 0 else now
+            known = (candidate.sighting, since)
+            self._first[candidate.path] = known
+        elif hinted and candidate.sighting.size > 0:
+            known = (candidate.sighting, now - self._quiet)
+            self._first[candidate.path] = known
+        if now - known[1] < self._quiet:
+            return False
+        return not (candidate.sighting.is_regular and is_open_for_writing(candidate.path))
+
+    def forget(self, path: Path) -> None:
+        """The file was taken, or is gone."""
+        self._first.pop(path, None)
+        self._closed.discard(path)
+
+    def keep_only(self, seen: set[Path]) -> None:
+        """Forget every file that the last scan did not see."""
+        for path in self._first.keys() - seen:
+            self.forget(path)
+
+    def waiting(self) -> float | None:
+        """Seconds until the next file could become complete; None when none is waiting."""
+        if not self._first:
+            return None
+        now = self._monotonic()
+        return max(0.0, min(since + self._quiet - now for _, since in self._first.values()))
+
+
+def is_open_for_writing(path: Path) -> bool:
+    """Whether some process holds `path` open for writing, as far as the kernel tells.
+
+    A read lease is granted only on a file that nobody writes to. File systems without leases answer False here,
+    and the quiet period alone decides.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.fcntl(handle, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    else:
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(handle, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+        return False
+    finally:
+        os.close(handle)

@@ -1,0 +1,132 @@
+"""Durable file operations: what has returned from here survives a power cut, and nothing is ever overwritten.
+
+A rename is atomic but not durable: the directories on both sides are synced before a function returns. A name that
+is taken is never replaced: `place` reserves a free name first, with an empty file that the rename then replaces.
+"""
+
+import errno
+import os
+import secrets
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from config.errors import NotNow
+
+NAME_MAX = 255
+"""Longest file name in bytes on the file systems that Linux offers."""
+
+_PLAIN_MODE = 0o640
+"""Delivered and archived files: the service's group (case officers) may read them."""
+
+
+def sync_directory(directory: Path) -> None:
+    """Make the names in `directory` durable."""
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sync_file(file: BinaryIO) -> None:
+    """Make what was written to an open file durable."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def make_directory(directory: Path, mode: int = 0o750) -> None:
+    """Create `directory` and its missing parents durably."""
+    if directory.is_dir():
+        return
+    make_directory(directory.parent, mode)
+    directory.mkdir(mode=mode, exist_ok=True)
+    sync_directory(directory.parent)
+
+
+def write_new(path: Path, data: bytes, mode: int = 0o600) -> None:
+    """Write a whole file that is there completely or not at all, replacing an older one of the same name."""
+    temporary = path.with_name(f".{secrets.token_hex(8)}.part")
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            sync_file(file)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_directory(path.parent)
+
+
+def move(source: Path, target: Path) -> None:
+    """Rename within one file system, durably on both sides; raises NotNow where that is impossible."""
+    try:
+        source.replace(target)
+    except OSError as problem:
+        if problem.errno == errno.EXDEV:
+            raise NotNow(
+                "a folder of the home lies on another file system than the spool",
+                hint="put outbound, inbound, held, sent, landing and spool on one file system",
+            ) from None
+        raise
+    sync_directory(target.parent)
+    if source.parent != target.parent:
+        sync_directory(source.parent)
+
+
+def reserve(directory: Path, name: str) -> Path:
+    """An empty file of our own under `name`, or under `name (2)`, `name (3)` … where that is taken."""
+    make_directory(directory)
+    for candidate in _names_like(name):
+        path = directory / candidate
+        try:
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, _PLAIN_MODE))
+        except FileExistsError:
+            continue
+        return path
+    raise NotNow("no free name is left in a folder")  # _names_like never ends
+
+
+def place(source: Path, directory: Path, name: str) -> Path:
+    """Move `source` into `directory` under `name` or the next free one; returns where it is now."""
+    target = reserve(directory, name)
+    move(source, target)
+    return target
+
+
+def remove(path: Path) -> None:
+    """Delete a file if it is there, durably."""
+    path.unlink(missing_ok=True)
+    if path.parent.is_dir():
+        sync_directory(path.parent)
+
+
+def remove_tree(directory: Path) -> None:
+    """Delete a flat directory of ours and the files in it."""
+    if not directory.is_dir():
+        return
+    for path in directory.iterdir():
+        path.unlink()
+    directory.rmdir()
+    sync_directory(directory.parent)
+
+
+def _names_like(name: str) -> Iterator[str]:
+    """`name`, then `stem (2).suffix` …, each at most NAME_MAX bytes and in NFC."""
+    name = unicodedata.normalize("NFC", name)
+    stem, dot, suffix = name.rpartition(".")
+    if not stem:
+        stem, dot, suffix = name, "", ""
+    yield _shortened(stem, dot + suffix)
+    number = 2
+    while True:
+        yield _shortened(stem, f" ({number}){dot}{suffix}")
+        number += 1
+
+
+def _shortened(stem: str, ending: str) -> str:
+    while len((stem + ending).encode("utf-8", "surrogateescape")) > NAME_MAX and stem:
+        stem = stem[:-1]
+    return stem + ending

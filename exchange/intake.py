@@ -1,0 +1,135 @@
+"""From a dropped file to an accepted handover, or to `held/` with the reason in plain English.
+
+claim (durable, under a new id) -> judge -> ledger `accepted` with a sequence   -> the sender goes on
+                                         -> ledger `held` with the reason codes -> held/ + .why.txt
+"""
+
+import datetime
+import os
+from pathlib import Path
+
+from config.times import from_text, to_text
+from exchange import archive
+from exchange.concern import FileFacts, Judgement, judge
+from exchange.drop import Candidate
+from exchange.parts import Parts
+from exchange.spool import Claim
+from ledger.entry import Draft, Entry
+from ledger.identifier import new_id
+from ledger.store import Transaction
+
+UNKNOWN_PARTNER = "unknown"
+"""Stands in the ledger for a folder that names no partner: a folder's name could be a person's."""
+
+MAX_SIDECAR = 64 * 1024
+"""A sidecar is a few lines; a larger one is not read whole."""
+
+
+def take(parts: Parts, candidate: Candidate) -> str | None:
+    """Claim a complete file and admit it; returns its new id, or None if it changed under our hands."""
+    now = parts.effects.clock()
+    handover = new_id(now, parts.effects.random)
+    claim = parts.spool.claim(candidate, handover, to_text(now), _read_sidecar(candidate.sidecar))
+    if claim is None:
+        return None
+    admit(parts, claim)
+    return handover
+
+
+def admit(parts: Parts, claim: Claim) -> None:
+    """Decide about a claimed file and record the decision; can be repeated after a crash."""
+    payload = parts.spool.payload(claim.id)
+    judgement = _judge(parts, claim, payload)
+    if judgement.concern is None:
+        parts.ledger.write(lambda tx: tx.append(_held(claim, judgement, payload.lstat().st_size)))
+        _remove_sidecar(parts, claim)
+        archive.hold(parts, claim)
+    else:
+        parts.ledger.write(lambda tx: _accept(tx, parts, claim, judgement, payload.lstat().st_size))
+        _remove_sidecar(parts, claim)
+
+
+def _judge(parts: Parts, claim: Claim, payload: Path) -> Judgement:
+    status = payload.lstat()
+    return judge(
+        claim,
+        FileFacts(status.st_size, claim.kind, status.st_nlink, os.access(payload, os.R_OK)),
+        me=parts.me,
+        partners=parts.agreements,
+        register=parts.register,
+        today=from_text(claim.dropped_at).astimezone(datetime.UTC).date(),
+        max_bytes=parts.home.settings.limits.max_bytes,
+    )
+
+
+def rejudge(parts: Parts, claim: Claim) -> Judgement:
+    """What the file is about, once more: the sender needs it when it writes the manifest."""
+    return _judge(parts, claim, parts.spool.payload(claim.id))
+
+
+def _accept(tx: Transaction, parts: Parts, claim: Claim, judgement: Judgement, size: int) -> Entry:
+    concern = judgement.concern
+    if concern is None or judgement.partner is None:
+        raise ValueError("only a file without objections is accepted")
+    agreement = parts.agreements[judgement.partner]
+    private = {"name": judgement.name}
+    if concern.reference is not None:
+        private["reference"] = concern.reference
+    return tx.append(
+        Draft(
+            event="accepted",
+            actor="daemon",
+            handover=claim.id,
+            partner=judgement.partner,
+            direction="out",
+            authority=concern.authority,
+            category=concern.category,
+            bytes=size,
+            private=private,
+            detail={
+                "sequence": tx.next_sequence(judgement.partner),
+                "dropped_at": claim.dropped_at,
+                "agreement": f"{agreement.id}/{agreement.version}",
+            },
+        )
+    )
+
+
+def _held(claim: Claim, judgement: Judgement, size: int) -> Draft:
+    private = {"name": judgement.name, "why": "\n".join(o.text for o in judgement.objections)}
+    if judgement.reference is not None:
+        private["reference"] = judgement.reference
+    return Draft(
+        event="held",
+        actor="daemon",
+        handover=claim.id,
+        partner=judgement.partner or UNKNOWN_PARTNER,
+        direction="out",
+        authority=judgement.authority.gss if judgement.authority else None,
+        category=judgement.category,
+        bytes=size,
+        private=private,
+        detail={
+            "dropped_at": claim.dropped_at,
+            "reason": judgement.objections[0].code,
+            "reasons": [o.code for o in judgement.objections],
+        },
+    )
+
+
+def _read_sidecar(path: Path) -> str | None:
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    with os.fdopen(handle, "rb") as file:
+        return file.read(MAX_SIDECAR).decode("utf-8", "replace")
+
+
+def _remove_sidecar(parts: Parts, claim: Claim) -> None:
+    """The sidecar was read into the claim; it goes once the decision is recorded, unless it is another one by now."""
+    if claim.sidecar is None:
+        return
+    sidecar = parts.home.outbound.joinpath(*claim.folders, claim.name + ".concern.toml")
+    if _read_sidecar(sidecar) == claim.sidecar:
+        sidecar.unlink(missing_ok=True)

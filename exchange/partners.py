@@ -1,0 +1,138 @@
+"""Partner cards: making ours, trusting theirs, listing who is trusted."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from config.errors import Misuse, Refused
+from config.home import Home
+from config.times import system_clock, to_text
+from exchange import files
+from exchange.assembly import agreements_with
+from exchange.parts import Parts
+from keys import card as cards
+from keys.card import Card, Landing, SigningKey
+from keys.keyring import Keyring
+from keys.private_keys import ledger_origin
+from keys.trust import Trust
+from ledger.entry import Draft
+
+
+@dataclass(frozen=True, slots=True)
+class MadeCard:
+    """A card's text, its signature, and the fingerprint that is read out."""
+
+    text: str
+    signature: str
+    fingerprint: str
+    path: str | None
+
+    def to_json(self) -> dict[str, str | None]:
+        """For `--json`."""
+        return {"card": self.text, "signature": self.signature, "fingerprint": self.fingerprint, "path": self.path}
+
+
+def make_card(home: Home, keyring: Keyring, output: Path | None) -> MadeCard:
+    """Our own public card, signed; written to `output` and `output.sig` if given."""
+    settings = home.settings
+    me = settings.organisation.id
+    landing = settings.landing
+    card = Card(
+        organisation=me,
+        name=settings.organisation.name,
+        issued=to_text(system_clock()),
+        ledger_origin=ledger_origin(me),
+        ledger_keys=tuple(info.public for info in keyring.infos() if info.purpose == "ledger"),
+        witness_keys=tuple(info.public for info in keyring.infos() if info.purpose == "witness"),
+        signing_keys=tuple(
+            SigningKey(info.public, info.valid_from, info.valid_until)
+            for info in keyring.infos()
+            if info.purpose == "signing"
+        ),
+        recipients=(keyring.current("encryption").public,),
+        landing=Landing(landing.host, landing.port, landing.user, landing.path, landing.host_keys)
+        if landing.host is not None
+        else None,
+        transport_keys=tuple(info.public for info in keyring.infos() if info.purpose == "transport"),
+    )
+    data = card.encode()
+    signature = cards.sign(data, keyring.signer("signing"))
+    if output is not None:
+        files.write_new(output, data, 0o644)
+        files.write_new(output.with_name(output.name + ".sig"), signature.encode(), 0o644)
+    return MadeCard(data.decode(), signature, cards.fingerprint(data), str(output) if output else None)
+
+
+def add_partner(parts: Parts, path: Path, fingerprint: str) -> dict[str, str]:
+    """Trust the organisation whose card this is, after its fingerprint was confirmed by a person."""
+    try:
+        data = path.read_bytes()
+        signature = path.with_name(path.name + ".sig").read_text("ascii")
+    except (OSError, UnicodeDecodeError) as problem:
+        raise Misuse(
+            f"the card or its signature cannot be read ({type(problem).__name__})",
+            hint="a card is two files, NAME.toml and NAME.toml.sig, side by side",
+        ) from None
+    if not cards.same_fingerprint(cards.fingerprint(data), fingerprint):
+        raise Refused(
+            "the fingerprint is not this card's: it was mistyped, or the card was changed on its way",
+            hint="have the partner read it out again; never copy it from the message that brought the card",
+            reason="wrong-fingerprint",
+        )
+    card = cards.verify(data, signature)
+    if card.organisation == parts.me:
+        raise Misuse("this is the card of this organisation itself", hint="give the partner's card")
+    _check_agreed(parts, card)
+    files.write_new(parts.home.cards / f"{card.organisation}.toml", data, 0o644)
+    files.write_new(parts.home.cards / f"{card.organisation}.toml.sig", signature.encode(), 0o644)
+    for folder in (parts.home.outbound, parts.home.inbound, parts.home.landing):
+        files.make_directory(folder / card.organisation)
+    _make_flow_folders(parts, card)
+    parts.ledger.write(
+        lambda tx: tx.append(
+            Draft(
+                event="partner.added",
+                actor="operator",
+                partner=card.organisation,
+                detail={"card_sha256": cards.fingerprint(data).replace(" ", "")},
+            )
+        )
+    )
+    return {"organisation": card.organisation, "name": card.name, "fingerprint": cards.fingerprint(data)}
+
+
+def _check_agreed(parts: Parts, card: Card) -> None:
+    if card.organisation not in agreements_with(parts.home, Trust([card])):
+        raise Refused(
+            f"no sharing agreement names both {parts.me} and {card.organisation}",
+            hint="add the agreement's file under [agreements] in handover.toml first",
+            reason="no-agreement",
+        )
+
+
+def _make_flow_folders(parts: Parts, card: Card) -> None:
+    """One outbound folder for each kind of concern that may go to this partner, ready to drop into."""
+    agreement = agreements_with(parts.home, Trust([card]))[card.organisation]
+    for flow in agreement.flows:
+        if (flow.sender, flow.recipient) == (parts.me, card.organisation):
+            files.make_directory(parts.home.outbound / card.organisation / flow.category)
+
+
+def list_partners(home: Home, trust: Trust) -> list[dict[str, str | None]]:
+    """Who is trusted, under which agreement, and where they take files."""
+    agreements = agreements_with(home, trust)
+    rows: list[dict[str, str | None]] = []
+    for partner in trust.partners:
+        card, agreement = trust.card(partner), agreements.get(partner)
+        landing = f"{card.landing.host}:{card.landing.port}" if card.landing else None
+        rows.append(
+            {
+                "organisation": card.organisation,
+                "name": card.name,
+                "agreement": f"{agreement.id}/{agreement.version}" if agreement else None,
+                "encryption": card.pin,
+                "landing": landing,
+                "issued": card.issued,
+                "fingerprint": cards.fingerprint(card.encode()),
+            }
+        )
+    return rows

@@ -1,0 +1,51 @@
+"""The parts of a running organisation, built in one place and passed to every pipeline.
+
+`exchange/daemon.py: assemble` builds them for real; tests and the simulation build the same with effects of
+their own. Nothing below this reads a clock, draws a random number or opens a connection on its own account.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from config.agreement import Agreement
+from config.authorities import Register
+from config.home import Home
+from config.times import Clock
+from exchange.sftp import Landing
+from exchange.spool import Spool
+from keys.keyring import Keyring
+from keys.trust import Trust
+from ledger.identifier import Random
+from ledger.store import Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """Everything that comes from outside the process."""
+
+    clock: Clock
+    monotonic: Callable[[], float]
+    random: Random
+    jitter: Callable[[], float]
+    connect: Callable[[str], Landing]
+    """Open the landing zone of a partner, by its id; raises NotNow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """One organisation: what it was told, what it remembers, who it trusts, and its effects."""
+
+    home: Home
+    ledger: Ledger
+    keyring: Keyring
+    trust: Trust
+    agreements: Mapping[str, Agreement]
+    """The agreement with each partner, by the partner's id."""
+    register: Register
+    spool: Spool
+    effects: Effects
+
+    @property
+    def me(self) -> str:
+        """The id of this organisation."""
+        return self.home.settings.organisation.id

@@ -1,0 +1,131 @@
+"""The questions that people ask of one home: what is in flight, what happened to a handover, what matches a filter.
+
+The ledger answers; this adds what only the home knows: the councils' predecessors and each partner's deadline.
+"""
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ledger.query import Filter, Row, query
+
+from config.authorities import Register
+from config.errors import Misuse, Refused
+from config.home import Home
+from config.times import from_text, system_clock
+from exchange.assembly import agreements_with, trusted
+from exchange.audit import read_ledger
+from keys.trust import Trust
+from ledger.store import Ledger
+
+__all__ = ["Row", "Story", "all_rows", "ask", "deadlines", "in_flight", "life"]
+
+MIN_ID = 4
+"""Fewer characters of an id than this name too many handovers."""
+
+
+def deadlines(home: Home, trust: Trust) -> dict[tuple[str, str], datetime.timedelta]:
+    """(partner, category) -> how long a receipt may take: the partner's own setting, else the agreement's."""
+    found = {}
+    for partner, agreement in agreements_with(home, trust).items():
+        own = home.settings.partner(partner).receipt_deadline
+        for flow in agreement.flows:
+            found[partner, flow.category] = own or flow.receipt_deadline
+    return found
+
+
+def in_flight(
+    home: Home,
+    ledger: Ledger,
+    trust: Trust,
+    *,
+    state: str | None = None,
+    partner: str | None = None,
+    everything: bool = False,
+) -> list[Row]:
+    """Handovers that are not finished (or in `state`, or all of them), oldest first."""
+    rows = query(ledger, Filter(state=state, partner=partner), now=system_clock(), deadlines=deadlines(home, trust))
+    return [row for row in reversed(rows) if everything or state is not None or not row.is_final]
+
+
+def ask(home: Home, ledger: Ledger, trust: Trust, **filters: Any) -> list[Row]:
+    """Handovers that match the command's filters, newest first; raises Misuse for a filter that makes no sense."""
+    authority = filters.pop("authority")
+    codes: frozenset[str] | None = None
+    if authority is not None:
+        register = Register.shipped()
+        found = register.resolve(str(authority), system_clock().date())
+        codes = frozenset(register.with_predecessors(found.gss))
+    since, until = _moment(filters.pop("since"), end=False), _moment(filters.pop("until"), end=True)
+    return query(
+        ledger,
+        Filter(authorities=codes, since=since, until=until, **filters),
+        now=system_clock(),
+        deadlines=deadlines(home, trust),
+    )
+
+
+def _moment(text: str | int | None, *, end: bool) -> datetime.datetime | None:
+    """A day or a time; a day as the end of a range means all of that day."""
+    if text is None:
+        return None
+    try:
+        day = datetime.datetime.combine(datetime.date.fromisoformat(str(text)), datetime.time(), datetime.UTC)
+    except ValueError:
+        try:
+            return from_text(str(text))
+        except Refused:
+            raise Misuse(
+                f"{text} is neither a day nor a time", hint="write 2026-11-23 or 2026-11-23T10:15:00Z"
+            ) from None
+    return day + datetime.timedelta(days=1, milliseconds=-1) if end else day
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """One handover and everything that was recorded about it."""
+
+    row: Row
+    events: tuple[dict[str, object], ...]
+
+    def to_json(self) -> dict[str, object]:
+        """The fields of `list`, and `events`."""
+        return {**self.row.to_json(), "events": list(self.events)}
+
+    def facts(self) -> dict[str, str | int | bool | None]:
+        """Labels and values for a person."""
+        return {key: value for key, value in self.row.to_json().items() if value is not None}
+
+    def lines(self) -> Sequence[tuple[str | int | None, ...]]:
+        """One row an event."""
+        return [
+            (str(e["seq"]), str(e["at"]), str(e["event"]), ", ".join(f"{k}={v}" for k, v in _details(e)))
+            for e in self.events
+        ]
+
+
+def _details(event: dict[str, object]) -> list[tuple[str, object]]:
+    detail = event.get("detail")
+    return [(k, v) for k, v in detail.items() if not isinstance(v, (dict, list))] if isinstance(detail, dict) else []
+
+
+def life(home: Home, ledger: Ledger, trust: Trust, identifier: str) -> Story:
+    """The one handover whose id begins with `identifier`; raises Misuse if there is none or more than one."""
+    if len(identifier) < MIN_ID:
+        raise Misuse(f"give at least {MIN_ID} characters of the id")
+    found = ledger.find_handovers(identifier)
+    if len(found) != 1:
+        what = "no handover has" if not found else f"{len(found)} handovers have"
+        raise Misuse(f"{what} an id that begins with {identifier}", hint="'handover list --all' shows the ids")
+    handover = found[0]
+    rows = query(ledger, Filter(handover=handover.id), now=system_clock(), deadlines=deadlines(home, trust))
+    row = next(r for r in rows if (r.partner, r.direction) == (handover.partner, handover.direction))
+    events = tuple(entry.to_json() for entry in ledger.entries_of(handover))
+    return Story(row, events)
+
+
+def all_rows(home: Home) -> list[Row]:
+    """Every handover of a home, oldest first, read without any private key."""
+    with read_ledger(home) as ledger:
+        return in_flight(home, ledger, trusted(home), everything=True)

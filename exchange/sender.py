@@ -1,0 +1,160 @@
+"""The outgoing pipeline: accepted -> sealed -> sent. Every step can be repeated; the ledger says which is next.
+
+The same sealed object goes up however often it takes: it is never sealed again once its digest is recorded. Its
+name on the partner's server is the handover's id, first with `.part`, then renamed in one step.
+"""
+
+from datetime import timedelta
+
+from config.times import to_text
+from exchange import archive, control, files, intake
+from exchange.envelope import EnvelopeError, seal
+from exchange.manifest import AgreementRef, Concern, Manifest
+from exchange.parts import Parts
+from exchange.sftp import Landing
+from exchange.spool import Claim
+from keys import age
+from ledger import witness
+from ledger.entry import Draft
+from ledger.handover import Handover
+
+EXPIRES_AFTER = timedelta(days=30)
+"""How long a partner may take an envelope; after that it is sent anew, by a person's decision."""
+
+ENDING = ".age"
+UNFINISHED = ".age.part"
+
+
+def seal_next(parts: Parts, handover: Handover) -> None:
+    """accepted -> sealed; or -> held, when the file changed meanwhile or the agreement no longer allows it."""
+    claim = parts.spool.read_claim(handover.id)
+    if claim is None:
+        return
+    judgement = intake.rejudge(parts, claim)
+    if judgement.concern is None:
+        _hold(parts, handover, claim, [o.code for o in judgement.objections], [o.text for o in judgement.objections])
+        return
+    recipient = parts.trust.recipients(handover.partner)[0]
+    envelope = parts.spool.envelope(handover.id)
+    unfinished = envelope.with_suffix(".part")
+    manifest = manifest_for(
+        parts, handover.id, handover.partner, handover.sequence, judgement.concern, age.fingerprint(recipient)
+    )
+    try:
+        with parts.spool.payload(handover.id).open("rb") as payload, unfinished.open("wb") as target:
+            sealed = seal(
+                payload,
+                manifest,
+                name=judgement.name,
+                signer=parts.keyring.signer("signing"),
+                recipients=[recipient],
+                dst=target,
+            )
+            files.sync_file(target)
+    except EnvelopeError as problem:
+        unfinished.unlink(missing_ok=True)
+        _hold(parts, handover, claim, [problem.reason], [problem.message[:1].upper() + problem.message[1:] + "."])
+        return
+    files.move(unfinished, envelope)
+    parts.ledger.write(
+        lambda tx: tx.append(
+            Draft(
+                event="sealed",
+                actor="daemon",
+                handover=handover.id,
+                partner=handover.partner,
+                direction="out",
+                bytes=sealed.size,
+                envelope_sha256=sealed.envelope_sha256,
+                key=manifest.recipient_key,
+                private={"payload_sha256": sealed.payload_sha256},
+                detail={
+                    "manifest_sha256": sealed.manifest_sha256,
+                    "signed_by": parts.keyring.current("signing").fingerprint,
+                },
+            )
+        )
+    )
+
+
+def upload(parts: Parts, landing: Landing, handover: Handover) -> None:
+    """sealed -> sent: put the sealed object into the partner's landing zone and give it its final name."""
+    envelope = parts.spool.envelope(handover.id)
+    size = envelope.stat().st_size
+    with envelope.open("rb") as source:
+        landing.put(source, size, handover.id + UNFINISHED)
+    landing.rename(handover.id + UNFINISHED, handover.id + ENDING)
+    parts.ledger.write(
+        lambda tx: tx.append(
+            Draft(event="sent", actor="daemon", handover=handover.id, partner=handover.partner, direction="out")
+        )
+    )
+
+
+def upload_receipt(parts: Parts, landing: Landing, handover: Handover) -> None:
+    """Answer one delivered or rejected handover; the ledger records that the answer went."""
+    message, path = control.seal_receipt(parts, handover)
+    with path.open("rb") as source:
+        landing.put(source, path.stat().st_size, message + UNFINISHED)
+    landing.rename(message + UNFINISHED, message + ENDING)
+    parts.ledger.write(
+        lambda tx: tx.append(
+            Draft(event="receipted", actor="daemon", handover=handover.id, partner=handover.partner, direction="in")
+        )
+    )
+    path.unlink()
+
+
+def settle(parts: Parts, handover: Handover) -> None:
+    """Bring the file of a finished handover to its last place; repeats what a crash left undone."""
+    claim = parts.spool.read_claim(handover.id)
+    if claim is None:
+        return
+    if handover.state == "held":
+        archive.hold(parts, claim)
+    elif handover.state == "acknowledged":
+        archive.keep(parts, handover)
+    elif handover.state in ("rejected", "withdrawn"):
+        archive.return_to_sender(parts, claim, handover)
+    elif handover.state == "destroyed":
+        parts.spool.clear(handover.id)
+
+
+def _hold(parts: Parts, handover: Handover, claim: Claim, codes: list[str], texts: list[str]) -> None:
+    parts.ledger.write(
+        lambda tx: tx.append(
+            Draft(
+                event="held",
+                actor="daemon",
+                handover=handover.id,
+                partner=handover.partner,
+                direction="out",
+                private={"why": "\n".join(texts)},
+                detail={"reason": codes[0], "reasons": codes},
+            )
+        )
+    )
+    archive.hold(parts, claim)
+
+
+def manifest_for(
+    parts: Parts, handover: str, partner: str, sequence: int | None, concern: Concern, recipient_key: str
+) -> Manifest:
+    """What is to be signed for one handover, but for the payload's name, size and digest."""
+    now = parts.effects.clock()
+    agreement = parts.agreements[partner]
+    return Manifest(
+        kind="concern",
+        id=handover,
+        sequence=sequence,
+        sender=parts.me,
+        recipient=partner,
+        recipient_key=recipient_key,
+        created=to_text(now),
+        expires=to_text(now + EXPIRES_AFTER),
+        agreement=AgreementRef(agreement.id, agreement.version, agreement.sha256),
+        payload=None,
+        concern=concern,
+        receipt=None,
+        witness=witness.compose(parts.ledger, partner).to_json(),
+    )

@@ -1,0 +1,57 @@
+"""Makes a new home: configuration, keys, ledger and folders, or nothing at all."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from config import home as homes
+from config.errors import Misuse
+from config.home import Home
+from config.sample import Value
+from config.times import system_clock
+from keys.at_rest import WORK_FACTOR
+from keys.keyring import Keyring, Secret
+from keys.private_keys import Encryption, ledger_origin
+from ledger.entry import Draft
+from ledger.store import Ledger
+
+MIN_PASSPHRASE = 8
+"""Shorter passphrases are refused: they only look like protection."""
+
+
+def initialise(
+    directory: Path,
+    organisation: str,
+    name: str,
+    passphrase: Secret,
+    encryption: Encryption = "pq",
+    values: Mapping[str, Value] | None = None,
+    work_factor: int = WORK_FACTOR,
+) -> Home:
+    """Make a home in `directory` (new or empty), with more `values` for handover.toml; raises Misuse or NotNow."""
+    if len(passphrase.reveal()) < MIN_PASSPHRASE:
+        raise Misuse(f"the passphrase has fewer than {MIN_PASSPHRASE} characters", hint="choose several random words")
+    home = homes.initialise(directory, organisation, name, {"keys.encryption": encryption, **(values or {})})
+    now = system_clock()
+    keyring = Keyring.create(home.keys, organisation, passphrase, now, encryption=encryption, work_factor=work_factor)
+    ledger = Ledger.create(
+        home.ledger, keyring.note_signer("ledger", ledger_origin(organisation)), clock=system_clock, random=os.urandom
+    )
+    with ledger:
+        ledger.write(
+            lambda tx: [
+                tx.append(Draft(event="ledger.created", actor="operator")),
+                *(
+                    tx.append(
+                        Draft(
+                            event="key.created",
+                            actor="operator",
+                            key=info.fingerprint,
+                            detail={"purpose": info.purpose, "algorithm": info.algorithm, "serial": info.serial},
+                        )
+                    )
+                    for info in keyring.infos()
+                ),
+            ]
+        )
+    return home

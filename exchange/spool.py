@@ -1,0 +1,149 @@
+"""The daemon's own work space: one folder per handover, on the same file system as the folders that people see.
+
+    spool/out/<id>/claim.json     what was dropped, and by which names: written before the file is touched
+    spool/out/<id>/payload        the file itself, renamed in
+    spool/out/<id>/envelope       the sealed object, once complete
+    spool/in/<partner>/<id>.age        an envelope taken from the landing zone
+    spool/in/<partner>/<id>.payload    its content, not yet let out
+    spool/in/<partner>/<id>.delivery   where the content is about to appear: written before the rename
+    spool/receipts/<id>.age       a receipt on its way
+
+A claim is durable before the file moves, so after a crash each folder here tells on its own what was going on:
+a claim without a payload was not begun, a payload without a ledger entry is still to be accepted under the same id.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from config.errors import NotNow
+from exchange import files
+from exchange.drop import Candidate, Sighting
+from ledger.identifier import is_id
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What was dropped: enough to go on after a crash, in clear, so it never leaves the spool."""
+
+    id: str
+    folders: tuple[str, ...]
+    name: str
+    dropped_at: str
+    sidecar: str | None = None
+    kind: int = 0
+
+
+class Spool:
+    """The folders of one home's spool; every method is durable and can be repeated."""
+
+    def __init__(self, root: Path) -> None:
+        self._out = root / "out"
+        self._in = root / "in"
+        self._receipts = root / "receipts"
+
+    def create(self) -> None:
+        """Make the folders, private to the service."""
+        for directory in (self._out, self._in, self._receipts):
+            files.make_directory(directory, 0o700)
+
+    # --- outgoing -------------------------------------------------------------------------------------------
+
+    def claim(self, candidate: Candidate, handover: str, dropped_at: str, sidecar: str | None) -> Claim | None:
+        """Take a dropped file under a new id; None if it changed or went away meanwhile (nothing was taken)."""
+        claim = Claim(handover, candidate.folders, candidate.path.name, dropped_at, sidecar, candidate.sighting.mode)
+        folder = self._out / handover
+        folder.mkdir(mode=0o700)
+        text = json.dumps(asdict(claim), ensure_ascii=True).encode("ascii")
+        files.write_new(folder / "claim.json", text)
+        files.sync_directory(self._out)
+        try:
+            files.move(candidate.path, folder / "payload")
+        except FileNotFoundError:
+            files.remove_tree(folder)
+            return None
+        except BaseException:
+            if not os.path.lexists(folder / "payload"):
+                files.remove_tree(folder)
+            raise
+        if Sighting.of((folder / "payload").lstat()) != candidate.sighting:
+            # it was touched between the last look and the rename: put it back and wait for it to come to rest
+            files.place(folder / "payload", candidate.path.parent, candidate.path.name)
+            files.remove_tree(folder)
+            return None
+        return claim
+
+    def claims(self) -> Iterator[Claim]:
+        """Every claim whose payload is here; a claim that never got its payload is cleared away."""
+        for folder in sorted(self._out.iterdir()):
+            if not is_id(folder.name):
+                continue
+            claim = self.read_claim(folder.name)
+            if claim is None or not os.path.lexists(folder / "payload"):
+                continue
+            yield claim
+
+    def read_claim(self, handover: str) -> Claim | None:
+        """The claim of one handover, or None."""
+        try:
+            raw = json.loads((self._out / handover / "claim.json").read_bytes())
+        except FileNotFoundError:
+            return None
+        except (ValueError, UnicodeDecodeError):
+            raise NotNow(f"the spool's note on handover {handover} cannot be read", hint="restore it") from None
+        raw["folders"] = tuple(raw["folders"])
+        return Claim(**raw)
+
+    def abandoned(self) -> Iterator[str]:
+        """Ids of outgoing folders that hold no payload: never begun, or already finished."""
+        for folder in sorted(self._out.iterdir()):
+            if is_id(folder.name) and not os.path.lexists(folder / "payload"):
+                yield folder.name
+
+    def payload(self, handover: str) -> Path:
+        """The claimed file."""
+        return self._out / handover / "payload"
+
+    def envelope(self, handover: str) -> Path:
+        """The sealed object; complete if it is there."""
+        return self._out / handover / "envelope"
+
+    def clear(self, handover: str) -> None:
+        """Forget an outgoing handover whose file has found its last place."""
+        files.remove_tree(self._out / handover)
+
+    # --- incoming -------------------------------------------------------------------------------------------
+
+    def take_in(self, landed: Path, partner: str, name: str) -> Path:
+        """Move an envelope from the landing zone into the spool."""
+        folder = self._in / partner
+        files.make_directory(folder, 0o700)
+        target = folder / name
+        files.move(landed, target)
+        return target
+
+    def incoming(self) -> Iterator[tuple[str, Path]]:
+        """(partner, envelope) for every envelope that was taken in and is not finished."""
+        for folder in sorted(self._in.iterdir()):
+            if folder.is_dir():
+                for path in sorted(folder.glob("*.age")):
+                    yield folder.name, path
+
+    def finish_incoming(self, envelope: Path) -> None:
+        """Remove an envelope of which everything has been recorded and its content delivered or refused."""
+        for path in (envelope.with_suffix(".payload"), envelope.with_suffix(".delivery"), envelope):
+            path.unlink(missing_ok=True)
+        files.sync_directory(envelope.parent)
+
+    # --- receipts -------------------------------------------------------------------------------------------
+
+    def receipt(self, message: str) -> Path:
+        """Where a receipt on its way lies."""
+        return self._receipts / f"{message}.age"
+
+    def clear_receipts(self) -> None:
+        """After a restart: receipts are made anew from the ledger, so old ones go."""
+        for path in self._receipts.iterdir():
+            path.unlink()

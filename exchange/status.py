@@ -1,0 +1,173 @@
+"""How a home does: queues, the oldest file, overdue receipts, partners, keys and the ledger at a glance."""
+
+import datetime
+from collections import Counter
+from dataclasses import dataclass
+
+from ledger.query import Row
+
+from config.errors import HandoverError
+from config.home import Home
+from config.times import from_text, system_clock
+from exchange.assembly import agreements_with
+from exchange.drop import scan
+from exchange.questions import in_flight
+from keys.keyring import Keyring
+from keys.trust import Trust
+from ledger.store import Ledger
+
+KEY_WARNING = datetime.timedelta(days=60)
+"""A key that ends sooner is named in the status."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Everything `handover status` says; `problems` is what needs a person."""
+
+    organisation: str
+    dropped: int
+    states: dict[str, int]
+    oldest: str | None
+    overdue: tuple[str, ...]
+    gaps: dict[str, list[int]]
+    partners: dict[str, str]
+    keys: dict[str, str | None]
+    ledger_size: int
+    ledger_root: str
+    daemon: bool
+    problems: tuple[str, ...]
+
+    def to_json(self) -> dict[str, object]:
+        """Stable field names for programs."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    def to_lines(self) -> dict[str, str | int | bool | None]:
+        """Labels and values for a person."""
+        counted = ", ".join(f"{number} {state}" for state, number in sorted(self.states.items()))
+        return {
+            "organisation": self.organisation,
+            "daemon": "running" if self.daemon else "not running",
+            "waiting in outbound": self.dropped,
+            "handovers": counted or "none yet",
+            "oldest unfinished": self.oldest,
+            "overdue": ", ".join(self.overdue) or None,
+            "partners": ", ".join(f"{partner} ({state})" for partner, state in self.partners.items()) or "none yet",
+            "keys": ", ".join(f"{purpose} until {until or 'no end'}" for purpose, until in self.keys.items()),
+            "ledger": f"{self.ledger_size} entries, root {self.ledger_root[:16]}…",
+            "problems": "; ".join(self.problems) or "none",
+        }
+
+
+def status(home: Home, ledger: Ledger, keyring: Keyring, trust: Trust) -> Status:
+    """Read everything once; needs no passphrase."""
+    now = system_clock()
+    rows = in_flight(home, ledger, trust, everything=True)
+    open_rows = [row for row in rows if not row.is_final]
+    overdue = tuple(row.id for row in rows if row.overdue)
+    partners = {partner: ledger.reachability(partner) for partner in agreements_with(home, trust)}
+    gaps = {partner: missing for partner in trust.partners if (missing := ledger.sequence_gaps(partner))}
+    keys: dict[str, str | None] = {info.purpose: info.valid_until for info in keyring.infos()}
+    return Status(
+        organisation=home.settings.organisation.id,
+        dropped=sum(1 for _ in scan(home.outbound)),
+        states=dict(Counter(row.state for row in rows)),
+        oldest=min((row.dropped_at or row.received_at or "" for row in open_rows), default=None),
+        overdue=overdue,
+        gaps=gaps,
+        partners=partners,
+        keys=keys,
+        ledger_size=ledger.size,
+        ledger_root=ledger.root().hex(),
+        daemon=daemon_runs(home),
+        problems=tuple(_problems(home, rows, overdue, gaps, partners, keys, now)),
+    )
+
+
+def _problems(
+    home: Home,
+    rows: list[Row],
+    overdue: tuple[str, ...],
+    gaps: dict[str, list[int]],
+    partners: dict[str, str],
+    keys: dict[str, str | None],
+    now: datetime.datetime,
+) -> list[str]:
+    problems = []
+    if overdue:
+        problems.append(f"{len(overdue)} handovers have no receipt after their deadline")
+    for state in ("held", "quarantined"):
+        if number := sum(row.state == state for row in rows):
+            problems.append(f"{number} {state}: see 'handover list --state {state}'")
+    problems += [f"{partner} cannot be reached" for partner, state in partners.items() if state == "unreachable"]
+    problems += [f"{len(missing)} handovers from {partner} never came" for partner, missing in gaps.items()]
+    for purpose, until in keys.items():
+        if until is not None and from_text(until) - now < KEY_WARNING:
+            problems.append(f"the {purpose} key ends on {until[:10]}")
+    if not home.marker.is_file():
+        problems.append("the outbound folder has lost its marker file")
+    return problems
+
+
+def daemon_runs(home: Home) -> bool:
+    """Whether a daemon holds the home's lock at this moment."""
+    import fcntl
+
+    try:
+        with home.pid_file.open("rb") as handle:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+def key_rows(keyring: Keyring, ledger: Ledger) -> list[dict[str, str | int | bool | None]]:
+    """One row a key, with its state now and how many handovers it protects."""
+    now = system_clock()
+    rows: list[dict[str, str | int | bool | None]] = []
+    for info in keyring.infos():
+        if info.begins_after(now):
+            state = "not yet valid"
+        elif info.ended_by(now):
+            state = "expired"
+        else:
+            state = "current" if _is_current(keyring, info.fingerprint) else "valid"
+        rows.append(
+            {
+                "purpose": info.purpose,
+                "serial": info.serial,
+                "algorithm": info.algorithm,
+                "post_quantum": info.post_quantum,
+                "fingerprint": info.fingerprint,
+                "public": info.public,
+                "state": state,
+                "valid_from": info.valid_from,
+                "valid_until": info.valid_until,
+                "handovers": ledger.handovers_under_key(info.fingerprint) if info.purpose == "encryption" else None,
+            }
+        )
+    return rows
+
+
+def _is_current(keyring: Keyring, fingerprint: str) -> bool:
+    try:
+        return keyring.current(keyring.find(fingerprint).purpose).fingerprint == fingerprint
+    except HandoverError:
+        return False
+
+
+def check_home(home: Home) -> dict[str, str | int | bool | None]:
+    """Permissions, cards and agreements of a home whose configuration was read; raises what is wrong."""
+    from exchange.assembly import trusted
+
+    home.check_permissions()
+    trust = trusted(home)
+    agreements = agreements_with(home, trust)
+    return {
+        "ok": True,
+        "home": str(home.root),
+        "organisation": home.settings.organisation.id,
+        "partners": ", ".join(trust.partners) or None,
+        "agreements": ", ".join(f"{a.id}/{a.version}" for a in agreements.values()) or None,
+    }

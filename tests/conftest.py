@@ -1,0 +1,21 @@
+"""Fixtures that several rooms' tests share."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.organisations import Pair, Template
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Template:
+    """Two introduced homes to copy."""
+    return Template(tmp_path_factory.mktemp("template"))
+
+
+@pytest.fixture
+def pair(template: Template, tmp_path: Path) -> Iterator[Pair]:
+    """Two running organisations, their landing zones being folders."""
+    with template.pair(tmp_path / "pair") as running:
+        yield running

@@ -1,0 +1,224 @@
+"""Two organisations for tests: real homes, keys, ledgers and pipelines; files travel by `FolderLanding` or real SFTP.
+
+Everything is real but the network: a landing zone is the partner's folder, written to directly.
+"""
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import BinaryIO
+
+from config.home import Home
+from config.sample import Value
+from exchange import rounds
+from exchange.assembly import assemble
+from exchange.drop import Completeness
+from exchange.partners import add_partner, make_card
+from exchange.parts import Effects, Parts
+from exchange.rounds import Connection
+from exchange.setup import initialise
+from keys.keyring import Keyring, Secret
+from ledger.handover import Handover
+
+PASSPHRASE = Secret("correct horse battery staple")
+NAMES = {"lgsco": "Local Government and Social Care Ombudsman", "ofsted": "Ofsted"}
+CASE = "24 015 493"
+DECISION = ("ofsted", "upheld-decision", "Birmingham")
+"""Folders of a file that may go from LGSCO to Ofsted."""
+
+
+@dataclass
+class ManualClock:
+    """A clock that the test moves."""
+
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, **amount: float) -> None:
+        self.now += timedelta(**amount)
+
+
+class FolderLanding:
+    """A landing zone that is a folder on this machine."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def put(
+        self, source: BinaryIO, size: int, name: str, *, offset: int = 0, progress: Callable[[int], None] | None = None
+    ) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        content = source.read()
+        assert len(content) == size
+        (self._folder / name).write_bytes(content)
+
+    def rename(self, old: str, new: str) -> None:
+        (self._folder / old).replace(self._folder / new)
+
+    def list(self) -> list[tuple[str, int]]:
+        return [(path.name, path.stat().st_size) for path in self._folder.iterdir()]
+
+    def size(self, name: str) -> int | None:
+        path = self._folder / name
+        return path.stat().st_size if path.exists() else None
+
+    def remove(self, name: str) -> None:
+        (self._folder / name).unlink()
+
+    def get(self, name: str, dst: BinaryIO) -> None:
+        dst.write((self._folder / name).read_bytes())
+
+    def close(self) -> None:
+        pass
+
+
+def make_home(base: Path, organisation: str, values: dict[str, Value] | None = None) -> Home:
+    """A home with quick keys."""
+    settings: dict[str, Value] = {"landing.host": "127.0.0.1", "landing.port": 2222, **(values or {})}
+    settings.setdefault("landing.host_keys", ["ssh-ed25519 " + _SOME_KEY])
+    return initialise(
+        base / organisation, organisation, NAMES[organisation], PASSPHRASE, values=settings, work_factor=1
+    )
+
+
+_SOME_KEY = "AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti"
+
+
+def introduce(homes: dict[str, Home], base: Path) -> None:
+    """Exchange cards, fingerprints confirmed."""
+    for mine, theirs in (("lgsco", "ofsted"), ("ofsted", "lgsco")):
+        card = base / f"{theirs}.toml"
+        made = make_card(homes[theirs], Keyring.open(homes[theirs].keys, lambda: PASSPHRASE), card)
+        parts = assemble(homes[mine], lambda: PASSPHRASE)
+        with parts.ledger:
+            add_partner(parts, card, made.fingerprint)
+
+
+@dataclass
+class Organisation:
+    """One running organisation, without threads."""
+
+    parts: Parts
+    partner: str
+    connection: Connection
+    completeness: Completeness
+
+    @property
+    def home(self) -> Home:
+        return self.parts.home
+
+    def drop(self, content: bytes, name: str = f"{CASE} decision.pdf", folders: tuple[str, ...] = DECISION) -> Path:
+        """Put a file into an outbound folder."""
+        folder = self.home.outbound.joinpath(*folders)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+        return folder / name
+
+    def take(self) -> int:
+        return rounds.take_dropped(self.parts, self.completeness)
+
+    def send(self) -> int:
+        return rounds.seal_and_send(self.parts, self.connection)
+
+    def receive(self) -> int:
+        return rounds.receive_landed(self.parts, self.partner)
+
+    def handovers(self) -> list[Handover]:
+        return self.parts.ledger.handovers()
+
+    def states(self, direction: str = "out") -> list[str]:
+        return [h.state for h in self.handovers() if h.direction == direction]
+
+    def events(self) -> list[str]:
+        return [entry.event for entry in self.parts.ledger.entries(0, self.parts.ledger.size)]
+
+    def landing(self) -> Path:
+        """The folder in which the partner's messages land."""
+        return self.home.landing / self.partner
+
+    def spooled(self) -> list[Path]:
+        """Every file that the spool holds."""
+        return [path for path in self.home.spool.rglob("*") if path.is_file()]
+
+    def inbound(self) -> list[Path]:
+        return [path for path in self.home.inbound.rglob("*") if path.is_file()]
+
+
+@dataclass
+class Pair:
+    """Both organisations and their clock."""
+
+    lgsco: Organisation
+    ofsted: Organisation
+    clock: ManualClock
+    base: Path
+
+    def settle(self) -> None:
+        """Let everything that can happen happen."""
+        for _ in range(20):
+            moved = 0
+            for organisation in (self.lgsco, self.ofsted):
+                moved += organisation.take() + organisation.send() + organisation.receive()
+            if not moved:
+                return
+        raise AssertionError("the two organisations never come to rest")
+
+    def close(self) -> None:
+        for organisation in (self.lgsco, self.ofsted):
+            organisation.parts.ledger.close()
+
+
+def start(home: Home, partner: Home, clock: ManualClock) -> Organisation:
+    """Assemble one organisation whose uploads go into the partner's landing folder."""
+    me, other = home.settings.organisation.id, partner.settings.organisation.id
+    effects = Effects(
+        clock=clock,
+        monotonic=lambda: clock.now.timestamp(),
+        random=_random,
+        jitter=lambda: 1.0,
+        connect=lambda _: FolderLanding(partner.landing / me),
+    )
+    parts = assemble(home, lambda: PASSPHRASE, effects)
+    rounds.recover(parts)
+    return Organisation(parts, other, Connection(other), Completeness(0.0, effects.monotonic))
+
+
+def _random(size: int) -> bytes:
+    import os
+
+    return os.urandom(size)
+
+
+class Template:
+    """Two introduced homes, made once and copied for every test."""
+
+    def __init__(self, base: Path) -> None:
+        self._base = base
+        homes = {organisation: make_home(base, organisation) for organisation in NAMES}
+        introduce(homes, base)
+
+    @contextmanager
+    def pair(self, folder: Path) -> Iterator[Pair]:
+        """A fresh copy, running."""
+        shutil.copytree(self._base, folder, dirs_exist_ok=True, symlinks=True)
+        homes = {organisation: Home.open(folder / organisation) for organisation in NAMES}
+        clock = ManualClock()
+        pair = Pair(
+            start(homes["lgsco"], homes["ofsted"], clock), start(homes["ofsted"], homes["lgsco"], clock), clock, folder
+        )
+        try:
+            yield pair
+        finally:
+            pair.close()
+
+
+def restart(organisation: Organisation, partner: Organisation, clock: ManualClock) -> Organisation:
+    """Close and open again, as after a crash."""
+    organisation.parts.ledger.close()
+    fresh = start(organisation.home, partner.home, clock)
+    return replace(fresh)
