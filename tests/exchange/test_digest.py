@@ -1,6 +1,7 @@
 import errno
 import hashlib
 import io
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import BinaryIO
 
@@ -43,6 +44,24 @@ def test_what_is_written_is_hashed_and_arrives_in_order(threads: bool, sizes: li
     assert target.getvalue() == written
     assert writer.size == len(written)
     assert writer.digest.hexdigest() == hashlib.sha256(written).hexdigest()
+
+
+class Slow(io.BytesIO):
+    """A disk that takes its time, so that the next buffer is full before this one is written."""
+
+    def write(self, data: object, /) -> int:
+        time.sleep(0.01)
+        return super().write(bytes(data) if isinstance(data, memoryview) else b"")
+
+
+def test_a_slow_disk_gets_each_buffer_before_it_is_filled_again() -> None:
+    target, data = Slow(), b"".join(bytes([number]) * BUFFER for number in range(6))
+    with ThreadPoolExecutor(3) as pool:
+        writer = HashedWriter(target, pool)
+        writer.write(data)
+        writer.finish()
+    assert target.getvalue() == data
+    assert writer.digest.hexdigest() == hashlib.sha256(data).hexdigest()
 
 
 class Full(io.BytesIO):

@@ -261,6 +261,7 @@ def test_the_three_usual_names_of_an_extended_header_are_read(name: str, mode: i
         pax("././@PaxHeader", 0, b"x" * 100000) + header("payload", 0),
         pax("././@PaxHeader", 0, b"19 size=8589934597\n") + header("payload", 7),
         pax("././@PaxHeader", 0, b"19 size=8589934597\n") + pax("././@PaxHeader", 0, b"19 size=8589934597\n"),
+        pax("././@PaxHeader", 0, b"19 size=8589934597\n") + pax("././@PaxHeader", 0, b""),
         pax("././@PaxHeader", 0, b"19 size=8589934597\n")[:-1] + b"x" + header("payload", 0),
     ],
 )
@@ -268,6 +269,13 @@ def test_an_extended_header_that_says_anything_else_is_refused(head: bytes) -> N
     with pytest.raises(TarError) as caught:
         first(head)
     assert caught.value.reason == "bad-tar"
+
+
+def test_an_extended_header_of_absurd_size_is_refused_unread() -> None:
+    source = io.BytesIO(pax("././@PaxHeader", 0, bytes(1 << 20)) + header("payload", 0))
+    with pytest.raises(TarError, match="something other than a size"):
+        Members(source).next()
+    assert source.tell() == BLOCK
 
 
 @pytest.mark.parametrize("cut", [512, 520, 1024, 1100])
