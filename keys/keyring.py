@@ -61,12 +61,20 @@ class Keyring:
         self._infos = _read_infos(folder)
 
     @classmethod
-    def open(cls, folder: Path, passphrase: Callable[[], Secret], *, clock: times.Clock = times.system_clock) -> Self:
+    def open(
+        cls,
+        folder: Path,
+        passphrase: Callable[[], Secret],
+        *,
+        work_factor: int = at_rest.WORK_FACTOR,
+        clock: times.Clock = times.system_clock,
+    ) -> Self:
         """Read the public halves and check every permission; raises KeyProblem or SwappedKey.
 
-        `passphrase` is called when a private key is first needed, and again only after a wrong answer.
+        `passphrase` is called when a private key is first needed, and again only after a wrong answer; `work_factor`
+        is for keys that will be added.
         """
-        keyring = cls(folder, passphrase, clock, at_rest.WORK_FACTOR)
+        keyring = cls(folder, passphrase, clock, work_factor)
         if not keyring.infos():
             raise MissingKey("the key folder holds no key", hint="restore it from the backup of the keys")
         return keyring

@@ -31,4 +31,4 @@ def create(folder: Path, encryption: Encryption = "x25519", organisation: str = 
 
 
 def reopen(folder: Path, asked: Asked | None = None, at: datetime = NOW) -> Keyring:
-    return Keyring.open(folder, asked or Asked(), clock=lambda: at)
+    return Keyring.open(folder, asked or Asked(), work_factor=1, clock=lambda: at)
