@@ -83,9 +83,8 @@ class X25519Recipient:
         """One stanza with a fresh ephemeral share."""
         ephemeral = X25519PrivateKey.generate()
         share = ephemeral.public_key().public_bytes_raw()
-        shared = shared_secret(ephemeral, self.point)
-        if shared is None:
-            raise InvalidKey("the recipient is an X25519 point of low order")
+        # Never all zero: a point of low order was refused when the recipient was made.
+        shared = ephemeral.exchange(X25519PublicKey.from_public_bytes(self.point))
         body = wrapping.wrap(_wrap_key(shared, share, self.point), file_key)
         return (Stanza((TYPE, raw64.encode(share)), body),)
 

@@ -39,6 +39,12 @@ def test_what_is_armoured_decodes_to_the_same_bytes(size: int, ending: bytes) ->
     assert decode(text.replace(b"\n", ending)) == data
 
 
+def test_single_lines_of_a_long_armour_may_end_in_the_other_way() -> None:
+    lines = armour(bytes(200_000)).splitlines()
+    ends = [b"\r\n" if number % 3 else b"\n" for number in range(len(lines))]
+    assert decode(b"".join(line + end for line, end in zip(lines, ends, strict=True))) == bytes(200_000)
+
+
 @given(st.binary(max_size=300), st.integers(1, 100), st.integers(1, 100))
 def test_the_sizes_of_writes_and_reads_do_not_matter(data: bytes, piece: int, step: int) -> None:
     assert armour(data, piece) == armour(data)

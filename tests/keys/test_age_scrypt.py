@@ -1,5 +1,8 @@
 """The passphrase type: its work is bounded, it stands alone, and the passphrase does not show."""
 
+import subprocess
+import sys
+
 import pytest
 
 from keys.age import HeaderFailure, InvalidKey, ScryptIdentity, ScryptRecipient, Stanza, raw64
@@ -37,6 +40,22 @@ def test_a_work_factor_that_is_not_a_plain_number_is_refused(factor: str) -> Non
 def test_a_work_factor_beyond_the_limit_is_refused_without_doing_the_work(factor: str) -> None:
     with pytest.raises(HeaderFailure, match="greater than 22"):
         ScryptIdentity(PASSPHRASE).unwrap([Stanza(("scrypt", SALT, factor), STANZA.body)])
+
+
+TIGHT = """
+import resource
+from keys.age import HeaderFailure, ScryptIdentity, Stanza
+resource.setrlimit(resource.RLIMIT_AS, (700 << 20, 700 << 20))
+try:
+    ScryptIdentity("x").unwrap([Stanza(("scrypt", "A" * 22, "20"), bytes(32))])
+except HeaderFailure as error:
+    print(error.message)
+"""
+
+
+def test_a_work_factor_that_the_memory_does_not_allow_is_refused_as_such() -> None:
+    done = subprocess.run([sys.executable, "-c", TIGHT], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "there is not enough memory for a passphrase of work factor 20\n"
 
 
 def test_the_limit_can_be_lowered() -> None:

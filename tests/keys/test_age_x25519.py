@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keys.age import HeaderFailure, InvalidKey, Stanza, X25519Identity, X25519Recipient, raw64
+from keys.age import HeaderFailure, InvalidKey, Stanza, X25519Identity, X25519Recipient, bech32, raw64
 from keys.age.x25519 import check_point
 
 FILE_KEY = b"sixteen byte key"
@@ -97,6 +97,12 @@ def test_a_recipient_of_low_order_is_refused(point: str) -> None:
 def test_a_recipient_with_another_spelling_of_its_point_is_refused(point: str) -> None:
     with pytest.raises(InvalidKey, match="canonical"):
         check_point(bytes.fromhex(point))
+
+
+@pytest.mark.parametrize("size", [0, 31, 33])
+def test_an_identity_of_another_length_is_refused(size: int) -> None:
+    with pytest.raises(InvalidKey, match="32 bytes"):
+        X25519Identity.parse(bech32.encode("AGE-SECRET-KEY-", bytes(size)))
 
 
 def test_a_private_key_does_not_show_itself() -> None:
