@@ -14,7 +14,6 @@ The passphrase is asked for by a callable when a private key is first needed, th
 when it is unlocked: it must be the one whose public half stands beside it. No key serves two purposes.
 """
 
-import re
 import shutil
 import tempfile
 import threading
@@ -26,7 +25,7 @@ from typing import Self
 
 from config import times
 from config.errors import Misuse, NotNow
-from keys import age, at_rest, key_files, key_info, private_keys
+from keys import age, at_rest, key_files, key_folder, key_info, private_keys
 from keys.key_errors import DamagedKey, KeyExpired, KeyNotYetValid, MissingKey, SwappedKey
 from keys.key_info import PURPOSES, KeyInfo, Purpose
 from keys.openssh import KeySigner, Signer
@@ -35,8 +34,6 @@ from keys.secret import Secret
 from ledger import checkpoint, note
 
 __all__ = ["KeyInfo", "Keyring", "Purpose", "Secret"]
-
-_NAME = re.compile(rf"({'|'.join(PURPOSES)})-([1-9][0-9]{{0,8}})\.(json|age)")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -58,7 +55,7 @@ class Keyring:
         self._lock = threading.RLock()
         self._passphrase: Secret | None = None
         self._unlocked: dict[str, _Unlocked] = {}
-        self._infos = _read_infos(folder)
+        self._infos = key_folder.read_infos(folder)
 
     @classmethod
     def open(
@@ -192,7 +189,7 @@ class Keyring:
             public, native = private_keys.generate(purpose, organisation, encryption)
             info = key_info.describe(
                 purpose,
-                _next_serial(self._folder, purpose),
+                key_folder.next_serial(self._folder, purpose),
                 public,
                 created=now,
                 valid_from=valid_from or now,
@@ -219,7 +216,7 @@ class Keyring:
 
     def reload(self) -> None:
         """Read the public halves again: another process may have added a key."""
-        self._infos = _read_infos(self._folder)
+        self._infos = key_folder.read_infos(self._folder)
 
     def __repr__(self) -> str:
         return f"Keyring({len(self._infos)} keys)"
@@ -254,40 +251,6 @@ class Keyring:
         if self._passphrase is None:
             self._passphrase = self._ask()
         return self._passphrase
-
-
-def _read_infos(folder: Path) -> tuple[KeyInfo, ...]:
-    """All public halves of `folder`, checked against their names and each other."""
-    key_files.check_folder(folder)
-    infos: list[KeyInfo] = []
-    for name in key_files.names(folder):
-        match = _NAME.fullmatch(name)
-        if match is None:
-            continue
-        label = f"{match[1]} key {match[2]}"
-        if match[3] == "age":
-            key_files.check_file(folder / name, f"the private half of {label}")
-            continue
-        try:
-            info = key_info.parse(key_files.read(folder / name, f"the public half of {label}"))
-        except key_info.InfoError as error:
-            raise DamagedKey(
-                f"the public half of {label} is damaged: {error.message}", hint="restore it from the backup of the keys"
-            ) from None
-        if info.label != label:
-            raise SwappedKey(
-                f"the public half of {label} is that of {info.label}", hint="restore both from the backup of the keys"
-            )
-        if any(info.fingerprint == other.fingerprint for other in infos):
-            raise SwappedKey(f"{label} is the same key as another one", hint="restore both from the backup of the keys")
-        infos.append(info)
-    return tuple(sorted(infos, key=lambda info: (PURPOSES.index(info.purpose), info.serial)))
-
-
-def _next_serial(folder: Path, purpose: Purpose) -> int:
-    """One more than any file has, finished or left over."""
-    matches = [_NAME.fullmatch(name) for name in key_files.names(folder)]
-    return 1 + max((int(match[2]) for match in matches if match and match[1] == purpose), default=0)
 
 
 def _try_out(info: KeyInfo, native: bytes) -> _Unlocked:
