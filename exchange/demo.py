@@ -142,7 +142,7 @@ def _passphrase(home: Home) -> Secret:
 def _daemon(home: Home) -> Iterator[None]:
     """A daemon as a process of its own; its log goes to `daemon.log` in the home."""
     with (home.root / "daemon.log").open("ab") as log:
-        process = subprocess.Popen(  # noqa: S603
+        process = subprocess.Popen(
             [sys.executable, "-m", "exchange", "--home", str(home.root), "run"],
             stdin=subprocess.DEVNULL,
             stdout=log,

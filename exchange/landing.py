@@ -51,7 +51,7 @@ class Landing(Protocol):
     def put(self, source: BinaryIO, size: int, name: str, *, offset: int = 0, progress: Progress | None = None) -> None:
         """Upload `source` (`size` bytes in all) as `name`, leaving out the `offset` bytes that are there already.
 
-        On return the server has acknowledged every byte, its file is `size` bytes long, and, where it can, it is synced.
+        On return the server has acknowledged every byte, its file is `size` bytes long and, if it can, synced.
         """
 
     def put_many(self, files: Iterable[Small], done: Callable[[Small], None] | None = None) -> None:

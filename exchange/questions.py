@@ -4,11 +4,9 @@ The ledger answers; this adds what only the home knows: the councils' predecesso
 """
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-from ledger.query import Filter, Row, query
 
 from config.authorities import Register
 from config.errors import Misuse, Refused
@@ -17,6 +15,8 @@ from config.times import from_text, system_clock
 from exchange.assembly import agreements_with, trusted
 from exchange.audit import read_ledger
 from keys.trust import Trust
+from ledger.canonical import Json
+from ledger.query import Filter, Row, query
 from ledger.store import Ledger
 
 __all__ = ["Row", "Story", "all_rows", "ask", "deadlines", "in_flight", "life"]
@@ -87,7 +87,7 @@ class Story:
     """One handover and everything that was recorded about it."""
 
     row: Row
-    events: tuple[dict[str, object], ...]
+    events: tuple[Mapping[str, Json], ...]
 
     def to_json(self) -> dict[str, object]:
         """The fields of `list`, and `events`."""
@@ -105,7 +105,7 @@ class Story:
         ]
 
 
-def _details(event: dict[str, object]) -> list[tuple[str, object]]:
+def _details(event: Mapping[str, Json]) -> list[tuple[str, object]]:
     detail = event.get("detail")
     return [(k, v) for k, v in detail.items() if not isinstance(v, (dict, list))] if isinstance(detail, dict) else []
 

@@ -194,9 +194,9 @@ class _Reader:
             case "p":
                 return tuple(self.pairs_to_end())
             case _:
-                return self.bytes(len(self._body) - self._at)
+                return self.exactly(len(self._body) - self._at)
 
-    def bytes(self, length: int) -> bytes:
+    def exactly(self, length: int) -> bytes:
         end = self._at + length
         if end > len(self._body):
             raise WireError("an SFTP packet ends within a field")
@@ -204,10 +204,10 @@ class _Reader:
         return found
 
     def number(self, width: int) -> int:
-        return int.from_bytes(self.bytes(width), "big")
+        return int.from_bytes(self.exactly(width), "big")
 
     def string(self) -> bytes:
-        return self.bytes(self.number(4))
+        return self.exactly(self.number(4))
 
     def pair(self) -> tuple[bytes, bytes]:
         return self.string(), self.string()

@@ -4,8 +4,6 @@ import datetime
 from collections import Counter
 from dataclasses import dataclass
 
-from ledger.query import Row
-
 from config.errors import HandoverError
 from config.home import Home
 from config.times import from_text, system_clock
@@ -14,6 +12,7 @@ from exchange.drop import scan
 from exchange.questions import in_flight
 from keys.keyring import Keyring
 from keys.trust import Trust
+from ledger.query import Row, handovers_under_key, reachability, sequence_gaps
 from ledger.store import Ledger
 
 KEY_WARNING = datetime.timedelta(days=60)
@@ -64,8 +63,8 @@ def status(home: Home, ledger: Ledger, keyring: Keyring, trust: Trust) -> Status
     rows = in_flight(home, ledger, trust, everything=True)
     open_rows = [row for row in rows if not row.is_final]
     overdue = tuple(row.id for row in rows if row.overdue)
-    partners = {partner: ledger.reachability(partner) for partner in agreements_with(home, trust)}
-    gaps = {partner: missing for partner in trust.partners if (missing := ledger.sequence_gaps(partner))}
+    partners = {partner: reachability(ledger, partner) for partner in agreements_with(home, trust)}
+    gaps = {partner: missing for partner in trust.partners if (missing := sequence_gaps(ledger, partner))}
     keys: dict[str, str | None] = {info.purpose: info.valid_until for info in keyring.infos()}
     return Status(
         organisation=home.settings.organisation.id,
@@ -144,7 +143,7 @@ def key_rows(keyring: Keyring, ledger: Ledger) -> list[dict[str, str | int | boo
                 "state": state,
                 "valid_from": info.valid_from,
                 "valid_until": info.valid_until,
-                "handovers": ledger.handovers_under_key(info.fingerprint) if info.purpose == "encryption" else None,
+                "handovers": handovers_under_key(ledger, info.fingerprint) if info.purpose == "encryption" else None,
             }
         )
     return rows

@@ -87,7 +87,7 @@ def rows(found: Sequence[Mapping[str, Cell]], form: str, output: str | None, *, 
     elif form == "xlsx" and sys.stdout.isatty():
         raise Misuse("a spreadsheet is not for a terminal", hint="give -o FILE.xlsx")
     else:
-        click.get_binary_stream("stdout").write(data)
+        sys.stdout.buffer.write(data)
 
 
 def harmless(value: Cell) -> str:

@@ -1,0 +1,123 @@
+"""Reach a landing zone's server, make sure that it is the partner's, log in, and ask for SFTP.
+
+In this order, because nothing of ours may go to a server that is not the partner's:
+
+    1  TCP                               Unreachable
+    2  key exchange                      Unreachable, when what answers speaks no SSH, or not in time
+    3  host key == one of the pinned     HostKeyChanged
+    4  our transport key                 AuthenticationRefused
+    5  a session channel, with SFTP      LandingFailed
+
+There is no "trust on first use", no password, no agent, and no configuration of SSH that is read.
+"""
+
+import hmac
+import socket
+import threading
+
+import paramiko
+
+from exchange import ssh
+from exchange.landing import (
+    Address,
+    AuthenticationRefused,
+    ConnectionLost,
+    HostKeyChanged,
+    LandingFailed,
+    Unreachable,
+)
+from keys import openssh
+
+
+def log_in(address: Address, key_pem: bytes, *, timeout: float, keepalive: float) -> paramiko.Channel:
+    """A channel on which the partner's server speaks SFTP; raises a LandingError.
+
+    `timeout` seconds are the longest wait for any one answer, `keepalive` the longest silence on an idle connection.
+    Closing the channel's transport ends everything.
+    """
+    ssh.silence_library()
+    key = ssh.private_key(key_pem)
+    for line in address.host_keys:
+        openssh.host_key_fingerprint(line)
+    transport = paramiko.Transport(_reach(address, timeout, keepalive))
+    transport.banner_timeout = transport.handshake_timeout = transport.auth_timeout = timeout
+    try:
+        _exchange_keys(transport, address, timeout)
+        _check_host_key(transport, address)
+        _authenticate(transport, address, key, timeout)
+        transport.set_keepalive(max(1, int(keepalive)))
+        channel = _open_sftp(transport, address, timeout)
+    except BaseException:
+        ssh.end(transport)
+        raise
+    channel.settimeout(timeout)
+    return channel
+
+
+def _reach(address: Address, timeout: float, keepalive: float) -> socket.socket:
+    try:
+        raw = socket.create_connection((address.host, address.port), timeout)
+    except socket.gaierror:
+        raise Unreachable(address.place, "its name is not known") from None
+    except TimeoutError:
+        raise Unreachable(address.place, f"no answer within {timeout:g} seconds") from None
+    except (OSError, OverflowError, UnicodeError) as problem:
+        raise Unreachable(address.place, (getattr(problem, "strerror", None) or "no connection").lower()) from None
+    ssh.tune(raw, timeout, keepalive)
+    return raw
+
+
+def _exchange_keys(transport: paramiko.Transport, address: Address, timeout: float) -> None:
+    ssh.prefer(transport, ssh.pinned_first(address.host_keys))
+    try:
+        transport.start_client(timeout=timeout)
+        transport.get_remote_server_key()
+    except paramiko.ssh_exception.IncompatiblePeer:
+        raise Unreachable(address.place, "it offers no algorithm that is safe and known to us") from None
+    except (paramiko.SSHException, EOFError, OSError):
+        raise Unreachable(address.place, "what answers there does not complete SSH's key exchange") from None
+
+
+def _check_host_key(transport: paramiko.Transport, address: Address) -> None:
+    found = transport.get_remote_server_key().asbytes()
+    # Every pinned key is compared, whichever fits, and each in constant time.
+    fits = [hmac.compare_digest(found, ssh.blob_of(line)) for line in address.host_keys]
+    if not any(fits):
+        expected = " or ".join(openssh.fingerprint(ssh.blob_of(line)) for line in address.host_keys) or "none at all"
+        raise HostKeyChanged(address.place, f"expected {expected}, found {openssh.fingerprint(found)}")
+
+
+def _authenticate(
+    transport: paramiko.Transport, address: Address, key: paramiko.Ed25519Key, timeout: float
+) -> None:
+    answered = threading.Event()
+    problem: BaseException | None = None
+    try:
+        transport.auth_publickey(address.user, key, answered)
+        answered.wait(timeout)
+        if transport.is_authenticated():
+            return
+        problem = transport.get_exception()
+    except (paramiko.SSHException, EOFError, OSError) as caught:
+        problem = caught
+    if isinstance(problem, paramiko.AuthenticationException):
+        raise AuthenticationRefused(address.place, f"{openssh.fingerprint(key.asbytes())} for user {address.user}")
+    raise ConnectionLost(address.place, "while logging in")
+
+
+def _open_sftp(transport: paramiko.Transport, address: Address, timeout: float) -> paramiko.Channel:
+    # The library waits for the answer to the second request without end: this ends it by closing the connection.
+    deadline = threading.Timer(timeout, transport.close)
+    deadline.daemon = True
+    deadline.start()
+    try:
+        channel = transport.open_session(timeout=timeout)
+        channel.invoke_subsystem("sftp")
+    except (paramiko.SSHException, EOFError, OSError):
+        if transport.is_active():
+            raise LandingFailed(address.place, "it gives this user no SFTP") from None
+        raise ConnectionLost(address.place, "while asking for SFTP") from None
+    finally:
+        deadline.cancel()
+        deadline.join()
+    return channel

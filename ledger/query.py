@@ -1,0 +1,189 @@
+"""Questions about handovers: a filter, answered by SQL over columns that are generated from the hashed bytes.
+
+A row is one handover as scripts and people see it. Names and references come from the openings; a redacted one is None.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+from typing import Any
+
+from config.times import from_text, to_text
+from ledger.handover import FINAL, Handover
+from ledger.schema import CACHED
+from ledger.store import Ledger
+
+Deadlines = Mapping[tuple[str, str], timedelta]
+"""(partner, category) -> how long a receipt may take."""
+
+_WAITING = ("accepted", "sealed", "sent")
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What a handover must be to be in the answer; None asks nothing."""
+
+    handover: str | None = None
+    authorities: frozenset[str] | None = None
+    partner: str | None = None
+    category: str | None = None
+    event: str | None = None
+    state: str | None = None
+    direction: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    reference: str | None = None
+    text: str | None = None
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One handover. Times are ISO 8601 in UTC, `size` is in bytes, absent is None."""
+
+    id: str
+    direction: str
+    partner: str
+    category: str | None
+    authority: str | None
+    reference: str | None
+    name: str | None
+    size: int | None
+    state: str
+    dropped_at: str | None
+    sealed_at: str | None
+    sent_at: str | None
+    received_at: str | None
+    delivered_at: str | None
+    acknowledged_at: str | None
+    overdue: bool
+    reason: str | None
+    key: str | None
+    seq: int
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing is left to do with its file."""
+        return self.state in FINAL["out" if self.direction == "out" else "in"]
+
+    def to_json(self) -> dict[str, str | int | bool | None]:
+        """Stable field names for programs."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+
+def query(ledger: Ledger, wanted: Filter, *, now: datetime, deadlines: Deadlines) -> list[Row]:
+    """The handovers that match, newest first."""
+    sql, values = _select(wanted)
+    found: list[Row] = []
+    for record in ledger.rows(sql, *values):
+        row = _row(record, now, deadlines)
+        if _matches(row, wanted):
+            found.append(row)
+            if wanted.limit is not None and len(found) == wanted.limit:
+                break
+    return found
+
+
+def _select(wanted: Filter) -> tuple[str, list[object]]:
+    columns = ", ".join(f"h.{name}" for name in CACHED)
+    conditions, values = ["1"], list[object]()
+    for condition, value in _conditions(wanted):
+        conditions.append(condition)
+        values += value
+    return (
+        f"SELECT {columns}, "
+        "(SELECT o.value FROM openings o WHERE o.seq = h.first_seq AND o.field = 'name'), "
+        "(SELECT o.value FROM openings o WHERE o.seq = h.first_seq AND o.field = 'reference') "
+        f"FROM handovers h WHERE {' AND '.join(conditions)} ORDER BY h.first_seq DESC"
+    ), values
+
+
+def _conditions(wanted: Filter) -> Iterator[tuple[str, Sequence[object]]]:
+    for name in ("partner", "category", "direction"):
+        if (value := getattr(wanted, name)) is not None:
+            yield f"h.{name} = ?", [value]
+    if wanted.handover is not None:
+        yield "h.id = ?", [wanted.handover]
+    if wanted.state is not None and wanted.state != "overdue":
+        yield "h.state = ?", [wanted.state]
+    if wanted.authorities is not None:
+        yield f"h.authority IN ({', '.join('?' * len(wanted.authorities))})", sorted(wanted.authorities)
+    if wanted.event is not None:
+        same = "e.handover = h.id AND e.partner = h.partner AND e.direction = h.direction AND e.event = ?"
+        yield f"EXISTS (SELECT 1 FROM entries e WHERE {same})", [wanted.event]
+    if wanted.since is not None:
+        yield "coalesce(h.dropped_at, h.received_at, '9') >= ?", [to_text(wanted.since)]
+    if wanted.until is not None:
+        yield "coalesce(h.dropped_at, h.received_at, '') <= ?", [to_text(wanted.until)]
+
+
+def _matches(row: Row, wanted: Filter) -> bool:
+    """What SQL does not decide: values that lie in openings, and whether a handover is late now."""
+    if wanted.state == "overdue" and not row.overdue:
+        return False
+    if wanted.reference is not None and _plain(row.reference or "") != _plain(wanted.reference):
+        return False
+    if wanted.text is not None:
+        inside = (row.name or "", row.reference or "", row.id)
+        return any(wanted.text.casefold() in text.casefold() for text in inside)
+    return True
+
+
+def _plain(reference: str) -> str:
+    return "".join(c for c in reference.casefold() if c.isalnum())
+
+
+def _row(record: tuple[Any, ...], now: datetime, deadlines: Deadlines) -> Row:
+    h = Handover(**dict(zip(CACHED, record[:-2], strict=True)))
+    name, reference = (json.loads(value) if value is not None else None for value in record[-2:])
+    return Row(
+        id=h.id,
+        direction=h.direction,
+        partner=h.partner,
+        category=h.category,
+        authority=h.authority,
+        reference=reference,
+        name=name,
+        size=h.bytes,
+        state=h.state,
+        dropped_at=h.dropped_at,
+        sealed_at=h.sealed_at,
+        sent_at=h.sent_at,
+        received_at=h.received_at,
+        delivered_at=h.delivered_at,
+        acknowledged_at=h.acknowledged_at,
+        overdue=_is_overdue(h, now, deadlines),
+        reason=h.reason,
+        key=h.key,
+        seq=h.first_seq,
+    )
+
+
+def _is_overdue(h: Handover, now: datetime, deadlines: Deadlines) -> bool:
+    if h.direction != "out" or h.state not in _WAITING or h.dropped_at is None:
+        return False
+    allowed = deadlines.get((h.partner, h.category or ""))
+    return allowed is not None and now - from_text(h.dropped_at) > allowed
+
+
+def reachability(ledger: Ledger, partner: str) -> str:
+    """`unreachable` while an outage that was recorded has not ended, else `reachable`; `unknown` before any contact."""
+    events = "('partner.unreachable', 'partner.reachable', 'sent', 'receipted')"
+    sql = f"SELECT event FROM entries WHERE partner = ? AND event IN {events} ORDER BY seq DESC LIMIT 1"
+    newest = ledger.rows(sql, partner)
+    if not newest:
+        return "unknown"
+    return "unreachable" if newest[0][0] == "partner.unreachable" else "reachable"
+
+
+def sequence_gaps(ledger: Ledger, partner: str) -> list[int]:
+    """Running numbers of the partner that never came although higher ones did."""
+    sql = "SELECT DISTINCT sequence FROM handovers WHERE partner = ? AND direction = 'in' AND sequence IS NOT NULL"
+    seen = {row[0] for row in ledger.rows(sql, partner)}
+    return [number for number in range(1, max(seen, default=0)) if number not in seen]
+
+
+def handovers_under_key(ledger: Ledger, fingerprint: str) -> int:
+    """How many handovers were sealed to a key."""
+    return int(ledger.rows("SELECT count(*) FROM handovers WHERE key = ?", fingerprint)[0][0])
