@@ -19,8 +19,9 @@ from ledger import head, merkle, note, schema
 from ledger.database import Connection, check_kind, connect, create_file, snapshot, translated
 from ledger.group import Group, Job
 from ledger.identifier import Random
+from ledger.known import rows_of
 from ledger.transaction import Transaction
-from ledger.view import View, rows_of
+from ledger.view import View
 
 __all__ = ["Ledger", "Transaction"]
 

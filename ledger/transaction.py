@@ -6,7 +6,8 @@ from ledger.database import Connection, translated
 from ledger.entry import Draft, Entry
 from ledger.handover import Handover
 from ledger.identifier import Random
-from ledger.view import View, Witnessed, rows_of
+from ledger.known import rows_of
+from ledger.view import View, Witnessed
 
 _MARKS = ", ".join("?" * len(schema.CACHED))
 _CACHE = " ".join(("INSERT OR REPLACE INTO handovers", f"({', '.join(schema.CACHED)})", "VALUES", f"({_MARKS})"))

@@ -4,26 +4,17 @@ Reading never changes anything and never repairs anything: what should be there 
 """
 
 import json
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 from config.errors import Refused, Tampered
-from ledger import merkle, schema, tlogproof
+from ledger import merkle, tlogproof
 from ledger.canonical import Json
-from ledger.database import Connection, translated
-from ledger.entry import Direction, Entry, EntryError, Opening, parse
-from ledger.handover import Handover, State
+from ledger.entry import Entry, EntryError, Opening, parse
+from ledger.handover import Handover
+from ledger.known import Known
 
 _VERIFY = "run 'handover ledger verify'; restore a backup if it finds the same"
-_HANDOVER = " ".join(("SELECT", ", ".join(schema.CACHED), "FROM handovers"))
 _NOTE = "SELECT note FROM checkpoints"
-
-
-class UnknownHandover(Refused):
-    """No handover, or more than one, is meant by an id."""
-
-    reason = "unknown-handover"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,31 +38,8 @@ class Document:
     signature: str
 
 
-class Rows(Protocol):
-    """Runs one query and returns all rows; raises NotNow or Tampered, never an error of SQLite's."""
-
-    def __call__(self, sql: str, *values: object) -> list[tuple[Any, ...]]: ...
-
-
-def rows_of(connection: Connection) -> Rows:
-    """Queries over one connection, which is used by one thread at a time."""
-
-    def rows(sql: str, *values: object) -> list[tuple[Any, ...]]:
-        with translated():
-            return list(connection.execute(sql, values))
-
-    return rows
-
-
-class View:
+class View(Known):
     """What can be asked. Over one connection it sees one moment's ledger; over a pool, a ledger that grows."""
-
-    def __init__(self, rows: Rows) -> None:
-        self.rows = rows
-
-    def _row(self, sql: str, *values: object) -> tuple[Any, ...] | None:
-        found = self.rows(sql, *values)
-        return found[0] if found else None
 
     # --- entries and the tree ---------------------------------------------------------------------------------------
 
@@ -188,61 +156,6 @@ class View:
         """The hashes that prove that the tree of `new` entries continues the one of `old`."""
         return merkle.consistency_proof(old, new, self.node)
 
-    # --- handovers --------------------------------------------------------------------------------------------------
-
-    def handover(self, partner: str, direction: Direction, identifier: str) -> Handover | None:
-        """What is known of one handover, or None."""
-        row = self._row(f"{_HANDOVER} WHERE partner = ? AND direction = ? AND id = ?", partner, direction, identifier)
-        return None if row is None else _handover(row)
-
-    def find_handovers(self, prefix: str) -> list[Handover]:
-        """Handovers whose id begins with `prefix`, oldest first."""
-        found = self.rows(f"{_HANDOVER} WHERE id >= ? AND id < ? ORDER BY first_seq", prefix, prefix + "\U0010ffff")
-        return [_handover(row) for row in found]
-
-    def find_one(self, direction: Direction, identifier: str) -> Handover:
-        """The one handover of that direction and id; raises UnknownHandover."""
-        found = self.find_one_or_none(direction, identifier)
-        if found is None:
-            raise UnknownHandover("no handover has this id")
-        return found
-
-    def find_one_or_none(self, direction: Direction, identifier: str) -> Handover | None:
-        """The same, or None; raises UnknownHandover if two partners use one id."""
-        found = self.rows(f"{_HANDOVER} WHERE id = ? AND direction = ?", identifier, direction)
-        if len(found) > 1:
-            raise UnknownHandover("more than one handover has this id", reason="ambiguous-handover")
-        return _handover(found[0]) if found else None
-
-    def handovers(
-        self,
-        *,
-        states: Sequence[State] = (),
-        partner: str | None = None,
-        direction: Direction | None = None,
-        receipt: str | None = None,
-    ) -> list[Handover]:
-        """Handovers in one of `states` (none: any) and so on, oldest first."""
-        conditions, values = ["1"], list[object]()
-        if states:
-            conditions.append(f"state IN ({', '.join('?' * len(states))})")
-            values += states
-        for column, value in (("partner", partner), ("direction", direction), ("receipt", receipt)):
-            if value is not None:
-                conditions.append(f"{column} = ?")
-                values.append(value)
-        found = self.rows(f"{_HANDOVER} WHERE {' AND '.join(conditions)} ORDER BY first_seq", *values)
-        return [_handover(row) for row in found]
-
-    def sequence_holder(self, partner: str, sequence: int) -> str | None:
-        """The id of the incoming handover that has this running number, or None."""
-        row = self._row(
-            "SELECT id FROM handovers WHERE partner = ? AND direction = 'in' AND sequence = ? LIMIT 1",
-            partner,
-            sequence,
-        )
-        return None if row is None else str(row[0])
-
     # --- witnessing -------------------------------------------------------------------------------------------------
 
     def witnessed(self, partner: str) -> Witnessed | None:
@@ -259,10 +172,6 @@ class View:
 def size_of(note: bytes) -> int:
     """The size that a checkpoint of our own states: its second line."""
     return int(note.split(b"\n", 2)[1])
-
-
-def _handover(row: Iterable[Any]) -> Handover:
-    return Handover(*row)
 
 
 def _parsed(seq: int, data: bytes) -> Entry:

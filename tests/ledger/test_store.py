@@ -13,8 +13,8 @@ from ledger import merkle, note, tlogproof
 from ledger.entry import Draft, EntryError, commitment, parse
 from ledger.handover import TransitionError
 from ledger.head import open_checkpoint
+from ledger.known import UnknownHandover
 from ledger.store import Ledger, Transaction
-from ledger.view import UnknownHandover
 from tests.ledger.ledgers import LGSCO, OFSTED, Organisation, add, add_handovers, fresh_id, incoming, outgoing, sqlite3
 
 NOTE = Draft(event="partner.added", actor="operator", partner="ofsted")

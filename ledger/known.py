@@ -1,0 +1,124 @@
+"""What is known of handovers now: reads of the cache that the ledger keeps beside its entries."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
+
+from config.errors import Refused
+from ledger import schema
+from ledger.database import Connection, translated
+from ledger.entry import Direction
+from ledger.handover import Handover, State
+
+_HANDOVER = " ".join(("SELECT", ", ".join(schema.CACHED), "FROM handovers"))
+
+
+class UnknownHandover(Refused):
+    """No handover, or more than one, is meant by an id."""
+
+    reason = "unknown-handover"
+
+
+class Rows(Protocol):
+    """Runs one query and returns all rows; raises NotNow or Tampered, never an error of SQLite's."""
+
+    def __call__(self, sql: str, *values: object) -> list[tuple[Any, ...]]: ...
+
+
+def rows_of(connection: Connection) -> Rows:
+    """Queries over one connection, which is used by one thread at a time."""
+
+    def rows(sql: str, *values: object) -> list[tuple[Any, ...]]:
+        with translated():
+            return list(connection.execute(sql, values))
+
+    return rows
+
+
+class Known:
+    """Questions about handovers, over whatever answers queries."""
+
+    def __init__(self, rows: Rows) -> None:
+        self.rows = rows
+
+    def _row(self, sql: str, *values: object) -> tuple[Any, ...] | None:
+        found = self.rows(sql, *values)
+        return found[0] if found else None
+
+    def handover(self, partner: str, direction: Direction, identifier: str) -> Handover | None:
+        """What is known of one handover, or None."""
+        row = self._row(f"{_HANDOVER} WHERE partner = ? AND direction = ? AND id = ?", partner, direction, identifier)
+        return None if row is None else _handover(row)
+
+    def find_handovers(self, prefix: str) -> list[Handover]:
+        """Handovers whose id begins with `prefix`, oldest first."""
+        found = self.rows(f"{_HANDOVER} WHERE id >= ? AND id < ? ORDER BY first_seq", prefix, prefix + "\U0010ffff")
+        return [_handover(row) for row in found]
+
+    def find_one(self, direction: Direction, identifier: str) -> Handover:
+        """The one handover of that direction and id; raises UnknownHandover."""
+        found = self.find_one_or_none(direction, identifier)
+        if found is None:
+            raise UnknownHandover("no handover has this id")
+        return found
+
+    def find_one_or_none(self, direction: Direction, identifier: str) -> Handover | None:
+        """The same, or None; raises UnknownHandover if two partners use one id."""
+        found = self.rows(f"{_HANDOVER} WHERE id = ? AND direction = ?", identifier, direction)
+        if len(found) > 1:
+            raise UnknownHandover("more than one handover has this id", reason="ambiguous-handover")
+        return _handover(found[0]) if found else None
+
+    def handovers(
+        self,
+        *,
+        states: Sequence[State] = (),
+        partner: str | None = None,
+        direction: Direction | None = None,
+        receipt: str | None = None,
+    ) -> list[Handover]:
+        """Handovers in one of `states` (none: any) and so on, oldest first."""
+        conditions, values = ["1"], list[object]()
+        if states:
+            conditions.append(f"state IN ({', '.join('?' * len(states))})")
+            values += states
+        for column, value in (("partner", partner), ("direction", direction), ("receipt", receipt)):
+            if value is not None:
+                conditions.append(f"{column} = ?")
+                values.append(value)
+        found = self.rows(f"{_HANDOVER} WHERE {' AND '.join(conditions)} ORDER BY first_seq", *values)
+        return [_handover(row) for row in found]
+
+    def sequence_holder(self, partner: str, sequence: int) -> str | None:
+        """The id of the incoming handover that has this running number, or None."""
+        row = self._row(
+            "SELECT id FROM handovers WHERE partner = ? AND direction = 'in' AND sequence = ? LIMIT 1",
+            partner,
+            sequence,
+        )
+        return None if row is None else str(row[0])
+
+    def sequence_gaps(self, partner: str) -> list[int]:
+        """Running numbers below the highest that came from `partner` whose handovers never came."""
+        found = self.rows(
+            "SELECT DISTINCT sequence FROM handovers WHERE partner = ? AND direction = 'in' AND sequence > 0", partner
+        )
+        came = {int(row[0]) for row in found}
+        return sorted(set(range(1, max(came, default=0))) - came)
+
+    def handovers_under_key(self, fingerprint: str) -> int:
+        """How many handovers a key protects or protected."""
+        row = self._row("SELECT count(*) FROM handovers WHERE key = ?", fingerprint)
+        return 0 if row is None else int(row[0])
+
+    def reachability(self, partner: str) -> str:
+        """`reachable` or `unreachable`, as it was recorded last; `unknown` if it never was."""
+        row = self._row(
+            "SELECT event FROM entries WHERE partner = ? AND event IN ('partner.reachable', 'partner.unreachable') "
+            "ORDER BY seq DESC LIMIT 1",
+            partner,
+        )
+        return "unknown" if row is None else str(row[0]).removeprefix("partner.")
+
+
+def _handover(row: Iterable[Any]) -> Handover:
+    return Handover(*row)
