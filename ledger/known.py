@@ -97,28 +97,6 @@ class Known:
         )
         return None if row is None else str(row[0])
 
-    def sequence_gaps(self, partner: str) -> list[int]:
-        """Running numbers below the highest that came from `partner` whose handovers never came."""
-        found = self.rows(
-            "SELECT DISTINCT sequence FROM handovers WHERE partner = ? AND direction = 'in' AND sequence > 0", partner
-        )
-        came = {int(row[0]) for row in found}
-        return sorted(set(range(1, max(came, default=0))) - came)
-
-    def handovers_under_key(self, fingerprint: str) -> int:
-        """How many handovers a key protects or protected."""
-        row = self._row("SELECT count(*) FROM handovers WHERE key = ?", fingerprint)
-        return 0 if row is None else int(row[0])
-
-    def reachability(self, partner: str) -> str:
-        """`reachable` or `unreachable`, as it was recorded last; `unknown` if it never was."""
-        row = self._row(
-            "SELECT event FROM entries WHERE partner = ? AND event IN ('partner.reachable', 'partner.unreachable') "
-            "ORDER BY seq DESC LIMIT 1",
-            partner,
-        )
-        return "unknown" if row is None else str(row[0]).removeprefix("partner.")
-
 
 def _handover(row: Iterable[Any]) -> Handover:
     return Handover(*row)

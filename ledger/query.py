@@ -110,8 +110,8 @@ def _conditions(wanted: Filter) -> Iterator[tuple[str, Sequence[object]]]:
     if wanted.authorities is not None:
         yield f"h.authority IN ({', '.join('?' * len(wanted.authorities))})", sorted(wanted.authorities)
     if wanted.event is not None:
-        same = "e.handover = h.id AND e.partner = h.partner AND e.direction = h.direction AND e.event = ?"
-        yield f"EXISTS (SELECT 1 FROM entries e WHERE {same})", [wanted.event]
+        life = "SELECT 1 FROM entries e WHERE (e.handover, e.partner, e.direction) = (h.id, h.partner, h.direction)"
+        yield f"EXISTS ({life} AND e.event = ?)", [wanted.event]
     if wanted.since is not None:
         yield "coalesce(h.dropped_at, h.received_at, '9') >= ?", [to_text(wanted.since)]
     if wanted.until is not None:
