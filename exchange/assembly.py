@@ -15,8 +15,8 @@ from config.errors import Misuse, NotNow, Tampered
 from config.home import Home
 from config.times import system_clock
 from exchange import sftp
+from exchange.landing import Address, Landing
 from exchange.parts import Effects, Parts
-from exchange.sftp import Address, Landing
 from exchange.spool import Spool
 from keys import card as cards
 from keys.card import Card

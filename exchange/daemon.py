@@ -25,6 +25,7 @@ from exchange import embedded, rounds
 from exchange import log as logs
 from exchange.assembly import agreements_with, trusted
 from exchange.drop import Completeness
+from exchange.landing import LandingError
 from exchange.log import Log
 from exchange.notify import notify, watchdog_interval
 from exchange.parts import Parts
@@ -32,6 +33,8 @@ from exchange.retry import Backoff
 from exchange.rounds import Connection
 from exchange.watcher import Watcher
 from ledger.entry import Draft
+from ledger.query import reachability
+from ledger.store import Transaction
 
 TICK = 1.0
 """Seconds between two looks of the supervisor: so long may a command's order wait."""
@@ -117,6 +120,7 @@ class Daemon:
         self.error: HandoverError | None = None
         self._environment = environment
         self._workers: dict[str, Worker] = {}
+        self._outgoing: list[_Outgoing] = []
         watch = parts.home.settings.watch
         self._rescan = watch.rescan.total_seconds()
         self._completeness = Completeness(watch.quiet.total_seconds(), parts.effects.monotonic)
@@ -148,6 +152,8 @@ class Daemon:
                 worker.wake()
             for worker in self._workers.values():
                 worker.join()
+            for outgoing in self._outgoing:
+                outgoing.close()
             if server is not None:
                 server.close()
             self._log_tail()
@@ -213,8 +219,13 @@ class Daemon:
     def _start_workers(self) -> None:
         self._start("drop", self._drop_round)
         for partner in self.parts.agreements:
+            if f"in:{partner}" in self._workers:
+                continue
             self._start(f"in:{partner}", partial(self._landing_round, partner))
-            self._start(f"out:{partner}", _Outgoing(self, Connection(partner)))
+            for kind, send in (("out", _send_files), ("re", rounds.send_receipts)):
+                outgoing = _Outgoing(self, partner, send)
+                self._outgoing.append(outgoing)
+                self._start(f"{kind}:{partner}", outgoing)
 
     def _start(self, name: str, round_: Callable[[], float]) -> None:
         if name in self._workers:
@@ -245,40 +256,55 @@ class Daemon:
 
     def _landing_round(self, partner: str) -> float:
         if rounds.receive_landed(self.parts, partner):
-            self._wake("out:")
+            self._wake("re:")
         return self._rescan
 
 
-class _Outgoing:
-    """The round of one partner's outgoing side; remembers whether the partner could be reached."""
+def _send_files(parts: Parts, connection: Connection) -> int:
+    rounds.seal_accepted(parts, connection.partner)
+    return rounds.send_sealed(parts, connection)
 
-    def __init__(self, daemon: Daemon, connection: Connection) -> None:
+
+class _Outgoing:
+    """The round of one kind of message to one partner, over a connection of its own, so that a receipt never waits
+    for a large file. Notes in the ledger when the partner can no longer be reached, and when it can again."""
+
+    def __init__(self, daemon: Daemon, partner: str, send: Callable[[Parts, Connection], int]) -> None:
         self._daemon = daemon
-        self._connection = connection
-        self._reachable = True
+        self._connection = Connection(partner)
+        self._send = send
+        self._used = daemon.parts.effects.monotonic()
 
     def __call__(self) -> float:
         parts = self._daemon.parts
         try:
-            sent = rounds.seal_and_send(parts, self._connection)
-        except NotNow as problem:
+            sent = self._send(parts, self._connection)
+        except LandingError as problem:
             self._connection.close()
-            if self._reachable:
-                self._record("partner.unreachable", type(problem).__name__)
+            self._note("partner.unreachable", {"cause": type(problem).__name__})
             raise
         except BaseException:
             self._connection.close()
             raise
-        if sent and not self._reachable:
-            self._record("partner.reachable", "")
-        if not sent:
+        now = parts.effects.monotonic()
+        if sent:
+            self._used = now
+            self._note("partner.reachable", {})
+        elif now - self._used >= IDLE_CONNECTION:
             self._connection.close()
-        return IDLE_CONNECTION if sent else parts.home.settings.watch.rescan.total_seconds()
+        return min(IDLE_CONNECTION, parts.home.settings.watch.rescan.total_seconds())
 
-    def _record(self, event: str, cause: str) -> None:
-        parts = self._daemon.parts
-        detail = {"cause": cause} if cause else {}
-        parts.ledger.write(
-            lambda tx: tx.append(Draft(event=event, actor="daemon", partner=self._connection.partner, detail=detail))
-        )
-        self._reachable = event == "partner.reachable"
+    def close(self) -> None:
+        """End the connection."""
+        self._connection.close()
+
+    def _note(self, event: str, detail: dict[str, str]) -> None:
+        """One entry for each end of an outage, however many files and attempts there are."""
+        partner = self._connection.partner
+
+        def note(tx: Transaction) -> None:
+            unreachable = reachability(tx, partner) == "unreachable"
+            if unreachable != (event == "partner.unreachable"):
+                tx.append(Draft(event=event, actor="daemon", partner=partner, detail=detail))
+
+        self._daemon.parts.ledger.write(note)

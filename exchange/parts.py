@@ -11,7 +11,7 @@ from config.agreement import Agreement
 from config.authorities import Register
 from config.home import Home
 from config.times import Clock
-from exchange.sftp import Landing
+from exchange.landing import Landing
 from exchange.spool import Spool
 from keys.keyring import Keyring
 from keys.trust import Trust

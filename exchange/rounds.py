@@ -6,16 +6,19 @@ seal_and_send   accepted -> sealed -> sent, and receipts that are due, for one p
 receive_landed  landing zone -> delivered, acknowledged, rejected or quarantined, for one partner
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from config.errors import HandoverError, NotNow
+from config.errors import HandoverError, NotNow, Tampered
 from config.home import MARKER
 from exchange import intake, receiver, sender
 from exchange.drop import Candidate, Completeness, scan
+from exchange.landing import Landing, LandingError
 from exchange.parts import Parts
 from exchange.receiver import Arrival
-from exchange.sftp import Landing
+from ledger.handover import Handover
 
 
 @dataclass(slots=True)
@@ -77,21 +80,54 @@ def take_dropped(parts: Parts, completeness: Completeness) -> int:
     return taken
 
 
-def seal_and_send(parts: Parts, connection: Connection) -> int:
-    """Everything that one partner is owed, in order; returns how many messages went. Raises NotNow."""
-    partner = connection.partner
-    for handover in parts.ledger.handovers(partner=partner, direction="out", states=("accepted",)):
-        sender.seal_next(parts, handover)
-    sealed = parts.ledger.handovers(partner=partner, direction="out", states=("sealed",))
-    due = parts.ledger.handovers(partner=partner, direction="in", receipt="due")
-    if not sealed and not due:
+def seal_accepted(parts: Parts, partner: str) -> int:
+    """Seal what was accepted for a partner; returns how many."""
+    accepted = parts.ledger.handovers(partner=partner, direction="out", states=("accepted",))
+    _each(accepted, partial(sender.seal_next, parts))
+    return len(accepted)
+
+
+def send_sealed(parts: Parts, connection: Connection) -> int:
+    """Upload what is sealed for a partner, small ones side by side; returns how many. Raises LandingError."""
+    sealed = parts.ledger.handovers(partner=connection.partner, direction="out", states=("sealed",))
+    if not sealed:
         return 0
     landing = connection.open(parts)
-    for handover in due:
-        sender.upload_receipt(parts, landing, handover)
-    for handover in sealed:
-        sender.upload(parts, landing, handover)
-    return len(sealed) + len(due)
+    small = [handover for handover in sealed if sender.is_small(parts, handover)]
+    sender.upload_small(parts, landing, small)
+    _each([handover for handover in sealed if handover not in small], partial(sender.upload, parts, landing))
+    return len(sealed)
+
+
+def send_receipts(parts: Parts, connection: Connection) -> int:
+    """Answer what a partner has sent us; returns how many receipts went. Raises LandingError."""
+    due = parts.ledger.handovers(partner=connection.partner, direction="in", receipt="due")
+    if due:
+        sender.upload_receipts(parts, connection.open(parts), due)
+    return len(due)
+
+
+def seal_and_send(parts: Parts, connection: Connection) -> int:
+    """Everything that one partner is owed, receipts first; returns how many messages went. Raises LandingError."""
+    seal_accepted(parts, connection.partner)
+    return send_receipts(parts, connection) + send_sealed(parts, connection)
+
+
+def _each(handovers: Sequence[Handover], act: Callable[[Handover], None]) -> None:
+    """Act on all; one that fails does not keep the next from its turn. The first failure is raised at the end.
+
+    A lost connection ends it at once: the others would fail the same way.
+    """
+    failure: OSError | HandoverError | None = None
+    for handover in handovers:
+        try:
+            act(handover)
+        except (LandingError, Tampered):
+            raise
+        except (OSError, HandoverError) as problem:
+            failure = failure or problem
+    if failure is not None:
+        raise failure
 
 
 def receive_landed(parts: Parts, partner: str) -> int:

@@ -4,14 +4,16 @@ The same sealed object goes up however often it takes: it is never sealed again 
 name on the partner's server is the handover's id, first with `.part`, then renamed in one step.
 """
 
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from pathlib import Path
 
 from config.times import to_text
 from exchange import archive, control, files, intake
 from exchange.envelope import EnvelopeError, seal
+from exchange.landing import Landing, Small
 from exchange.manifest import AgreementRef, Concern, Manifest
 from exchange.parts import Parts
-from exchange.sftp import Landing
 from exchange.spool import Claim
 from keys import age
 from ledger import witness
@@ -20,6 +22,9 @@ from ledger.handover import Handover
 
 EXPIRES_AFTER = timedelta(days=30)
 """How long a partner may take an envelope; after that it is sent anew, by a person's decision."""
+
+SMALL = 256 * 1024
+"""Envelopes up to this many bytes are read whole and uploaded many at a time."""
 
 ENDING = ".age"
 UNFINISHED = ".age.part"
@@ -77,32 +82,57 @@ def seal_next(parts: Parts, handover: Handover) -> None:
     )
 
 
+def is_small(parts: Parts, handover: Handover) -> bool:
+    """Whether the sealed object goes up together with others."""
+    return parts.spool.envelope(handover.id).stat().st_size <= SMALL
+
+
 def upload(parts: Parts, landing: Landing, handover: Handover) -> None:
     """sealed -> sent: put the sealed object into the partner's landing zone and give it its final name."""
     envelope = parts.spool.envelope(handover.id)
-    size = envelope.stat().st_size
     with envelope.open("rb") as source:
-        landing.put(source, size, handover.id + UNFINISHED)
+        landing.put(source, envelope.stat().st_size, handover.id + UNFINISHED)
     landing.rename(handover.id + UNFINISHED, handover.id + ENDING)
-    parts.ledger.write(
-        lambda tx: tx.append(
-            Draft(event="sent", actor="daemon", handover=handover.id, partner=handover.partner, direction="out")
-        )
-    )
+    _record_sent(parts, handover)
 
 
-def upload_receipt(parts: Parts, landing: Landing, handover: Handover) -> None:
-    """Answer one delivered or rejected handover; the ledger records that the answer went."""
-    message, path = control.seal_receipt(parts, handover)
-    with path.open("rb") as source:
-        landing.put(source, path.stat().st_size, message + UNFINISHED)
-    landing.rename(message + UNFINISHED, message + ENDING)
-    parts.ledger.write(
-        lambda tx: tx.append(
-            Draft(event="receipted", actor="daemon", handover=handover.id, partner=handover.partner, direction="in")
-        )
-    )
-    path.unlink()
+def upload_small(parts: Parts, landing: Landing, handovers: Sequence[Handover]) -> None:
+    """sealed -> sent for many small objects at once; each is recorded when its final name is there."""
+    by_name = {handover.id + ENDING: handover for handover in handovers}
+    messages = (_message(parts.spool.envelope(handover.id), handover.id) for handover in handovers)
+    landing.put_many(messages, lambda message: _record_sent(parts, by_name[message.final]))
+
+
+def upload_receipts(parts: Parts, landing: Landing, handovers: Sequence[Handover]) -> None:
+    """Answer delivered and rejected handovers; the ledger records of each that the answer went."""
+    under_way: dict[str, tuple[Handover, Path]] = {}
+
+    def messages() -> Iterator[Small]:
+        for handover in handovers:
+            message, path = control.seal_receipt(parts, handover)
+            under_way[message + ENDING] = (handover, path)
+            yield _message(path, message)
+
+    def done(message: Small) -> None:
+        handover, path = under_way.pop(message.final)
+        draft = Draft(event="receipted", actor="daemon", handover=handover.id, partner=handover.partner, direction="in")
+        parts.ledger.write(lambda tx: tx.append(draft))
+        path.unlink()
+
+    try:
+        landing.put_many(messages(), done)
+    finally:
+        for _, path in under_way.values():
+            path.unlink(missing_ok=True)
+
+
+def _message(path: Path, name: str) -> Small:
+    return Small(path.read_bytes(), name + UNFINISHED, name + ENDING)
+
+
+def _record_sent(parts: Parts, handover: Handover) -> None:
+    draft = Draft(event="sent", actor="daemon", handover=handover.id, partner=handover.partner, direction="out")
+    parts.ledger.write(lambda tx: tx.append(draft))
 
 
 def settle(parts: Parts, handover: Handover) -> None:

@@ -1,4 +1,4 @@
-"""Checkpoints: the signed head of a ledger's tree, and the cosignatures of witnesses (C2SP tlog-checkpoint, tlog-cosignature).
+"""Checkpoints: the signed head of a ledger's tree, and cosignatures on it (C2SP tlog-checkpoint, tlog-cosignature).
 
     <origin>              which ledger
     <size>                number of entries, decimal

@@ -1,7 +1,7 @@
 """Answers as files: JSON, JSON Lines, CSV (RFC 4180) and XLSX, in none of which a cell is a live formula.
 
-Names of files come from other people, and a spreadsheet runs a cell that begins with `=`, `+`, `-` or `@`. In CSV such a
-cell gets an apostrophe in front; in XLSX every text is written as text.
+Names of files come from other people, and a spreadsheet runs a cell that begins with `=`, `+`, `-` or `@`. In CSV such
+a cell gets an apostrophe in front; in XLSX every text is written as text.
 
 >>> neutral("=HYPERLINK(1)"), neutral("24 015 493"), neutral(None), neutral(17)
 ("'=HYPERLINK(1)", '24 015 493', '', '17')

@@ -3,8 +3,8 @@
     leaf      SHA-256(0x00 || data)
     interior  SHA-256(0x01 || left || right)
 
-Only complete subtrees are stored: node (level, index) covers the leaves [index * 2^level, (index + 1) * 2^level), level 0
-being the leaves, so that appending and proving touch O(log n) nodes. Specification: RFC 9162, section 2.1.
+Only complete subtrees are stored: node (level, index) covers the leaves [index * 2^level, (index + 1) * 2^level),
+level 0 being the leaves, so that appending and proving touch O(log n) nodes. Specification: RFC 9162, section 2.1.
 
 >>> leaves = [leaf_hash(bytes([n])) for n in range(3)]
 >>> nodes = {}
@@ -25,8 +25,8 @@ from typing import Final
 from config.errors import Refused
 
 HASH_SIZE: Final = 32
-MAX_SIZE: Final = 2**63 - 1
-"""Largest tree: sizes are signed 64-bit numbers in the formats and databases that carry them."""
+MAX_SIZE: Final = 2**64 - 1
+"""Largest tree: RFC 9162 carries sizes as unsigned 64-bit numbers."""
 
 # SPEC: RFC 9162 2.1.1: the hash of an empty list is the hash of an empty string
 EMPTY_ROOT: Final = sha256(b"").digest()
@@ -53,6 +53,7 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 
 def new_nodes(size: int, leaf: bytes, read: NodeReader) -> list[tuple[int, int, bytes]]:
     """The complete subtrees, lowest first, that leaf number `size` completes (itself included)."""
+    _check_size(size)
     level, index, digest = 0, size, leaf
     made = [(level, index, digest)]
     while index & 1:
@@ -71,7 +72,8 @@ def root(size: int, read: NodeReader) -> bytes:
 def inclusion_proof(index: int, size: int, read: NodeReader) -> tuple[bytes, ...]:
     """The path from leaf `index` to the root of the first `size` leaves; 0 ≤ index < size."""
     _check_size(size)
-    if not 0 <= index < size:
+    _check_size(index)
+    if index >= size:
         raise ProofError(f"there is no entry {index} in a tree of {size}")
     path: list[bytes] = []
     low, high = 0, size
@@ -90,7 +92,8 @@ def inclusion_proof(index: int, size: int, read: NodeReader) -> tuple[bytes, ...
 def consistency_proof(old: int, new: int, read: NodeReader) -> tuple[bytes, ...]:
     """That the first `old` leaves are a prefix of the first `new`; empty for old = 0 and old = new."""
     _check_size(new)
-    if not 0 <= old <= new:
+    _check_size(old)
+    if old > new:
         raise ProofError(f"a tree of {new} has no prefix of {old}")
     if old in (0, new):
         return ()
@@ -113,10 +116,12 @@ def consistency_proof(old: int, new: int, read: NodeReader) -> tuple[bytes, ...]
 def verify_inclusion(leaf_hash: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes) -> None:
     """Raise ProofError unless `proof` leads from the leaf at `index` to `root` of a tree of `size` leaves."""
     _check_size(size)
-    _check_hashes((leaf_hash, root, *proof))
-    if not 0 <= index < size:
+    _check_hashes((leaf_hash, root), proof)
+    # SPEC: RFC 9162 2.1.3.2 step 1: an index beyond the tree fails
+    _check_size(index)
+    if index >= size:
         raise ProofError(f"there is no entry {index} in a tree of {size}")
-    # SPEC: RFC 9162 2.1.3.2 steps 2 to 5
+    # SPEC: RFC 9162 2.1.3.2 steps 2 to 4
     fn, sn, r = index, size - 1, leaf_hash
     for p in proof:
         if sn == 0:
@@ -128,6 +133,7 @@ def verify_inclusion(leaf_hash: bytes, index: int, size: int, proof: Sequence[by
         else:
             r = node_hash(r, p)
         fn, sn = fn >> 1, sn >> 1
+    # SPEC: RFC 9162 2.1.3.2 step 5
     if sn != 0:
         raise ProofError("the inclusion proof is too short")
     if not hmac.compare_digest(r, root):
@@ -135,33 +141,43 @@ def verify_inclusion(leaf_hash: bytes, index: int, size: int, proof: Sequence[by
 
 
 def verify_consistency(size1: int, size2: int, proof: Sequence[bytes], root1: bytes, root2: bytes) -> None:
-    """Raise ProofError unless the tree of `size1` leaves is a prefix of the tree of `size2`."""
+    """Raise ProofError unless the tree of `size1` leaves is a prefix of the tree of `size2`.
+
+    Any tree continues the empty one: from size1 = 0 the proof is empty, and says nothing about root2.
+    """
     _check_size(size1)
     _check_size(size2)
-    _check_hashes((root1, root2, *proof))
     if size1 > size2:
         raise ProofError(f"a tree of {size2} cannot continue one of {size1}")
-    if size1 in (0, size2):
-        if proof:
-            raise ProofError("a consistency proof is given where it must be empty")
-        if size1 == size2 and not hmac.compare_digest(root1, root2):
+    # SPEC: RFC 9162 2.1.4.2: for equal sizes the roots are equal and the proof is empty; nothing is hashed, so that
+    # the published vectors' roots of other lengths pass here too
+    if size1 == size2:
+        _check_empty(proof)
+        if root1 != root2:
             raise ProofError(f"two roots are given for the same size {size1}")
-        if size1 == 0 and not hmac.compare_digest(root1, EMPTY_ROOT):
+        return
+    _check_hashes((root1, root2), proof)
+    # SPEC: C2SP tlog-witness add-checkpoint: the proof from size zero is empty (RFC 9162 knows none)
+    if size1 == 0:
+        _check_empty(proof)
+        if not hmac.compare_digest(root1, EMPTY_ROOT):
             raise ProofError("the root of the empty tree is wrong")
         return
     _walk_consistency(size1, size2, proof, root1, root2)
 
 
 def _walk_consistency(size1: int, size2: int, proof: Sequence[bytes], root1: bytes, root2: bytes) -> None:
-    # SPEC: RFC 9162 2.1.4.2 steps 2 to 7
-    path = list(proof)
-    if size1 & (size1 - 1) == 0:
-        path.insert(0, root1)
-    if not path:
+    """Both roots from one path, for 0 < size1 < size2."""
+    # SPEC: RFC 9162 2.1.4.2 step 1: an empty proof fails
+    if not proof:
         raise ProofError("the consistency proof is empty")
+    # SPEC: RFC 9162 2.1.4.2 step 2: where size1 is a power of two, its root begins the path
+    path = [root1, *proof] if size1 & (size1 - 1) == 0 else list(proof)
+    # SPEC: RFC 9162 2.1.4.2 steps 3 and 4
     fn, sn = size1 - 1, size2 - 1
     while fn & 1:
         fn, sn = fn >> 1, sn >> 1
+    # SPEC: RFC 9162 2.1.4.2 steps 5 and 6
     fr = sr = path[0]
     for c in path[1:]:
         if sn == 0:
@@ -173,6 +189,7 @@ def _walk_consistency(size1: int, size2: int, proof: Sequence[bytes], root1: byt
         else:
             sr = node_hash(sr, c)
         fn, sn = fn >> 1, sn >> 1
+    # SPEC: RFC 9162 2.1.4.2 step 7
     if sn != 0:
         raise ProofError("the consistency proof is too short")
     if not hmac.compare_digest(fr, root1):
@@ -200,10 +217,20 @@ def _split(size: int) -> int:
 
 
 def _check_size(size: int) -> None:
-    if not 0 <= size <= MAX_SIZE:
-        raise ProofError("a tree size is out of range")
+    """Refuse what is no size: callers may hold numbers that a stranger wrote."""
+    if not isinstance(size, int) or not 0 <= size <= MAX_SIZE:
+        raise ProofError("a tree size or index is not a whole number from 0 to 2^64 - 1")
 
 
-def _check_hashes(hashes: Sequence[bytes]) -> None:
-    if any(len(digest) != HASH_SIZE for digest in hashes):
-        raise ProofError(f"a hash has not {HASH_SIZE} bytes")
+def _check_hashes(ends: Sequence[bytes], proof: Sequence[bytes]) -> None:
+    if not isinstance(proof, Sequence) or not all(_is_hash(digest) for digest in (*ends, *proof)):
+        raise ProofError(f"a hash in a proof has not {HASH_SIZE} bytes")
+
+
+def _check_empty(proof: Sequence[bytes]) -> None:
+    if not isinstance(proof, Sequence) or len(proof) > 0:
+        raise ProofError("a consistency proof is given where it must be empty")
+
+
+def _is_hash(digest: bytes) -> bool:
+    return isinstance(digest, bytes) and len(digest) == HASH_SIZE

@@ -13,6 +13,7 @@ from config.times import from_text, to_text
 from ledger.handover import FINAL, Handover
 from ledger.schema import CACHED
 from ledger.store import Ledger
+from ledger.view import View
 
 Deadlines = Mapping[tuple[str, str], timedelta]
 """(partner, category) -> how long a receipt may take."""
@@ -167,14 +168,14 @@ def _is_overdue(h: Handover, now: datetime, deadlines: Deadlines) -> bool:
     return allowed is not None and now - from_text(h.dropped_at) > allowed
 
 
-def reachability(ledger: Ledger, partner: str) -> str:
-    """`unreachable` while an outage that was recorded has not ended, else `reachable`; `unknown` before any contact."""
-    events = "('partner.unreachable', 'partner.reachable', 'sent', 'receipted')"
-    sql = f"SELECT event FROM entries WHERE partner = ? AND event IN {events} ORDER BY seq DESC LIMIT 1"
-    newest = ledger.rows(sql, partner)
-    if not newest:
-        return "unknown"
-    return "unreachable" if newest[0][0] == "partner.unreachable" else "reachable"
+def reachability(ledger: View, partner: str) -> str:
+    """`unreachable` while an outage that was recorded lasts, else `reachable`; `unknown` before any contact."""
+    sql = "SELECT event FROM entries WHERE partner = ? AND event IN {} ORDER BY seq DESC LIMIT 1"
+    outage = ledger.rows(sql.format("('partner.unreachable', 'partner.reachable')"), partner)
+    if outage == [("partner.unreachable",)]:
+        return "unreachable"
+    contact = ledger.rows(sql.format("('sent', 'receipted', 'partner.reachable')"), partner)
+    return "reachable" if contact else "unknown"
 
 
 def sequence_gaps(ledger: Ledger, partner: str) -> list[int]:

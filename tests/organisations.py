@@ -3,8 +3,9 @@
 Everything is real but the network: a landing zone is the partner's folder, written to directly.
 """
 
+import io
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,7 @@ from config.sample import Value
 from exchange import rounds
 from exchange.assembly import assemble
 from exchange.drop import Completeness
+from exchange.landing import Small
 from exchange.partners import add_partner, make_card
 from exchange.parts import Effects, Parts
 from exchange.rounds import Connection
@@ -57,6 +59,16 @@ class FolderLanding:
         assert len(content) == size
         (self._folder / name).write_bytes(content)
 
+    def put_many(self, files: Iterable[Small], done: Callable[[Small], None] | None = None) -> None:
+        for file in files:
+            self.put(io.BytesIO(file.data), len(file.data), file.name)
+            self.rename(file.name, file.final)
+            if done is not None:
+                done(file)
+
+    def resume_offset(self, source: BinaryIO, size: int, name: str) -> int:
+        return 0
+
     def rename(self, old: str, new: str) -> None:
         (self._folder / old).replace(self._folder / new)
 
@@ -70,8 +82,8 @@ class FolderLanding:
     def remove(self, name: str) -> None:
         (self._folder / name).unlink()
 
-    def get(self, name: str, dst: BinaryIO) -> None:
-        dst.write((self._folder / name).read_bytes())
+    def get(self, name: str, dst: BinaryIO) -> int:
+        return dst.write((self._folder / name).read_bytes())
 
     def close(self) -> None:
         pass

@@ -46,6 +46,6 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path: Path) -> 
     files.write_new(target, b"old")
     with pytest.raises(OSError, match="File name too long"):
         files.write_new(tmp_path / ("x" * 256), b"new")
-    assert os.listdir(tmp_path) == ["claim.json"]
+    assert [path.name for path in tmp_path.iterdir()] == ["claim.json"]
     assert target.read_bytes() == b"old"
     assert target.stat().st_mode & 0o777 == 0o600
