@@ -187,9 +187,7 @@ class Register:
         return [a for a in self._all if words and all(any(n.startswith(word) for n in names[a.gss]) for word in words)]
 
     def _near(self, text: str, at: datetime.date) -> list[Authority]:
-        """For a hint; never for a code, where the nearest one would be a stranger."""
-        if _CODE.fullmatch(text.strip().upper()):
-            return []
+        """For a hint: by name only, because the council with the nearest code is a stranger."""
         there = self.current(at)
         partial = [a for a in self._partial(text) if a in there]
         if partial:

@@ -16,6 +16,7 @@ Traceback (most recent call last):
 config.toml.BadFile: handover.toml:2: watch.rescan: is not a duration
 """
 
+import contextlib
 import json
 import re
 import tomllib
@@ -93,7 +94,7 @@ def read(content: bytes, file: str) -> Document:
         raise BadFile(file, [Problem(1, "", "cannot be read: it nests or counts too far")]) from None
     if _depth(data) > _TOO_DEEP:
         raise BadFile(file, [Problem(1, "", "is nested too deeply")])
-    return Document(file, data, _Walk(text.replace("\r\n", "\n")).lines())
+    return Document(file, data, _Walk(text).lines())
 
 
 def write(value: str | float | list[str]) -> str:
@@ -129,8 +130,15 @@ def _depth(value: object) -> int:
     return depth
 
 
+class _LostError(Exception):
+    """The walk does not find what the grammar has at this place."""
+
+
 class _Walk:
-    """One pass over text that tomllib has accepted; it may therefore trust the grammar."""
+    """One pass over text that tomllib has accepted; it may therefore trust the grammar.
+
+    Should it get lost all the same, it stops: problems after that place are told with an earlier line.
+    """
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -141,6 +149,11 @@ class _Walk:
 
     def lines(self) -> dict[Path, int]:
         """Every path with the line on which it first stands."""
+        with contextlib.suppress(_LostError, IndexError):
+            self._walk()
+        return self._found
+
+    def _walk(self) -> None:
         table: Path = ()
         self._skip(_BLANK)
         while self._at < len(self._text):
@@ -159,7 +172,6 @@ class _Walk:
             else:
                 self._pair(table)
             self._skip(_BLANK)
-        return self._found
 
     def _resolve(self, key: Path) -> Path:
         """A header inside an array of tables means the array's newest element."""
@@ -186,7 +198,7 @@ class _Walk:
         while True:
             self._skip(_BLANK)
             quoted = self._text[self._at] in "\"'"
-            word = self._skip(_STRING if quoted else _BARE_KEY)
+            word = self._take(_STRING if quoted else _BARE_KEY)
             parts.append(next(iter(tomllib.loads(f"{word} = 0"))) if quoted else word)
             self._skip(_BLANK)
             if not self._peek("."):
@@ -199,7 +211,7 @@ class _Walk:
         elif self._peek("{"):
             self._items(path, "}")
         else:
-            self._skip(_STRING if self._text[self._at] in "\"'" else _SCALAR)
+            self._take(_STRING if self._text[self._at] in "\"'" else _SCALAR)
 
     def _items(self, path: Path, end: str) -> None:
         self._at += 1
@@ -223,6 +235,12 @@ class _Walk:
 
     def _peek(self, text: str) -> bool:
         return self._text.startswith(text, self._at)
+
+    def _take(self, pattern: re.Pattern[str]) -> str:
+        found = self._skip(pattern)
+        if not found:
+            raise _LostError
+        return found
 
     def _skip(self, pattern: re.Pattern[str]) -> str:
         match = pattern.match(self._text, self._at)

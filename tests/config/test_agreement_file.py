@@ -64,6 +64,9 @@ def test_what_was_not_published_is_marked_as_configuration() -> None:
             f"{_line('version')}: version: must be 1 to 64 letters, digits, dots, hyphens and underscores"]),
         ("[gateways]", 'reveiw = 2027-01-01\n[gateways]', [
             f'{_line("[gateways]")}: reveiw: is not a key that Handover knows; did you mean "review"?']),
+        ("when = ", "whne = ", [
+            f"{_line('[[flows]]')}: flows[1].when: is missing",
+            f'{_line("when")}: flows[1].whne: is not a key that Handover knows; did you mean "when"?']),
         ("[gateways]", 'review = 2019-12-05\n[gateways]', [
             f"{_line('[gateways]')}: review: must be later than in_force"]),
         ("in_force = 2019-12-05", 'in_force = "2019-12-05"', [
@@ -133,6 +136,7 @@ def test_an_administrators_file_is_added_or_takes_the_place_of_the_shipped_one(t
     mine.write_bytes(SHIPPED.replace(b"2019-12", b"2027-01", 1))
     other.write_bytes(SHIPPED.replace(b'"ofsted-lgsco"', b'"other"'))
     assert [(a.id, a.version) for a in load_all([other])] == [("ofsted-lgsco", "2019-12"), ("other", "2019-12")]
+    assert [(a.id, a.version) for a in load_all([mine])] == [("ofsted-lgsco", "2027-01")]
     assert load("ofsted-lgsco", [mine, other]).sha256 == hashlib.sha256(mine.read_bytes()).hexdigest()
     with pytest.raises(Misuse, match="two agreement files have the id ofsted-lgsco"):
         load_all([mine, mine])
