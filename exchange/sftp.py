@@ -1,88 +1,76 @@
-"""One partner's landing zone over SFTP: connect with a pinned host key, upload, rename."""
+"""A partner's landing zone over SFTP.
 
-import contextlib
-import io
-import socket
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import BinaryIO, Protocol
+`connect` logs in at the one server that the partner's card names (`exchange.ssh_login`); what comes back does what a
+`Landing` must. Every answer of the server is looked at, every wait ends, and every failure is a LandingError of its own
+kind. A connection belongs to one thread.
+"""
 
-import paramiko
+from collections.abc import Callable, Iterable
+from typing import BinaryIO
 
-from config.errors import NotNow
+from exchange import sftp_folder
+from exchange.landing import Address, Landing, Progress, Small
+from exchange.sftp_batch import upload_many
+from exchange.sftp_download import download
+from exchange.sftp_requests import Conversation
+from exchange.sftp_resume import resume_offset
+from exchange.sftp_upload import upload
+from exchange.sftp_wire import text
+from exchange.ssh_login import log_in
 
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where a landing zone is, and which host keys prove it."""
-
-    host: str
-    port: int
-    user: str
-    path: str
-    host_keys: tuple[str, ...]
+__all__ = ["Address", "Landing", "SftpLanding", "Small", "connect"]
 
 
-class Landing(Protocol):
-    """What the sender needs of a landing zone."""
-
-    def put(
-        self, source: BinaryIO, size: int, name: str, *, offset: int = 0, progress: Callable[[int], None] | None = None
-    ) -> None:
-        """Upload `size` bytes under `name`."""
-
-    def rename(self, old: str, new: str) -> None:
-        """Give a file its final name, replacing one of that name."""
-
-    def close(self) -> None:
-        """End the connection."""
+def connect(address: Address, key_pem: bytes, *, timeout: float, keepalive: float) -> "SftpLanding":
+    """Log in; raises a LandingError. `timeout`: the longest wait for any one answer; both in seconds."""
+    channel = log_in(address, key_pem, timeout=timeout, keepalive=keepalive)
+    return SftpLanding(Conversation(channel, address.place), address.path)
 
 
 class SftpLanding:
-    """A landing zone on an SFTP server."""
+    """One folder on an SFTP server, as `Landing` describes it."""
 
-    def __init__(self, transport: paramiko.Transport, client: paramiko.SFTPClient) -> None:
-        self._transport = transport
-        self._client = client
+    def __init__(self, talk: Conversation, path: str) -> None:
+        self._talk = talk
+        self._folder = path or "."
 
-    def put(
-        self, source: BinaryIO, size: int, name: str, *, offset: int = 0, progress: Callable[[int], None] | None = None
-    ) -> None:
+    def put(self, source: BinaryIO, size: int, name: str, *, offset: int = 0, progress: Progress | None = None) -> None:
         """See Landing."""
-        with self._client.open(name, "wb") as remote:
-            while piece := source.read(32768):
-                remote.write(piece)
+        upload(self._talk, source, size, self._path(name), offset=offset, progress=progress)
+
+    def put_many(self, files: Iterable[Small], done: Callable[[Small], None] | None = None) -> None:
+        """See Landing."""
+        upload_many(self._talk, files, self._path, done)
+
+    def resume_offset(self, source: BinaryIO, size: int, name: str) -> int:
+        """See Landing."""
+        return resume_offset(self._talk, source, size, self._path(name))
 
     def rename(self, old: str, new: str) -> None:
         """See Landing."""
-        self._client.posix_rename(old, new)
+        sftp_folder.rename(self._talk, self._path(old), self._path(new))
+
+    def list(self) -> list[tuple[str, int]]:
+        """See Landing."""
+        return sftp_folder.list_files(self._talk, text(self._folder))
+
+    def size(self, name: str) -> int | None:
+        """See Landing."""
+        return sftp_folder.size_of(self._talk, self._path(name))
+
+    def remove(self, name: str) -> None:
+        """See Landing."""
+        sftp_folder.remove(self._talk, self._path(name))
+
+    def get(self, name: str, dst: BinaryIO) -> int:
+        """See Landing."""
+        return download(self._talk, self._path(name), dst)
 
     def close(self) -> None:
         """See Landing."""
-        self._transport.close()
+        self._talk.close()
 
-
-def connect(address: Address, key_pem: bytes, *, timeout: float, keepalive: float) -> SftpLanding:
-    """Log in; raises NotNow."""
-    try:
-        raw = socket.create_connection((address.host, address.port), timeout)
-    except OSError as problem:
-        raise NotNow(f"{address.host}:{address.port} cannot be reached: {problem.strerror}") from None
-    transport = paramiko.Transport(raw)
-    try:
-        transport.set_keepalive(int(keepalive))
-        transport.start_client(timeout=timeout)
-        key = transport.get_remote_server_key()
-        if f"{key.get_name()} {key.get_base64()}" not in address.host_keys:
-            raise NotNow(f"the host key of {address.host}:{address.port} is not the pinned one")
-        private = paramiko.Ed25519Key.from_private_key(io.StringIO(key_pem.decode()))
-        transport.auth_publickey(address.user, private)
-        client = paramiko.SFTPClient.from_transport(transport)
-        if client is None:
-            raise NotNow(f"{address.host}:{address.port} offers no SFTP")
-        with contextlib.suppress(OSError):
-            client.chdir(address.path)
-    except (paramiko.SSHException, OSError) as problem:
-        transport.close()
-        raise NotNow(f"{address.host}:{address.port} refused us ({type(problem).__name__})") from None
-    return SftpLanding(transport, client)
+    def _path(self, name: str) -> bytes:
+        if not name or "/" in name or "\0" in name or name in (".", ".."):
+            raise ValueError("the name of a file in a landing zone is a plain name")
+        return text(f"{self._folder.rstrip('/')}/{name}")

@@ -1,9 +1,9 @@
 """Why a server refused to write: SFTP version 3 has one code, FAILURE, for a full disk and for everything else.
 
-    1  PERMISSION_DENIED, NO_SUCH_FILE         says it itself
-    2  statvfs@openssh.com                     read-only, no room for what is left, or no inode left
-    3  a second try of one byte                refused again: full by another name (a quota, a limit of size)
-       otherwise                               a failure that nobody explains
+1  PERMISSION_DENIED, NO_SUCH_FILE         says it itself
+2  statvfs@openssh.com                     read-only, no room for what is left, or no inode left
+3  the same write once more                refused again: full by another name (a quota, a limit of size)
+   otherwise                               a failure that nobody explains
 """
 
 from dataclasses import dataclass
@@ -16,14 +16,6 @@ _READ_ONLY = 0x1
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """What was to be written: a path, and its handle when it is open."""
-
-    path: bytes
-    handle: bytes | None
-
-
-@dataclass(frozen=True, slots=True)
 class Room:
     """What a server's file system has left for us."""
 
@@ -32,16 +24,21 @@ class Room:
     read_only: bool
 
 
-def why_not(talk: Conversation, reply: say.Reply, target: Target, missing: int) -> LandingError:
-    """The error for a refused OPEN or WRITE when `missing` bytes were still to come; nothing else may be under way."""
+def why_not(
+    talk: Conversation, reply: say.Reply, path: bytes, missing: int, again: say.Write | None = None
+) -> LandingError:
+    """The error for a refused OPEN or WRITE at `path` when `missing` bytes were still to come.
+
+    Nothing else may be under way. `again` is the refused write under a new number, to be tried once more.
+    """
     if not isinstance(reply, say.Status) or reply.code != say.FAILURE:
         return talk.refusal(reply)
-    room = room_at(talk, target.path.rpartition(b"/")[0] or b".")
+    room = room_at(talk, path.rpartition(b"/")[0] or b".")
     if room is not None and room.read_only:
         return LandingReadOnly(talk.place)
     if room is not None and (room.bytes < missing or room.files == 0):
         return LandingFull(talk.place, f"{missing} bytes are still to be sent, {room.bytes} are free")
-    if target.handle is not None and not is_ok(talk.ask(say.Write(talk.next_id(), target.handle, 0, b"\0"))):
+    if again is not None and not is_ok(talk.ask(again)):
         return LandingFull(talk.place, "it takes no more bytes, perhaps because of a quota")
     return LandingFailed(talk.place, "it refused to write and does not say why")
 

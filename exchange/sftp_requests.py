@@ -28,6 +28,8 @@ LARGEST_WRITE = 261_120
 SMALLEST_WRITE = 32_768
 """Bytes in one read or write that every server must take (draft-ietf-secsh-filexfer-02, 3)."""
 
+UNASKED = "it answered what nobody asked"
+
 _RECEIVE = 1 << 16
 
 
@@ -70,10 +72,10 @@ class Conversation:
                 # The channel takes any buffer, copies what fits into one SSH packet, and says how much that was.
                 sent = self._channel.send(cast(bytes, rest))
                 if sent == 0:
-                    self._lost("it was closed by the server")
+                    self.lost("it was closed by the server")
                 rest = rest[sent:]
         except (OSError, EOFError, paramiko.SSHException) as problem:
-            self._lost("nothing more went out" if isinstance(problem, TimeoutError) else "it broke")
+            self.lost("nothing more went out" if isinstance(problem, TimeoutError) else "it broke")
 
     def collect(self, *, wait: bool, patience: int = 1) -> list[say.Reply]:
         """Answers that came; with `wait`, at least one, for which `patience` times the usual wait is allowed."""
@@ -83,7 +85,7 @@ class Conversation:
         self._channel.settimeout(self._timeout)
         found = [reply for reply in self._came if isinstance(reply, say.Reply)]
         if len(found) != len(self._came):
-            self._lost("it answered with a request")
+            self.lost("it answered with a request")
         self._came.clear()
         return found
 
@@ -92,7 +94,7 @@ class Conversation:
         self.post(request)
         replies = self.collect(wait=True)
         if len(replies) != 1 or replies[0].id != request.id:
-            self._lost("it answered what nobody asked")
+            self.lost(UNASKED)
         return replies[0]
 
     def do(self, request: say.Request) -> None:
@@ -104,7 +106,7 @@ class Conversation:
     def refusal(self, reply: say.Reply) -> LandingError:
         """The error for an answer that is not the one hoped for. The server's own words are left out."""
         if not isinstance(reply, say.Status) or reply.code == say.OK:
-            self._lost("it answered with the wrong kind of packet")
+            self.lost("it answered with the wrong kind of packet")
         match reply.code:
             case say.NO_SUCH_FILE:
                 return NotThere(self.place)
@@ -125,7 +127,7 @@ class Conversation:
             self._receive()
         version = self._came.popleft()
         if not isinstance(version, say.Version) or version.version < say.VERSION_NUMBER or self._came:
-            self._lost("it does not speak SFTP version 3")
+            self.lost("it does not speak SFTP version 3")
         extensions = frozenset(name for name, _ in version.extensions)
         if say.LIMITS not in extensions:
             return Abilities(extensions)
@@ -141,17 +143,18 @@ class Conversation:
         try:
             data = self._channel.recv(_RECEIVE)
         except TimeoutError:
-            self._lost(f"no answer within {self._channel.gettimeout() or 0:g} seconds")
+            self.lost(f"no answer within {self._channel.gettimeout() or 0:g} seconds")
         except (OSError, EOFError, paramiko.SSHException):
-            self._lost("it broke")
+            self.lost("it broke")
         if not data:
-            self._lost("it was closed by the server")
+            self.lost("it was closed by the server")
         try:
             self._came.extend(self._splitter.feed(data))
         except WireError as problem:
-            self._lost(problem.message)
+            self.lost(problem.message)
 
-    def _lost(self, how: str) -> NoReturn:
+    def lost(self, how: str) -> NoReturn:
+        """Give the conversation up; raises ConnectionLost."""
         self.close()
         raise ConnectionLost(self.place, how) from None
 

@@ -1,99 +1,168 @@
-"""A small SFTP server for the demo and for tests, on the loopback interface only."""
+"""A small SFTP server for the demo and for tests: on this machine only, each user in a folder of its own.
 
-import io
-import os
+Not for a real exchange: landing zones on a network are OpenSSH's (`handover partner landing`). It listens on loopback
+addresses only, knows users by their Ed25519 keys, gives SFTP (`exchange.sftp_session`) and nothing else: no shell, no
+command, no forwarding.
+"""
+
+import contextlib
+import ipaddress
 import socket
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Set
 from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
 
 import paramiko
 
+from config.errors import Misuse, NotNow
+from exchange import ssh
+from exchange.sftp_session import Session
+from exchange.sftp_wire import Splitter, WireError
+
+MAX_CONNECTIONS: Final = 32
+"""Connections at once, those not yet logged in included."""
+
+LOGIN_SECONDS: Final = 30.0
+"""How long a connection may take to log in."""
+
+_SWEEP_SECONDS = 0.5
+_RECEIVE = 1 << 16
+
+Authorized = Callable[[str], Set[str]]
+"""The OpenSSH public key lines with which a user may log in; asked anew for every connection."""
+
+
+def serve(listen: str, landing: Path, host_key: bytes, authorized: Authorized) -> "Server":
+    """Start to serve `landing`/<user> at `listen` ("127.0.0.1:0": any free port); raises Misuse or NotNow."""
+    host, _, port = listen.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    try:
+        address = ipaddress.ip_address(host)
+        number = int(port)
+    except ValueError:
+        raise Misuse(f"landing.listen is no address and port: {listen!r}", hint="write 127.0.0.1:0") from None
+    if not address.is_loopback:
+        raise Misuse(
+            f"the embedded SFTP server does not listen on {host}: it is for this machine only",
+            hint="let OpenSSH serve the landing zone; 'handover partner landing' prints its configuration",
+        )
+    family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
+    try:
+        listener = socket.create_server((host, number), family=family)
+    except (OSError, OverflowError) as problem:
+        raise NotNow(f"the embedded SFTP server cannot listen on {listen} ({type(problem).__name__})") from None
+    return Server(listener, landing, ssh.private_key(host_key), authorized)
+
+
+class Server:
+    """A running server; `close` ends every connection and thread."""
+
+    def __init__(
+        self, listener: socket.socket, landing: Path, host_key: paramiko.Ed25519Key, authorized: Authorized
+    ) -> None:
+        ssh.silence_library()
+        self.port = int(listener.getsockname()[1])
+        self._listener = listener
+        self._landing = landing
+        self._host_key = host_key
+        self._authorized = authorized
+        self._connections: list[tuple[paramiko.Transport, float]] = []
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._accept, name="embedded-sftp", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop listening and end all connections; harmless when done already."""
+        self._closing.set()
+        self._thread.join()
+        self._listener.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _accept(self) -> None:
+        self._listener.settimeout(_SWEEP_SECONDS)
+        while not self._closing.is_set():
+            with contextlib.suppress(TimeoutError, ConnectionError):
+                self._begin(self._listener.accept()[0])
+            self._sweep()
+        for transport, _ in self._connections:
+            ssh.end(transport)
+
+    def _begin(self, raw: socket.socket) -> None:
+        if len(self._connections) >= MAX_CONNECTIONS:
+            raw.close()
+            return
+        transport = paramiko.Transport(raw)
+        ssh.prefer(transport)
+        transport.add_server_key(self._host_key)
+        transport.set_subsystem_handler("sftp", _Subsystem, self._landing)
+        self._connections.append((transport, time.monotonic()))
+        with contextlib.suppress(paramiko.SSHException):
+            transport.start_server(event=threading.Event(), server=_Login(self._authorized))
+
+    def _sweep(self) -> None:
+        """Forget connections that ended, and end those that never logged in."""
+        now = time.monotonic()
+        for one in list(self._connections):
+            transport, since = one
+            late = not transport.is_authenticated() and now - since > LOGIN_SECONDS
+            if late or not transport.is_active():
+                ssh.end(transport)
+                self._connections.remove(one)
+
 
 class _Login(paramiko.ServerInterface):
-    def __init__(self, authorized: Callable[[str], frozenset[str]]) -> None:
+    """Who may log in, and that a session is all there is; the library refuses every request that is not named here."""
+
+    def __init__(self, authorized: Authorized) -> None:
         self._authorized = authorized
-        self.user = ""
-
-    def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
-        self.user = username
-        line = f"{key.get_name()} {key.get_base64()}"
-        return paramiko.AUTH_SUCCESSFUL if line in self._authorized(username) else paramiko.AUTH_FAILED
-
-    def check_channel_request(self, kind: str, chanid: int) -> int:
-        return paramiko.OPEN_SUCCEEDED if kind == "session" else paramiko.OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED
 
     def get_allowed_auths(self, username: str) -> str:
         return "publickey"
 
+    def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
+        known = {tuple(line.split(" ")[:2]) for line in self._authorized(username)} if _is_plain(username) else set()
+        allowed = (key.get_name(), key.get_base64()) in known
+        return paramiko.common.AUTH_SUCCESSFUL if allowed else paramiko.common.AUTH_FAILED
 
-class _Handle(paramiko.SFTPHandle):
-    def __init__(self, flags: int, file: io.BufferedRandom) -> None:
-        super().__init__(flags)
-        self.readfile = file
-        self.writefile = file
+    def check_channel_request(self, kind: str, chanid: int) -> int:
+        if kind == "session":
+            return paramiko.common.OPEN_SUCCEEDED
+        return paramiko.common.OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED
 
 
-class _Files(paramiko.SFTPServerInterface):
-    def __init__(self, server: _Login, root: Path) -> None:
-        super().__init__(server)
-        self._root = root / server.user
+class _Subsystem(paramiko.SubsystemHandler):
+    """The thread of one SFTP session."""
 
-    def _path(self, path: str) -> Path:
-        return self._root / Path(path).name
+    def __init__(self, channel: paramiko.Channel, name: str, server: paramiko.ServerInterface, landing: Path) -> None:
+        super().__init__(channel, name, server)
+        self._landing = landing
 
-    def open(self, path: str, flags: int, attr: paramiko.SFTPAttributes) -> paramiko.SFTPHandle | int:
+    def start_subsystem(self, name: str, transport: paramiko.Transport, channel: paramiko.Channel) -> None:
         try:
-            handle = os.open(self._path(path), flags | os.O_NOFOLLOW, 0o600)
-        except OSError as problem:
-            return int(paramiko.SFTPServer.convert_errno(problem.errno or 0))
-        return _Handle(flags, os.fdopen(handle, "w+b" if flags & os.O_WRONLY == 0 else "wb"))
-
-    def stat(self, path: str) -> paramiko.SFTPAttributes | int:
-        return paramiko.SFTPAttributes.from_stat(self._root.stat())
-
-    def posix_rename(self, oldpath: str, newpath: str) -> int:
-        self._path(oldpath).replace(self._path(newpath))
-        return paramiko.SFTP_OK
-
-
-class Server:
-    """A running server."""
-
-    def __init__(
-        self, listener: socket.socket, root: Path, host_key: bytes, authorized: Callable[[str], frozenset[str]]
-    ) -> None:
-        self._listener = listener
-        self._root = root
-        self._key = paramiko.Ed25519Key.from_private_key(io.StringIO(host_key.decode()))
-        self._authorized = authorized
-        self._transports: list[paramiko.Transport] = []
-        self.port = int(listener.getsockname()[1])
-        self._thread = threading.Thread(target=self._accept, daemon=True)
-        self._thread.start()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                raw, _ = self._listener.accept()
-            except OSError:
-                return
-            transport = paramiko.Transport(raw)
-            transport.add_server_key(self._key)
-            transport.set_subsystem_handler("sftp", paramiko.SFTPServer, _Files, self._root)
-            self._transports.append(transport)
-            transport.start_server(server=_Login(self._authorized), event=threading.Event())
-
-    def close(self) -> None:
-        """Stop."""
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        for transport in self._transports:
-            transport.close()
-        self._thread.join()
+            session = Session(self._landing, transport.get_username() or "")
+        except OSError:
+            return
+        splitter = Splitter()
+        try:
+            while data := channel.recv(_RECEIVE):
+                answers = b"".join(session.answer(packet) for packet in splitter.feed(data))
+                if answers:
+                    channel.sendall(answers)
+        except (WireError, OSError, EOFError, paramiko.SSHException):
+            return
+        finally:
+            session.close()
 
 
-def serve(listen: str, root: Path, host_key: bytes, authorized: Callable[[str], frozenset[str]]) -> Server:
-    """Start a server."""
-    host, _, port = listen.rpartition(":")
-    return Server(socket.create_server((host, int(port))), root, host_key, authorized)
+def _is_plain(user: str) -> bool:
+    return user not in ("", ".", "..") and "/" not in user and "\0" not in user

@@ -87,9 +87,7 @@ def _check_host_key(transport: paramiko.Transport, address: Address) -> None:
         raise HostKeyChanged(address.place, f"expected {expected}, found {openssh.fingerprint(found)}")
 
 
-def _authenticate(
-    transport: paramiko.Transport, address: Address, key: paramiko.Ed25519Key, timeout: float
-) -> None:
+def _authenticate(transport: paramiko.Transport, address: Address, key: paramiko.Ed25519Key, timeout: float) -> None:
     answered = threading.Event()
     problem: BaseException | None = None
     try:
