@@ -1,36 +1,60 @@
-"""Checkpoints: the signed head of a ledger's tree, and cosignatures on it (C2SP tlog-checkpoint, tlog-cosignature).
+"""Checkpoints: the signed head of a ledger's tree, and cosignatures on it.
 
-    <origin>              which ledger
-    <size>                number of entries, decimal
-    <base64 root hash>
-    [extension lines]
-    <empty line>
+Specifications: C2SP tlog-checkpoint v1, tlog-cosignature v1.
+
+A checkpoint is the text of a signed note (`ledger/note.py`):
+
+    <origin>              which ledger: 1 to 255 bytes
+    <size>                number of entries, decimal, no leading zero
+    <base64 root hash>    of the tree of RFC 9162 (`ledger/merkle.py`)
+    [extension lines]     not empty; ours has none
+
     — <origin> <signature>
     — <witness> <cosignature>
 
-A cosignature (key type 04) is a time (8 bytes, big-endian seconds) and an Ed25519 signature of
+The ledger signs under its origin as the key's name. A witness, after it has checked that the tree continues the last
+one that it saw, adds a cosignature (`ledger/vkey.py`, type 04), which covers the same text and the time.
 
-    cosignature/v1
-    time <seconds>
-    <the checkpoint's text>
-
->>> parse("lgsco/handover\\n3\\n" + "A" * 43 + "=\\n").size
-3
+>>> head = parse("lgsco/handover\\n3\\n" + "A" * 43 + "=\\n")
+>>> head.origin, head.size, head.root == bytes(32)
+('lgsco/handover', 3, True)
+>>> head.encode()
+'lgsco/handover\\n3\\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\\n'
 """
 
 import base64
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from ledger.merkle import HASH_SIZE, MAX_SIZE
-from ledger.note import COSIGNATURE, NoteError, Signature, decode_base64, ed25519_holds, encode_vkey, key_id, split
+from ledger.merkle import HASH_SIZE
+from ledger.note import MAX_NOTE, NoteError, Signature, Verifier, decode_base64, has_control, open_note, split
+from ledger.vkey import CosignatureVerifier, Cosigner
 
-MAX_TIME: Final = 2**63 - 1
+__all__ = [
+    "MAX_ORIGIN",
+    "MAX_SIZE",
+    "Checkpoint",
+    "CheckpointError",
+    "CosignatureVerifier",
+    "Cosigner",
+    "cosign",
+    "open_checkpoint",
+    "parse",
+    "parse_number",
+]
+
+MAX_SIZE: Final = 2**63 - 1
+"""Largest tree that a checkpoint of ours may state: as in Go's sumdb, and what a database column holds."""
+
+MAX_ORIGIN: Final = 255
+"""Bytes: the length of an origin has one byte in what ML-DSA cosigners sign."""
+
+__all__ = ["Checkpoint", "CheckpointError", "CosignatureVerifier", "Cosigner", "cosign", "parse"]
 
 
 class CheckpointError(NoteError):
-    """A text that is no checkpoint."""
+    """A text that is no checkpoint (`bad-checkpoint`), or not its own ledger's (`wrong-origin`)."""
 
     reason = "bad-checkpoint"
 
@@ -45,83 +69,77 @@ class Checkpoint:
     extensions: tuple[str, ...] = ()
 
     def encode(self) -> str:
-        """SPEC: C2SP tlog-checkpoint: origin, size and root, each on a line; then extensions."""
-        root = base64.b64encode(self.root).decode("ascii")
-        return "".join(line + "\n" for line in (self.origin, str(self.size), root, *self.extensions))
+        """The text; raises CheckpointError for values that parse would not give back."""
+        # SPEC: C2SP tlog-checkpoint note text: origin, size and root, each on a line; then extensions
+        text = _join(self)
+        if parse(text) != self:
+            raise CheckpointError("a checkpoint cannot be written so that it reads back the same")
+        return text
 
 
-def parse(text: str) -> Checkpoint:
-    """Read the text of a checkpoint (without signatures); raises CheckpointError."""
+def parse(text: str | bytes) -> Checkpoint:
+    """Read the text of a checkpoint (without signatures), such that parse(t).encode() == t; raises CheckpointError."""
+    if len(text) > MAX_NOTE:
+        raise CheckpointError("a checkpoint is larger than a note can be")
+    try:
+        # both ways, since a str may hold halves of characters, which no note can carry
+        text = (text if isinstance(text, bytes) else text.encode()).decode()
+    except UnicodeError:
+        raise CheckpointError("a checkpoint is not UTF-8") from None
+    # SPEC: C2SP tlog-checkpoint note text: at least three non-empty lines, separated by newlines
     if not text.endswith("\n"):
         raise CheckpointError("a checkpoint does not end with a newline")
     lines = text[:-1].split("\n")
     if len(lines) < 3 or not all(lines):
         raise CheckpointError("a checkpoint has fewer than three lines, or an empty one")
-    origin, size, root, *extensions = lines
-    if not (size.isascii() and size.isdigit() and len(size) <= 19) or (size != "0" and size.startswith("0")):
-        raise CheckpointError("a checkpoint's size is not a plain decimal number")
-    if int(size) > MAX_SIZE:
-        raise CheckpointError("a checkpoint's size is out of range")
-    try:
-        digest = decode_base64(root)
-    except NoteError:
-        raise CheckpointError("a checkpoint's root is not base64") from None
-    if len(digest) != HASH_SIZE:
-        raise CheckpointError(f"a checkpoint's root has not {HASH_SIZE} bytes")
-    return Checkpoint(origin, int(size), digest, tuple(extensions))
+    if any(has_control(line) for line in lines):
+        raise CheckpointError("a checkpoint holds a control character")
+    origin, number, encoded, *extensions = lines
+    if len(origin.encode()) > MAX_ORIGIN:
+        raise CheckpointError(f"a checkpoint's origin is longer than {MAX_ORIGIN} bytes")
+    size = parse_number(number)
+    if size is None:
+        raise CheckpointError("a checkpoint's size is not a plain decimal number of 63 bits")
+    return Checkpoint(origin, size, _parse_root(encoded), tuple(extensions))
 
 
-def _cosigned(message: bytes, time: int) -> bytes:
-    # SPEC: C2SP tlog-cosignature: "cosignature/v1", LF, "time <seconds>", LF, the checkpoint's text
-    return b"cosignature/v1\ntime %d\n" % time + message
-
-
-@dataclass(frozen=True, slots=True)
-class CosignatureVerifier:
-    """A witness's key of type 04."""
-
-    name: str
-    public: bytes
-
-    @property
-    def key_id(self) -> bytes:
-        """See note.Verifier."""
-        return key_id(self.name, COSIGNATURE, self.public)
-
-    @property
-    def vkey(self) -> str:
-        """`name+hash+base64`."""
-        return encode_vkey(self.name, COSIGNATURE, self.public)
-
-    def verify(self, message: bytes, signature: bytes) -> bool:
-        """See note.Verifier: `signature` is the time and the Ed25519 signature."""
-        if len(signature) != 72:
-            return False
-        time = int.from_bytes(signature[:8], "big")
-        return time <= MAX_TIME and ed25519_holds(self.public, signature[8:], _cosigned(message, time))
-
-
-@dataclass(frozen=True, slots=True)
-class Cosigner:
-    """A witness that signs at the time `now` (Unix seconds); `do` makes the raw Ed25519 signature."""
-
-    name: str
-    public: bytes
-    do: Callable[[bytes], bytes]
-    now: int
-
-    @property
-    def key_id(self) -> bytes:
-        """See note.Signer."""
-        return key_id(self.name, COSIGNATURE, self.public)
-
-    def sign(self, message: bytes) -> bytes:
-        """See note.Signer."""
-        return self.now.to_bytes(8, "big") + self.do(_cosigned(message, self.now))
+def open_checkpoint(signed: bytes, verifiers: Sequence[Verifier]) -> Checkpoint:
+    """Read a signed checkpoint; raises NoteError unless a known key that is named as its origin has signed it."""
+    opened = open_note(signed, verifiers)
+    head = parse(opened.text)
+    # SPEC: C2SP tlog-checkpoint signatures: the log's key name should match the origin; in our ledgers it must, so that
+    # neither a witness nor another ledger that we know can speak for this one
+    if head.origin not in {signature.name for signature in opened.verified}:
+        raise CheckpointError("a checkpoint is not signed by its own origin", reason="wrong-origin")
+    return head
 
 
 def cosign(note: bytes, cosigner: Cosigner) -> str:
-    """The cosignature line for a signed checkpoint; raises CheckpointError if it is none."""
+    """The cosignature line (no newline) for a signed checkpoint; raises CheckpointError if it is none."""
     text, _ = split(note)
     parse(text)
+    # SPEC: C2SP tlog-cosignature Ed25519 signed message: the whole text is covered, extension lines included
     return Signature(cosigner.name, cosigner.key_id, cosigner.sign(text.encode())).line
+
+
+def parse_number(text: str) -> int | None:
+    """A decimal number from 0 to MAX_SIZE in its one spelling, or None."""
+    # SPEC: C2SP tlog-checkpoint note text: ASCII decimal, no leading zeroes
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(MAX_SIZE))) or str(int(text)) != text:
+        return None
+    return int(text) if int(text) <= MAX_SIZE else None
+
+
+def _parse_root(text: str) -> bytes:
+    try:
+        root = decode_base64(text)
+    except NoteError:
+        raise CheckpointError("a checkpoint's root is not canonical base64") from None
+    if len(root) != HASH_SIZE:
+        raise CheckpointError(f"a checkpoint's root has not {HASH_SIZE} bytes")
+    return root
+
+
+def _join(head: Checkpoint) -> str:
+    root = base64.b64encode(head.root).decode("ascii")
+    return "".join(f"{line}\n" for line in (head.origin, head.size, root, *head.extensions))

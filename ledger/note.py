@@ -5,122 +5,79 @@
     — <name> <base64 of: key id (4 bytes) || signature>
     ...
 
-A key is known by its verifier key (vkey): `name+hash+base64(type || public key)`, where hash is the first four bytes of
-SHA-256(name || LF || type || public key) in hex. Types: 01 Ed25519, 04 Ed25519 cosignature (ledger/checkpoint.py).
+The text is everything before the last empty line, including its final newline; it may hold empty lines itself. The note
+is UTF-8 without control characters other than the newline. Names and key ids are those of `ledger/vkey.py`, whose names
+a reader of notes finds here too.
 
-Signatures by unknown keys are ignored; a bad signature by a known key rejects the whole note.
+What a reader does, in this order:
+
+1. refuse a note that is too large, not UTF-8, holds a control character, or has a malformed signature line;
+2. ignore signatures whose name and key id together are those of no known key;
+3. refuse the note if any other signature does not hold;
+4. refuse the note if none is left.
+
+>>> from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+>>> key = Ed25519PrivateKey.from_private_bytes(bytes(32))
+>>> signer = Ed25519Signer("lgsco/handover", key.public_key().public_bytes_raw(), key.sign)
+>>> signed = sign_note("a text\\n", [signer])
+>>> print(signed.decode(), end="")
+a text
+<BLANKLINE>
+— lgsco/handover DoqL5reaNRZwOJW3VDlfJuM2/xy/ttfJG73/NhHNei+6aYwfJdGH7HsxsrhR4HNhO6gOq8AFQRZK0DdmDSPgSRZTEwA=
+>>> open_note(signed, [Ed25519Verifier(signer.name, signer.public)]).text
+'a text\\n'
 """
 
 import base64
-import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from ledger.vkey import (
+    Ed25519Signer,
+    Ed25519Verifier,
+    NoteError,
+    Signer,
+    Verifier,
+    decode_base64,
+    is_name,
+    parse_vkey,
+)
 
-from config.errors import Refused
-
-if TYPE_CHECKING:
-    from ledger.checkpoint import CosignatureVerifier
-
-ED25519: Final = 0x01
-COSIGNATURE: Final = 0x04
+__all__ = [
+    "MAX_NOTE",
+    "MAX_SIGNATURES",
+    "Ed25519Signer",
+    "Ed25519Verifier",
+    "Note",
+    "NoteError",
+    "Signature",
+    "Signer",
+    "Verifier",
+    "add_signatures",
+    "decode_base64",
+    "has_control",
+    "open_note",
+    "parse_vkey",
+    "sign_note",
+    "split",
+]
 
 MAX_NOTE: Final = 1_000_000
-"""Larger texts are not notes of ours."""
+"""Bytes: a hundred of the largest signatures, and more text than a checkpoint can need."""
 
+# SPEC: C2SP signed-note format: a limit to the number of signatures, of at least 16
 MAX_SIGNATURES: Final = 100
 """As many as are looked at: each may cost a verification."""
 
-_DASH = "— "
+ID_SIZE: Final = 4
 
-
-class NoteError(Refused):
-    """A text that is no signed note, or whose signatures do not hold."""
-
-    reason = "bad-note"
-
-
-class Verifier(Protocol):
-    """Checks one key's signatures."""
-
-    @property
-    def name(self) -> str:
-        """The key's name."""
-
-    @property
-    def key_id(self) -> bytes:
-        """Four bytes that tell keys of one name apart."""
-
-    def verify(self, message: bytes, signature: bytes) -> bool:
-        """Whether `signature` is this key's for the note text `message`."""
-
-
-class Signer(Protocol):
-    """Makes one key's signatures."""
-
-    @property
-    def name(self) -> str:
-        """The key's name."""
-
-    @property
-    def key_id(self) -> bytes:
-        """Four bytes that tell keys of one name apart."""
-
-    def sign(self, message: bytes) -> bytes:
-        """The signature of the note text `message`."""
-
-
-def key_id(name: str, kind: int, public: bytes) -> bytes:
-    """SPEC: C2SP signed-note: SHA-256(name || LF || type || public key), first four bytes."""
-    return hashlib.sha256(name.encode() + b"\n" + bytes([kind]) + public).digest()[:4]
-
-
-@dataclass(frozen=True, slots=True)
-class Ed25519Verifier:
-    """A key of type 01."""
-
-    name: str
-    public: bytes
-
-    @property
-    def key_id(self) -> bytes:
-        """See Verifier."""
-        return key_id(self.name, ED25519, self.public)
-
-    @property
-    def vkey(self) -> str:
-        """`name+hash+base64`."""
-        return encode_vkey(self.name, ED25519, self.public)
-
-    def verify(self, message: bytes, signature: bytes) -> bool:
-        """See Verifier."""
-        return ed25519_holds(self.public, signature, message)
-
-
-@dataclass(frozen=True, slots=True)
-class Ed25519Signer:
-    """Signs as a key of type 01; `do` makes the raw Ed25519 signature."""
-
-    name: str
-    public: bytes
-    do: Callable[[bytes], bytes]
-
-    @property
-    def key_id(self) -> bytes:
-        """See Signer."""
-        return key_id(self.name, ED25519, self.public)
-
-    def sign(self, message: bytes) -> bytes:
-        """See Signer."""
-        return self.do(message)
+_DASH = "\N{EM DASH} "
 
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """One signature line."""
+    """One signature line. Invariant: Signature.parse(line).line == line."""
 
     name: str
     key_id: bytes
@@ -134,18 +91,23 @@ class Signature:
     @classmethod
     def parse(cls, line: str) -> "Signature":
         """Read one line without its newline; raises NoteError."""
+        # SPEC: C2SP signed-note format: em dash, space, name, space, base64 of key id and signature
         if not line.startswith(_DASH):
-            raise NoteError("a signature line does not begin with a dash")
-        name, space, encoded = line[len(_DASH) :].partition(" ")
+            raise NoteError("a signature line does not begin with a dash and a space")
+        name, _, encoded = line[len(_DASH) :].partition(" ")
         raw = decode_base64(encoded)
-        if not space or not is_name(name) or len(raw) < 5:
+        if not is_name(name) or len(raw) <= ID_SIZE:
             raise NoteError("a signature line is malformed")
-        return cls(name, raw[:4], raw[4:])
+        return cls(name, raw[:ID_SIZE], raw[ID_SIZE:])
 
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A note of which at least one known signature was checked."""
+    """A note of which at least one known signature was checked.
+
+    `verified` holds one signature of each known key that signed, in the order of the note; `unverified` those of
+    unknown keys, of which nothing is known. Both without repetitions.
+    """
 
     text: str
     verified: tuple[Signature, ...]
@@ -153,19 +115,23 @@ class Note:
 
 
 def split(note: bytes) -> tuple[str, tuple[Signature, ...]]:
-    """Text and signatures of a note, nothing checked but the form; raises NoteError."""
+    """Text and signatures of a note, nothing checked but the form; raises NoteError.
+
+    Invariant: the text, an empty line and the lines of the signatures are the note again, byte for byte.
+    """
     if len(note) > MAX_NOTE:
         raise NoteError(f"a note is larger than {MAX_NOTE} bytes")
     try:
         whole = note.decode("utf-8")
     except UnicodeDecodeError:
         raise NoteError("a note is not UTF-8") from None
-    if any(c < " " and c != "\n" for c in whole):
+    # SPEC: C2SP signed-note format: no ASCII control characters other than newline
+    if has_control(whole.replace("\n", "")):
         raise NoteError("a note holds a control character")
-    # SPEC: C2SP signed-note: the text and the signatures are separated by the last empty line
+    # SPEC: C2SP signed-note format: the text and the signatures are separated by the last empty line
     text, gap, signatures = whole.rpartition("\n\n")
     if not gap or not signatures.endswith("\n"):
-        raise NoteError("a note has no signatures")
+        raise NoteError("a note has no signatures, or does not end with a newline")
     lines = signatures[:-1].split("\n")
     if len(lines) > MAX_SIGNATURES:
         raise NoteError(f"a note has more than {MAX_SIGNATURES} signatures")
@@ -175,88 +141,56 @@ def split(note: bytes) -> tuple[str, tuple[Signature, ...]]:
 def open_note(text: bytes, verifiers: Sequence[Verifier]) -> Note:
     """Check a note; raises NoteError unless a known key signed it and no known key's signature is bad."""
     body, signatures = split(text)
-    known: dict[tuple[str, bytes], Verifier] = {}
-    for verifier in verifiers:
-        if (verifier.name, verifier.key_id) in known:
-            raise NoteError("two known keys have the same name and key id")
-        known[verifier.name, verifier.key_id] = verifier
-    verified: list[Signature] = []
+    verified: dict[tuple[str, bytes], Signature] = {}
     unverified: list[Signature] = []
-    seen: set[tuple[str, bytes]] = set()
-    for signature in signatures:
+    for signature in dict.fromkeys(signatures):
         which = (signature.name, signature.key_id)
-        if which not in known:
+        known = [verifier for verifier in verifiers if (verifier.name, verifier.key_id) == which]
+        # SPEC: C2SP signed-note signatures: unknown keys are ignored, even if name or id (not both) are known
+        if not known:
             unverified.append(signature)
             continue
-        if which in seen:
-            continue
-        seen.add(which)
-        if not known[which].verify(body.encode(), signature.blob):
+        # SPEC: C2SP signed-note signatures: name and key id identify the key; two such are an accident or worse
+        if len(known) > 1:
+            raise NoteError("two known keys have the same name and key id", reason="ambiguous-key")
+        # SPEC: C2SP signed-note signatures: a known key's signature must be verified; one that fails rejects the note
+        if not known[0].verify(body.encode(), signature.blob):
             raise NoteError("a known key's signature on a note does not hold", reason="bad-signature")
-        verified.append(signature)
+        verified.setdefault(which, signature)
+    # SPEC: C2SP signed-note signatures: without a verified signature the note must be rejected
     if not verified:
         raise NoteError("no known key signed the note", reason="unknown-key")
-    return Note(body, tuple(verified), tuple(unverified))
+    return Note(body, tuple(verified.values()), tuple(unverified))
 
 
 def sign_note(text: str, signers: Sequence[Signer]) -> bytes:
-    """The signed note of `text` (which ends with a newline)."""
+    """The signed note of `text` (which ends with a newline); raises NoteError for what no reader would accept."""
+    try:
+        body = text.encode()
+    except UnicodeEncodeError:
+        raise NoteError("a note's text is not Unicode") from None
     if not text.endswith("\n"):
         raise NoteError("a note's text must end with a newline")
-    lines = [Signature(s.name, s.key_id, s.sign(text.encode())).line for s in signers]
-    note = (text + "\n" + "".join(line + "\n" for line in lines)).encode()
-    split(note)
+    signatures = tuple(Signature(signer.name, signer.key_id, signer.sign(body)) for signer in signers)
+    note = body + b"\n" + _lines(signatures)
+    if split(note) != (text, signatures):
+        raise NoteError("a note cannot be written so that it reads back the same")
     return note
 
 
 def add_signatures(note: bytes, lines: Sequence[str]) -> bytes:
-    """`note` with more signature lines, those it has already left out."""
+    """`note` with more signature lines (without newlines); those that it already has are left out."""
     _, present = split(note)
-    have = {signature.line for signature in present}
-    fresh = [Signature.parse(line).line for line in lines]
-    return note + "".join(line + "\n" for line in dict.fromkeys(fresh) if line not in have).encode()
+    fresh = dict.fromkeys(Signature.parse(line) for line in lines)
+    extended = note + _lines(tuple(signature for signature in fresh if signature not in present))
+    split(extended)
+    return extended
 
 
-def encode_vkey(name: str, kind: int, public: bytes) -> str:
-    """SPEC: C2SP signed-note: `name+hash+base64(type || public key)`."""
-    return f"{name}+{key_id(name, kind, public).hex()}+{base64.b64encode(bytes([kind]) + public).decode('ascii')}"
+def has_control(text: str) -> bool:
+    """Whether `text` holds an ASCII control character below U+0020, newlines included."""
+    return any(c < " " for c in text)
 
 
-def parse_vkey(text: str) -> "Ed25519Verifier | CosignatureVerifier":
-    """A verifier for a vkey of type 01 or 04; raises NoteError."""
-    from ledger.checkpoint import CosignatureVerifier
-
-    parts = text.split("+", 2)
-    if len(parts) != 3 or not is_name(parts[0]):
-        raise NoteError("a verifier key is not of the form name+hash+key")
-    raw = decode_base64(parts[2])
-    if len(raw) != 33 or raw[0] not in (ED25519, COSIGNATURE):
-        raise NoteError("a verifier key is of an unknown type")
-    if encode_vkey(parts[0], raw[0], raw[1:]) != text:
-        raise NoteError("a verifier key's hash does not fit its key")
-    return Ed25519Verifier(parts[0], raw[1:]) if raw[0] == ED25519 else CosignatureVerifier(parts[0], raw[1:])
-
-
-def ed25519_holds(public: bytes, signature: bytes, message: bytes) -> bool:
-    """Whether a raw Ed25519 signature holds; a public key that is none holds nothing."""
-    try:
-        Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
-    except (InvalidSignature, ValueError):
-        return False
-    return True
-
-
-def is_name(name: str) -> bool:
-    """SPEC: C2SP signed-note: not empty, no Unicode spaces, no plus."""
-    return bool(name) and "+" not in name and not any(c.isspace() or c < " " for c in name)
-
-
-def decode_base64(text: str) -> bytes:
-    """Standard base64 in its one canonical spelling; raises NoteError."""
-    try:
-        raw = base64.b64decode(text.encode("ascii"), validate=True)
-    except ValueError:
-        raise NoteError("a text is not base64") from None
-    if base64.b64encode(raw).decode("ascii") != text:
-        raise NoteError("a text is not canonical base64")
-    return raw
+def _lines(signatures: Sequence[Signature]) -> bytes:
+    return "".join(f"{signature.line}\n" for signature in signatures).encode()
