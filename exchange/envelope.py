@@ -40,6 +40,7 @@ import dataclasses
 import hashlib
 import hmac
 import io
+import unicodedata
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -47,6 +48,7 @@ from typing import BinaryIO, Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from config import agreement
 from config.errors import Refused
 from exchange import manifest as manifests
 from exchange import tar
@@ -99,9 +101,11 @@ def seal(
     recipients: Sequence[age.Recipient],
     dst: BinaryIO,
     name: str = "",
-    media_type: str = "application/octet-stream",
+    media_type: str | None = None,
 ) -> Sealed:
-    """Write the envelope to `dst`; `payload` must be seekable, is read from its beginning, and gets `name`.
+    """Write the envelope to `dst`; `payload` must be seekable, is read from its beginning, and gets `name` in NFC.
+
+    Without a `media_type` it is the one that the ending of the name stands for.
 
     Raises EnvelopeError (`file-changed`, `wrong-recipient-key`), ManifestError, AgeError; `dst` then holds something
     that nobody can open.
@@ -109,7 +113,11 @@ def seal(
     if manifest.recipient_key not in map(age.fingerprint, recipients):
         raise EnvelopeError("a manifest names a key that it is not sealed to", reason="wrong-recipient-key")
     with ThreadPoolExecutor(3) as pool:
-        described = None if payload is None else _describe(payload, name, media_type, Digest(pool))
+        if payload is None:
+            described = None
+        else:
+            kind = agreement.media_type(name) if media_type is None else media_type
+            described = _describe(payload, unicodedata.normalize("NFC", name), kind, Digest(pool))
         manifest = dataclasses.replace(manifest, payload=described)
         said = manifest.encode()
         signature = sshsig.sign(signer, io.BytesIO(said), manifest.namespace)

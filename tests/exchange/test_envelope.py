@@ -69,7 +69,23 @@ def test_content_and_name_come_out_as_they_went_in(content: bytes, name: str) ->
     assert content_of(envelope) == content
 
 
-@pytest.mark.parametrize("name", ["", "..", "a/b", "a\0b", "a\nb", "e\u0301", "x" * 256, "\u202etxt.exe", "\ud800"])
+def test_a_name_is_written_in_nfc_and_its_ending_says_the_media_type() -> None:
+    target = io.BytesIO()
+    said = seal(
+        io.BytesIO(CONTENT),
+        to_seal(),
+        signer=ME,
+        recipients=[PARTNER.recipient()],
+        dst=target,
+        name="cafe\u0301.PDF",
+    )
+    payload = opened(target.getvalue()).manifest.payload
+    assert payload is not None
+    assert (payload.name, payload.media_type) == ("caf\u00e9.PDF", "application/pdf")
+    assert said.manifest.payload == payload
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/b", "a\0b", "a\nb", "x" * 256, "\u202etxt.exe", "\ud800"])
 def test_a_file_is_not_sealed_under_a_name_that_the_other_side_would_refuse(name: str) -> None:
     target = io.BytesIO()
     with pytest.raises(ManifestError):
