@@ -165,7 +165,8 @@ def _wait_until_ready(home: Home, process: subprocess.Popen[bytes]) -> None:
     while b'"daemon.ready"' not in (home.root / "daemon.log").read_bytes():
         if process.poll() is not None or time.monotonic() > deadline:
             said = (home.root / "daemon.log").read_text("utf-8", "replace").strip().splitlines()
-            raise NotNow(f"a daemon of the demo did not start: {said[-1] if said else 'it said nothing'}")
+            error = next((line for line in said if line.startswith("error: ")), "error: it said nothing")
+            raise NotNow(f"a daemon of the demo did not start: {error.removeprefix('error: ')}")
         time.sleep(0.05)
 
 
@@ -216,7 +217,7 @@ def _summary(homes: dict[str, Home]) -> None:
         verdict = "verified" if report.ok else "NOT VERIFIED"
         click.echo(
             f"  {organisation:<7} {verdict}: {report.size} entries, {report.checkpoints} checkpoints,"
-            f" {report.cosignatures} cosignatures by the partner, root {report.root[:16]}…"
+            f" {report.cosignatures} cosignatures by the partner, root {report.root.hex()[:16]}…"
         )
         if not report.ok:
             raise Tampered(f"the ledger of {organisation} does not verify")

@@ -84,9 +84,9 @@ def add_partner(parts: Parts, path: Path, fingerprint: str) -> dict[str, str]:
     _check_agreed(parts, card)
     files.write_new(parts.home.cards / f"{card.organisation}.toml", data, 0o644)
     files.write_new(parts.home.cards / f"{card.organisation}.toml.sig", signature.encode(), 0o644)
-    for folder in (parts.home.outbound, parts.home.inbound, parts.home.landing):
-        files.make_directory(folder / card.organisation)
-    _make_flow_folders(parts, card)
+    agreement = agreements_with(parts.home, Trust([card]))[card.organisation]
+    flows = agreement.flows_from(parts.me, card.organisation)
+    parts.home.create_partner_folders(card.organisation, [flow.category for flow in flows])
     parts.ledger.write(
         lambda tx: tx.append(
             Draft(
@@ -107,14 +107,6 @@ def _check_agreed(parts: Parts, card: Card) -> None:
             hint="add the agreement's file under [agreements] in handover.toml first",
             reason="no-agreement",
         )
-
-
-def _make_flow_folders(parts: Parts, card: Card) -> None:
-    """One outbound folder for each kind of concern that may go to this partner, ready to drop into."""
-    agreement = agreements_with(parts.home, Trust([card]))[card.organisation]
-    for flow in agreement.flows:
-        if (flow.sender, flow.recipient) == (parts.me, card.organisation):
-            files.make_directory(parts.home.outbound / card.organisation / flow.category)
 
 
 def list_partners(home: Home, trust: Trust) -> list[dict[str, str | None]]:
