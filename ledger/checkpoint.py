@@ -50,8 +50,6 @@ MAX_SIZE: Final = 2**63 - 1
 MAX_ORIGIN: Final = 255
 """Bytes: the length of an origin has one byte in what ML-DSA cosigners sign."""
 
-__all__ = ["Checkpoint", "CheckpointError", "CosignatureVerifier", "Cosigner", "cosign", "parse"]
-
 
 class CheckpointError(NoteError):
     """A text that is no checkpoint (`bad-checkpoint`), or not its own ledger's (`wrong-origin`)."""
