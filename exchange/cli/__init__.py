@@ -33,9 +33,11 @@ class LazyGroup(click.Group):
     """Loads the file of a command when that command, or the list of all, is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
+        """All of them, in the order in which a newcomer meets them."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """One of them; click says what is wrong when there is none of that name."""
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"exchange.cli.{COMMANDS[cmd_name]}")
