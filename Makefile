@@ -44,7 +44,7 @@ $(VENV)/bin/pip:
 
 $(VENV)/installed: $(VENV)/bin/pip requirements.lock setup.cfg pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(BIN)/pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
 $(VENV)/tested: $(VENV)/installed requirements-test.lock

@@ -38,7 +38,7 @@ def assemble(home: Home, passphrase: Callable[[], Secret], effects: Effects | No
     home.check_permissions()
     keyring = Keyring.open(home.keys, passphrase)
     trust = trusted(home)
-    parts_effects = effects or system_effects(home, keyring, trust)
+    parts_effects = effects or system_effects(home, keyring)
     me = home.settings.organisation.id
     ledger = Ledger.open(
         home.ledger,
@@ -101,12 +101,12 @@ def agreements_with(home: Home, trust: Trust) -> dict[str, Agreement]:
     return found
 
 
-def system_effects(home: Home, keyring: Keyring, trust: Trust) -> Effects:
+def system_effects(home: Home, keyring: Keyring) -> Effects:
     """The real clock, randomness and network."""
 
-    def connect(partner: str) -> Landing:
+    def connect(card: Card) -> Landing:
         return sftp.connect(
-            landing_address(home, trust.card(partner)),
+            landing_address(home, card),
             keyring.transport_key(),
             timeout=CONNECT_TIMEOUT,
             keepalive=KEEPALIVE,

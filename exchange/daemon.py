@@ -39,6 +39,9 @@ from ledger.store import Transaction
 TICK = 1.0
 """Seconds between two looks of the supervisor: so long may a command's order wait."""
 
+GRACE = 5.0
+"""Seconds that rounds under way get to finish when the service is stopped."""
+
 IDLE_CONNECTION = 60.0
 """Seconds after which an unused connection is closed."""
 
@@ -126,6 +129,7 @@ class Daemon:
         self._completeness = Completeness(watch.quiet.total_seconds(), parts.effects.monotonic)
         self._logged = parts.ledger.size
         self._version = parts.ledger.data_version()
+        self._ordering = threading.Lock()
 
     # --- life ---------------------------------------------------------------------------------------------------
 
@@ -148,18 +152,30 @@ class Daemon:
             notify(self._environment, "STOPPING=1")
             self.stopping.set()
             watcher.close()
-            for worker in self._workers.values():
-                worker.wake()
-            for worker in self._workers.values():
-                worker.join()
-            for outgoing in self._outgoing:
-                outgoing.close()
+            self._end_workers()
             if server is not None:
                 server.close()
             self._log_tail()
             self.log("daemon.stopped", organisation=self.parts.me)
         if self.error is not None:
             raise self.error
+
+    def _end_workers(self) -> None:
+        """Let rounds under way finish; then cut long uploads, which go on after the next start.
+
+        What does not end even then (sealing a very large file) ends with the process: every step is safe to kill.
+        """
+        for worker in self._workers.values():
+            worker.wake()
+        self._join(GRACE)
+        for outgoing in self._outgoing:
+            outgoing.close()
+        self._join(GRACE)
+
+    def _join(self, seconds: float) -> None:
+        deadline = self.parts.effects.monotonic() + seconds
+        for worker in self._workers.values():
+            worker.join(max(0.0, deadline - self.parts.effects.monotonic()))
 
     def fail(self, problem: HandoverError) -> None:
         """Stop everything because of evidence of tampering."""
@@ -185,10 +201,7 @@ class Daemon:
         last_beat = self.parts.effects.monotonic()
         while not self.stopping.wait(min(TICK, heartbeat or TICK)):
             self._log_tail()
-            version = self.parts.ledger.data_version()
-            if version != self._version:
-                self._version = version
-                self._take_orders()
+            self._take_orders()
             if all(worker.is_alive() for worker in self._workers.values()):
                 now = self.parts.effects.monotonic()
                 if heartbeat is not None and now - last_beat >= heartbeat / 2:
@@ -206,13 +219,17 @@ class Daemon:
         self._logged = size
 
     def _take_orders(self) -> None:
-        """Another process wrote to the ledger: learn new partners, and look whether there is anything to do."""
-        trust = trusted(self.parts.home)
-        agreements = agreements_with(self.parts.home, trust)
-        self.parts = replace(self.parts, trust=trust, agreements=agreements)
-        self._start_workers()
-        for worker in self._workers.values():
-            worker.wake()
+        """If another process wrote to the ledger: learn new partners, and look whether there is anything to do."""
+        with self._ordering:
+            version = self.parts.ledger.data_version()
+            if version == self._version:
+                return
+            self._version = version
+            trust = trusted(self.parts.home)
+            self.parts = replace(self.parts, trust=trust, agreements=agreements_with(self.parts.home, trust))
+            self._start_workers()
+            for worker in self._workers.values():
+                worker.wake()
 
     # --- workers ------------------------------------------------------------------------------------------------
 
@@ -249,6 +266,8 @@ class Daemon:
         self._wake("in:")
 
     def _drop_round(self) -> float:
+        # whoever added a partner may drop a file for it at once
+        self._take_orders()
         if rounds.take_dropped(self.parts, self._completeness):
             self._wake("out:")
         waiting = self._completeness.waiting()
@@ -281,7 +300,8 @@ class _Outgoing:
             sent = self._send(parts, self._connection)
         except LandingError as problem:
             self._connection.close()
-            self._note("partner.unreachable", {"cause": type(problem).__name__})
+            if not self._daemon.stopping.is_set():
+                self._note("partner.unreachable", {"cause": type(problem).__name__})
             raise
         except BaseException:
             self._connection.close()

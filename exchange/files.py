@@ -1,14 +1,19 @@
 """Durable file operations: what has returned from here survives a power cut, and nothing is ever overwritten.
 
 A rename is atomic but not durable: the directories on both sides are synced before a function returns. A name that
-is taken is never replaced: `place` reserves a free name first, with an empty file that the rename then replaces.
+is taken is never replaced: `place` reserves a free name first, with an empty file that the rename then replaces. With
+a note, a placement can be repeated after a crash: the note says where the file was about to appear.
+
+    note written -> name reserved -> renamed                 no note or no source left: what is there is final
 """
 
 import errno
+import json
 import os
 import secrets
+import shutil
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,6 +21,8 @@ from config.errors import NotNow
 
 NAME_MAX = 255
 """Longest file name in bytes on the file systems that Linux offers."""
+
+_PIECE = 1024 * 1024
 
 _PLAIN_MODE = 0o640
 """Delivered and archived files: the service's group (case officers) may read them."""
@@ -76,11 +83,41 @@ def move(source: Path, target: Path) -> None:
         sync_directory(source.parent)
 
 
-def reserve(directory: Path, name: str) -> Path:
-    """An empty file of our own under `name`, or under `name (2)`, `name (3)` … where that is taken."""
+def bring(source: Path, target: Path) -> None:
+    """Move a file that may lie on another file system: where a rename is impossible, a synced copy takes its place.
+
+    A crash in between leaves it in both places, never in none.
+    """
+    try:
+        source.replace(target)
+    except OSError as problem:
+        if problem.errno != errno.EXDEV:
+            raise
+        temporary = target.with_name(f".{target.name}.part")
+        # the folder belongs to somebody else, who may put a link there at any moment
+        handle = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(handle, "rb") as original, temporary.open("wb") as copy:
+            shutil.copyfileobj(original, copy, _PIECE)
+            sync_file(copy)
+        temporary.replace(target)
+        sync_directory(target.parent)
+        source.unlink()
+    else:
+        sync_directory(target.parent)
+    sync_directory(source.parent)
+
+
+def reserve(directory: Path, name: str, announce: Callable[[Path], None] = lambda _: None) -> Path:
+    """An empty file of our own under `name`, or under `name (2)`, `name (3)` … where that is taken.
+
+    `announce` is told each path before it is tried.
+    """
     make_directory(directory)
     for candidate in _names_like(name):
         path = directory / candidate
+        if os.path.lexists(path):
+            continue
+        announce(path)
         try:
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, _PLAIN_MODE))
         except FileExistsError:
@@ -89,9 +126,52 @@ def reserve(directory: Path, name: str) -> Path:
     raise NotNow("no free name is left in a folder")  # _names_like never ends
 
 
-def place(source: Path, directory: Path, name: str) -> Path:
-    """Move `source` into `directory` under `name` or the next free one; returns where it is now."""
-    target = reserve(directory, name)
+def place(source: Path, directory: Path, name: str, note: Path | None = None, **facts: str) -> Path:
+    """Move `source` into `directory` under `name` or the next free one; returns where it is now.
+
+    With a `note`, a file that the caller keeps until it needs no repetition, the same call after a crash finishes
+    the same placement. `facts` are kept in the note.
+    """
+    if note is not None and note.exists():
+        if not os.path.lexists(source):
+            return Path(read_note(note)["target"])
+        take_back(note)
+
+    def announce(path: Path) -> None:
+        if note is not None:
+            write_new(note, json.dumps({**facts, "target": str(path)}).encode("ascii"))
+
+    target = reserve(directory, name, announce)
+    try:
+        move(source, target)
+    except Exception:
+        if os.path.lexists(source):
+            _clear_reserved(target)
+        raise
+    return target
+
+
+def read_note(note: Path) -> dict[str, str]:
+    """What a note of `place` says: `target`, and the facts that were given."""
+    try:
+        raw = json.loads(note.read_bytes())
+    except ValueError:
+        raw = None
+    if not isinstance(raw, dict) or not isinstance(raw.get("target"), str):
+        raise NotNow("a note in the spool cannot be read", hint="restore the spool, or ask for help")
+    return raw
+
+
+def take_back(note: Path) -> None:
+    """Undo a placement whose source has not moved: the reserved name is freed, then the note goes."""
+    _clear_reserved(Path(read_note(note)["target"]))
+    remove(note)
+
+
+def move_aside(source: Path, directory: Path, name: str) -> Path:
+    """Move `source` into a directory in which nobody else writes, under `name` or the next free one."""
+    make_directory(directory, 0o700)
+    target = next(path for path in map(directory.joinpath, _names_like(name)) if not os.path.lexists(path))
     move(source, target)
     return target
 
@@ -111,6 +191,12 @@ def remove_tree(directory: Path) -> None:
         path.unlink()
     directory.rmdir()
     sync_directory(directory.parent)
+
+
+def _clear_reserved(path: Path) -> None:
+    """Free a reserved name, if nothing has come into its place."""
+    if path.is_file() and not path.is_symlink() and path.stat().st_size == 0:
+        remove(path)
 
 
 def _names_like(name: str) -> Iterator[str]:

@@ -13,6 +13,7 @@ from config.home import Home
 from config.times import Clock
 from exchange.landing import Landing
 from exchange.spool import Spool
+from keys.card import Card
 from keys.keyring import Keyring
 from keys.trust import Trust
 from ledger.identifier import Random
@@ -27,8 +28,8 @@ class Effects:
     monotonic: Callable[[], float]
     random: Random
     jitter: Callable[[], float]
-    connect: Callable[[str], Landing]
-    """Open the landing zone of a partner, by its id; raises NotNow."""
+    connect: Callable[[Card], Landing]
+    """Open the landing zone that a partner's card names; raises NotNow."""
 
 
 @dataclass(frozen=True, slots=True)

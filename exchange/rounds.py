@@ -6,6 +6,7 @@ seal_and_send   accepted -> sealed -> sent, and receipts that are due, for one p
 receive_landed  landing zone -> delivered, acknowledged, rejected or quarantined, for one partner
 """
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -31,7 +32,7 @@ class Connection:
     def open(self, parts: Parts) -> Landing:
         """The open connection; raises NotNow."""
         if self.landing is None:
-            self.landing = parts.effects.connect(self.partner)
+            self.landing = parts.effects.connect(parts.trust.card(self.partner))
         return self.landing
 
     def close(self) -> None:
@@ -45,18 +46,45 @@ def recover(parts: Parts) -> None:
     """Bring the spool into agreement with the ledger; to be called once, before anything else runs."""
     parts.spool.create()
     parts.spool.clear_receipts()
-    for claim in list(parts.spool.claims()):
-        handover = parts.ledger.find_one_or_none("out", claim.id)
-        if handover is None:
-            intake.admit(parts, claim)
-        else:
-            sender.settle(parts, handover)
-    for identifier in list(parts.spool.abandoned()):
-        handover = parts.ledger.find_one_or_none("out", identifier)
-        if handover is None or handover.is_final:
-            parts.spool.clear(identifier)
+    parts.spool.unfinished.update(parts.spool.outgoing())
+    with contextlib.suppress(OSError, NotNow):
+        # what this machine cannot finish now (disk full) is tried again by every round
+        _finish(parts)
     for partner, path in list(parts.spool.incoming()):
-        receiver.receive(parts, Arrival(partner, path, recovered=True))
+        with contextlib.suppress(OSError, NotNow):
+            receiver.receive(parts, Arrival(partner, path, recovered=True))
+
+
+def _finish(parts: Parts) -> None:
+    """Go on with claims that a crash, or a failure of this machine, left half done; raises the first failure."""
+    failure: OSError | NotNow | None = None
+    for identifier in sorted(parts.spool.unfinished):
+        try:
+            _go_on(parts, identifier)
+            parts.spool.unfinished.discard(identifier)
+        except (OSError, NotNow) as problem:
+            failure = failure or problem
+    if failure is not None:
+        raise failure
+
+
+def _go_on(parts: Parts, identifier: str) -> None:
+    claim = parts.spool.read_claim(identifier)
+    handover = parts.ledger.find_one_or_none("out", identifier)
+    if not parts.spool.holds(identifier):
+        if handover is None or handover.is_final or handover.state == "held":
+            parts.spool.clear(identifier)
+    elif claim is None:
+        if handover is None or not handover.is_final:
+            raise NotNow(f"the spool's note on handover {identifier} is missing", hint="restore it")
+        parts.spool.clear(identifier)
+    elif handover is not None:
+        intake.remove_sidecar(parts, claim)
+        sender.settle(parts, handover)
+    elif parts.spool.note(identifier).exists():
+        parts.spool.put_back(claim, parts.home.outbound.joinpath(*claim.folders))
+    else:
+        intake.admit(parts, claim)
 
 
 def take_dropped(parts: Parts, completeness: Completeness) -> int:
@@ -66,6 +94,7 @@ def take_dropped(parts: Parts, completeness: Completeness) -> int:
             "the outbound folder has lost its marker file, so it may be an unmounted share: nothing is taken from it",
             hint=f"mount it again, or create {MARKER} in it if it is the right folder",
         )
+    _finish(parts)
     seen: set[Path] = set()
     complete: list[Candidate] = []
     for candidate in scan(parts.home.outbound):
@@ -74,9 +103,15 @@ def take_dropped(parts: Parts, completeness: Completeness) -> int:
             complete.append(candidate)
     completeness.keep_only(seen)
     taken = 0
+    failure: OSError | NotNow | None = None
     for candidate in complete:
         completeness.forget(candidate.path)
-        taken += intake.take(parts, candidate) is not None
+        try:
+            taken += intake.take(parts, candidate) is not None
+        except (OSError, NotNow) as problem:
+            failure = failure or problem
+    if failure is not None:
+        raise failure
     return taken
 
 

@@ -12,7 +12,7 @@ from config.times import to_text
 from exchange import archive, control, files, intake
 from exchange.envelope import EnvelopeError, seal
 from exchange.landing import Landing, Small
-from exchange.manifest import AgreementRef, Concern, Manifest
+from exchange.manifest import AgreementRef, Concern, Manifest, ManifestError
 from exchange.parts import Parts
 from exchange.spool import Claim
 from keys import age
@@ -56,7 +56,7 @@ def seal_next(parts: Parts, handover: Handover) -> None:
                 dst=target,
             )
             files.sync_file(target)
-    except EnvelopeError as problem:
+    except (EnvelopeError, ManifestError) as problem:
         unfinished.unlink(missing_ok=True)
         _hold(parts, handover, claim, [problem.reason], [problem.message[:1].upper() + problem.message[1:] + "."])
         return
@@ -164,7 +164,9 @@ def _hold(parts: Parts, handover: Handover, claim: Claim, codes: list[str], text
             )
         )
     )
+    parts.spool.unfinished.add(handover.id)
     archive.hold(parts, claim)
+    parts.spool.unfinished.discard(handover.id)
 
 
 def manifest_for(

@@ -3,6 +3,7 @@
     spool/out/<id>/claim.json     what was dropped, and by which names: written before the file is touched
     spool/out/<id>/payload        the file itself, renamed in
     spool/out/<id>/envelope       the sealed object, once complete
+    spool/out/<id>/place          where the file is about to appear: written before it leaves the spool
     spool/in/<partner>/<id>.age        an envelope taken from the landing zone
     spool/in/<partner>/<id>.payload    its content, not yet let out
     spool/in/<partner>/<id>.delivery   where the content is about to appear: written before the rename
@@ -20,7 +21,7 @@ from pathlib import Path
 
 from config.errors import NotNow
 from exchange import files
-from exchange.drop import Candidate, Sighting
+from exchange.drop import Candidate, Sighting, is_open_for_writing
 from ledger.identifier import is_id
 
 
@@ -34,6 +35,8 @@ class Claim:
     dropped_at: str
     sidecar: str | None = None
     kind: int = 0
+    sidecar_seen: str = ""
+    """Which file the sidecar was; empty if there was none, or none that could be read."""
 
 
 class Spool:
@@ -43,6 +46,8 @@ class Spool:
         self._out = root / "out"
         self._in = root / "in"
         self._receipts = root / "receipts"
+        self.unfinished: set[str] = set()
+        """Ids of claims with which this machine could not go on: the next round takes them up again."""
 
     def create(self) -> None:
         """Make the folders, private to the service."""
@@ -51,60 +56,63 @@ class Spool:
 
     # --- outgoing -------------------------------------------------------------------------------------------
 
-    def claim(self, candidate: Candidate, handover: str, dropped_at: str, sidecar: str | None) -> Claim | None:
-        """Take a dropped file under a new id; None if it changed or went away meanwhile (nothing was taken)."""
-        claim = Claim(handover, candidate.folders, candidate.path.name, dropped_at, sidecar, candidate.sighting.mode)
-        folder = self._out / handover
-        folder.mkdir(mode=0o700)
-        text = json.dumps(asdict(claim), ensure_ascii=True).encode("ascii")
-        files.write_new(folder / "claim.json", text)
-        files.sync_directory(self._out)
+    def claim(self, candidate: Candidate, claim: Claim) -> bool:
+        """Take a dropped file under a new id; False if it changed or went away meanwhile (nothing was taken)."""
+        payload = self.payload(claim.id)
+        payload.parent.mkdir(mode=0o700)
         try:
-            files.move(candidate.path, folder / "payload")
-        except FileNotFoundError:
-            files.remove_tree(folder)
-            return None
-        except BaseException:
-            if not os.path.lexists(folder / "payload"):
-                files.remove_tree(folder)
+            text = json.dumps(asdict(claim), ensure_ascii=True).encode("ascii")
+            files.write_new(payload.with_name("claim.json"), text)
+            files.sync_directory(self._out)
+            files.move(candidate.path, payload)
+        except OSError as problem:
+            # the folder of a file that is gone may go too, so only the payload itself says whether it was taken
+            taken, gone = os.path.lexists(payload), isinstance(problem, FileNotFoundError)
+            if not taken:
+                files.remove_tree(payload.parent)
+            if not gone:
+                raise
+            if not taken:
+                return False
+        except NotNow:
+            files.remove_tree(payload.parent)
             raise
-        if Sighting.of((folder / "payload").lstat()) != candidate.sighting:
+        if Sighting.of(payload.lstat()) != candidate.sighting or is_open_for_writing(payload):
             # it was touched between the last look and the rename: put it back and wait for it to come to rest
-            files.place(folder / "payload", candidate.path.parent, candidate.path.name)
-            files.remove_tree(folder)
-            return None
-        return claim
+            self.put_back(claim, candidate.path.parent)
+            return False
+        return True
 
-    def claims(self) -> Iterator[Claim]:
-        """Every claim whose payload is here; a claim that never got its payload is cleared away."""
-        for folder in sorted(self._out.iterdir()):
-            if not is_id(folder.name):
-                continue
-            claim = self.read_claim(folder.name)
-            if claim is None or not os.path.lexists(folder / "payload"):
-                continue
-            yield claim
+    def put_back(self, claim: Claim, directory: Path) -> None:
+        """Return a claimed file to the folder where it lay; the claim ends."""
+        files.place(self.payload(claim.id), directory, claim.name, self.note(claim.id))
+        files.remove_tree(self._out / claim.id)
+
+    def outgoing(self) -> list[str]:
+        """The id of every handover that has a folder here, oldest first."""
+        return sorted(folder.name for folder in self._out.iterdir() if is_id(folder.name))
 
     def read_claim(self, handover: str) -> Claim | None:
         """The claim of one handover, or None."""
         try:
             raw = json.loads((self._out / handover / "claim.json").read_bytes())
+            return Claim(**{**raw, "folders": tuple(raw["folders"])})
         except FileNotFoundError:
             return None
-        except (ValueError, UnicodeDecodeError):
+        except (ValueError, TypeError, KeyError):
             raise NotNow(f"the spool's note on handover {handover} cannot be read", hint="restore it") from None
-        raw["folders"] = tuple(raw["folders"])
-        return Claim(**raw)
 
-    def abandoned(self) -> Iterator[str]:
-        """Ids of outgoing folders that hold no payload: never begun, or already finished."""
-        for folder in sorted(self._out.iterdir()):
-            if is_id(folder.name) and not os.path.lexists(folder / "payload"):
-                yield folder.name
+    def holds(self, handover: str) -> bool:
+        """Whether the file is here, or has left for a place that is noted here."""
+        return os.path.lexists(self.payload(handover)) or self.note(handover).exists()
 
     def payload(self, handover: str) -> Path:
         """The claimed file."""
         return self._out / handover / "payload"
+
+    def note(self, handover: str) -> Path:
+        """Where it is noted into which place the file is about to move (`files.place`)."""
+        return self._out / handover / "place"
 
     def envelope(self, handover: str) -> Path:
         """The sealed object; complete if it is there."""
@@ -121,7 +129,7 @@ class Spool:
         folder = self._in / partner
         files.make_directory(folder, 0o700)
         target = folder / name
-        files.move(landed, target)
+        files.bring(landed, target)
         return target
 
     def incoming(self) -> Iterator[tuple[str, Path]]:

@@ -1,0 +1,162 @@
+"""Two real daemons, each a process of its own, whose landing zones are served by OpenSSH."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from config.home import Home
+from config.sample import Value
+from exchange.audit import read_ledger, verify_home
+from exchange.questions import Row, all_rows
+from tests.organisations import CASE, DECISION, NAMES, PASSPHRASE, introduce, make_home
+from tests.sshd import Sshd
+
+PATIENCE = 60.0
+"""Seconds that a test waits for what must happen: far more than it takes on a busy machine."""
+
+
+@dataclass
+class Running:
+    """One organisation: its home, its SFTP server, and its daemon while that runs."""
+
+    home: Home
+    sshd: Sshd
+    process: subprocess.Popen[bytes] | None = None
+    environment: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def log_file(self) -> Path:
+        return self.home.root / "daemon.log"
+
+    def log(self) -> list[dict[str, object]]:
+        """Every line of the daemon's log; each must be JSON."""
+        return [json.loads(line) for line in self.log_file.read_text().splitlines()]
+
+    def command(self, *arguments: str, timeout: float = PATIENCE) -> subprocess.CompletedProcess[str]:
+        """Run one `handover` command on this home."""
+        return subprocess.run(
+            [sys.executable, "-m", "exchange", "--home", str(self.home.root), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            env={**os.environ, **self.environment},
+            check=False,
+        )
+
+    def start(self) -> None:
+        """Start the daemon and wait until it is ready."""
+        with self.log_file.open("ab") as log:
+            before = log.tell()
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "exchange", "--home", str(self.home.root), "run"],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **self.environment},
+            )
+        wait_for(lambda: b"daemon.ready" in self.log_file.read_bytes()[before:] or self._ended())
+        assert self.process.poll() is None, self.log_file.read_text()
+
+    def _ended(self) -> bool:
+        return self.process is not None and self.process.poll() is not None
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Send a signal and wait for the end; returns the exit code."""
+        assert self.process is not None
+        process, self.process = self.process, None
+        process.send_signal(number)
+        return process.wait(PATIENCE)
+
+    def rows(self) -> list[Row]:
+        return all_rows(self.home)
+
+    def states(self, direction: str = "out") -> list[str]:
+        return [row.state for row in self.rows() if row.direction == direction]
+
+    def events(self) -> list[str]:
+        with read_ledger(self.home) as ledger:
+            return [entry.event for entry in ledger.entries(0, ledger.size)]
+
+    def drop(self, content: bytes, name: str = f"{CASE} decision.pdf", folders: tuple[str, ...] = DECISION) -> None:
+        """Drop a file as a careful program does: under another name, then renamed."""
+        folder = self.home.outbound.joinpath(*folders)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{name}.part").write_bytes(content)
+        (folder / f"{name}.part").rename(folder / name)
+
+    def files(self, folder: Path) -> list[Path]:
+        return sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+
+    def verify(self) -> None:
+        report = verify_home(self.home)
+        assert report.ok, report.problems
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Wait until `condition` holds; fails after PATIENCE seconds."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "what should have happened did not"
+        time.sleep(0.05)
+
+
+@contextmanager
+def exchange(base: Path, values: dict[str, Value] | None = None) -> Iterator[dict[str, Running]]:
+    """Both organisations, introduced, each with its own sshd; the daemons are not started."""
+    with ExitStack() as stack:
+        servers = {organisation: stack.enter_context(Sshd()) for organisation in NAMES}
+        homes = {}
+        for organisation, server in servers.items():
+            address = server.address()
+            homes[organisation] = make_home(
+                base,
+                organisation,
+                {
+                    "keys.passphrase_file": "passphrase",
+                    "watch.quiet": "300ms",
+                    "watch.rescan": "2s",
+                    "retry.first": "200ms",
+                    "retry.max": "1s",
+                    "landing.port": server.port,
+                    "landing.user": address.user,
+                    "landing.path": address.path,
+                    "landing.host_keys": [server.host_public],
+                    **(values or {}),
+                },
+            )
+            passphrase = homes[organisation].root / "passphrase"
+            passphrase.touch(mode=0o600)
+            passphrase.write_text(PASSPHRASE.reveal())
+        introduce(homes, base)
+        running = {}
+        for organisation, partner in (("lgsco", "ofsted"), ("ofsted", "lgsco")):
+            _serve(homes[organisation], servers[organisation], partner)
+            running[organisation] = Running(homes[organisation], servers[organisation])
+            _authorize(servers[partner], homes[organisation])
+        try:
+            yield running
+        finally:
+            for one in running.values():
+                if one.process is not None:
+                    one.process.kill()
+                    one.process.wait()
+
+
+def _serve(home: Home, server: Sshd, partner: str) -> None:
+    """The partner's landing folder is the zone that sshd serves."""
+    landing = home.landing / partner
+    landing.rmdir()
+    landing.symlink_to(server.zone)
+
+
+def _authorize(server: Sshd, home: Home) -> None:
+    from exchange.audit import public_keyring
+
+    server.authorize(*(info.public for info in public_keyring(home).infos() if info.purpose == "transport"))
