@@ -87,6 +87,15 @@ def test_stored_nodes_are_the_roots_of_the_leaves_that_they_cover() -> None:
             assert READ(level, index) == naive.mth(DATA[index << level : (index + 1) << level])
 
 
+def test_there_is_no_proof_of_what_is_not_in_the_tree() -> None:
+    for index, size in ((0, 0), (3, 3), (4, 3), (2**64 - 1, 3)):
+        with pytest.raises(ProofError, match=f"there is no entry {index} in a tree of {size}"):
+            merkle.inclusion_proof(index, size, READ)
+    for old, new in ((1, 0), (4, 3), (2**64 - 1, 3)):
+        with pytest.raises(ProofError, match=f"a tree of {new} has no prefix of {old}"):
+            merkle.consistency_proof(old, new, READ)
+
+
 # proofs that hold
 
 
