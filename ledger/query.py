@@ -18,6 +18,12 @@ from ledger.view import View
 Deadlines = Mapping[tuple[str, str], timedelta]
 """(partner, category) -> how long a receipt may take."""
 
+_LIFE = "FROM entries e WHERE (e.handover, e.partner, e.direction) = (h.id, h.partner, h.direction)"
+_OPENED = (
+    "coalesce((SELECT o.value FROM openings o WHERE o.seq = h.first_seq AND o.field = '{0}'), "
+    f"(SELECT o.value FROM openings o WHERE o.seq IN (SELECT e.seq {_LIFE}) AND o.field = '{{0}}' "
+    "ORDER BY o.seq LIMIT 1))"
+)
 _WAITING = ("accepted", "sealed", "sent")
 
 
@@ -92,10 +98,9 @@ def _select(wanted: Filter) -> tuple[str, list[object]]:
     for condition, value in _conditions(wanted):
         conditions.append(condition)
         values += value
+    # the first entry mostly holds them; not that of an envelope that was quarantined before it could be read
     return (
-        f"SELECT {columns}, "
-        "(SELECT o.value FROM openings o WHERE o.seq = h.first_seq AND o.field = 'name'), "
-        "(SELECT o.value FROM openings o WHERE o.seq = h.first_seq AND o.field = 'reference') "
+        f"SELECT {columns}, {_OPENED.format('name')}, {_OPENED.format('reference')} "
         f"FROM handovers h WHERE {' AND '.join(conditions)} ORDER BY h.first_seq DESC"
     ), values
 
@@ -111,8 +116,7 @@ def _conditions(wanted: Filter) -> Iterator[tuple[str, Sequence[object]]]:
     if wanted.authorities is not None:
         yield f"h.authority IN ({', '.join('?' * len(wanted.authorities))})", sorted(wanted.authorities)
     if wanted.event is not None:
-        life = "SELECT 1 FROM entries e WHERE (e.handover, e.partner, e.direction) = (h.id, h.partner, h.direction)"
-        yield f"EXISTS ({life} AND e.event = ?)", [wanted.event]
+        yield f"EXISTS (SELECT 1 {_LIFE} AND e.event = ?)", [wanted.event]
     if wanted.since is not None:
         yield "coalesce(h.dropped_at, h.received_at, '9') >= ?", [to_text(wanted.since)]
     if wanted.until is not None:
