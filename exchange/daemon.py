@@ -20,9 +20,8 @@ from functools import partial
 from pathlib import Path
 from types import FrameType
 
-from config.errors import HandoverError, NotNow, Tampered
+from config.errors import HandoverError, NotNow
 from exchange import embedded, rounds
-from exchange import log as logs
 from exchange.assembly import agreements_with, trusted
 from exchange.drop import Completeness
 from exchange.landing import LandingError
@@ -32,6 +31,7 @@ from exchange.parts import Parts
 from exchange.retry import Backoff
 from exchange.rounds import Connection
 from exchange.watcher import Watcher
+from exchange.worker import Worker
 from ledger.entry import Draft
 from ledger.query import reachability
 from ledger.store import Transaction
@@ -63,54 +63,6 @@ def only_one(pid_file: Path) -> Iterator[None]:
         pid_file.unlink(missing_ok=True)
     finally:
         os.close(handle)
-
-
-class Worker(threading.Thread):
-    """Repeats one round until told to stop. `round_` returns the seconds until it wants to run again."""
-
-    def __init__(self, name: str, round_: Callable[[], float], daemon: "Daemon", backoff: Backoff) -> None:
-        super().__init__(name=name, daemon=True)
-        self._round = round_
-        self._daemon = daemon
-        self._backoff = backoff
-        self._wake = threading.Event()
-
-    def wake(self) -> None:
-        """Run the next round now (or as soon as a pause after a failure is over)."""
-        self._wake.set()
-
-    def run(self) -> None:
-        """The thread's body."""
-        while not self._daemon.stopping.is_set():
-            self._wake.clear()
-            pause = self._once()
-            if self._backoff.failing:
-                self._daemon.stopping.wait(pause)
-            else:
-                self._wake.wait(pause)
-
-    def _once(self) -> float:
-        try:
-            pause = self._round()
-        except Tampered as problem:
-            self._daemon.fail(problem)
-            return 0.0
-        except (HandoverError, OSError) as problem:
-            self._daemon.log(
-                "round.failed", worker=self.name, error=type(problem).__name__, at_line=logs.where(problem)
-            )
-            return self._backoff.next()
-        except Exception as problem:
-            # the thread must live on: the ledger and the spool are consistent after every round that failed
-            self._daemon.log(
-                "round.broken", worker=self.name, error=type(problem).__name__, at_line=logs.where(problem)
-            )
-            return self._backoff.next()
-        self._backoff.reset()
-        return pause
-
-    def _tell(self, event: str, problem: Exception) -> None:
-        self._daemon.log(event, worker=self.name, error=type(problem).__name__, at_line=logs.where(problem))
 
 
 class Daemon:

@@ -1,0 +1,68 @@
+"""A thread that repeats one round: what to do after it worked, failed for now, broke, or found evidence of tampering."""
+
+import threading
+from collections.abc import Callable
+from typing import Protocol
+
+from config.errors import HandoverError, Tampered
+from exchange import log as logs
+from exchange.log import Log
+from exchange.retry import Backoff
+
+
+class Supervisor(Protocol):
+    """Who stops the workers, and hears of what they cannot handle."""
+
+    stopping: threading.Event
+    log: Log
+
+    def fail(self, problem: HandoverError) -> None:
+        """Stop everything because of evidence of tampering."""
+
+
+class Worker(threading.Thread):
+    """Repeats one round until told to stop. `round_` returns the seconds until it wants to run again."""
+
+    def __init__(self, name: str, round_: Callable[[], float], supervisor: Supervisor, backoff: Backoff) -> None:
+        super().__init__(name=name, daemon=True)
+        self._round = round_
+        self._supervisor = supervisor
+        self._backoff = backoff
+        self._wake = threading.Event()
+
+    def wake(self) -> None:
+        """Run the next round now (or as soon as a pause after a failure is over)."""
+        self._wake.set()
+
+    def run(self) -> None:
+        """The thread's body."""
+        while not self._supervisor.stopping.is_set():
+            self._wake.clear()
+            pause = self._once()
+            if self._backoff.failing:
+                self._supervisor.stopping.wait(pause)
+            else:
+                self._wake.wait(pause)
+
+    def _once(self) -> float:
+        try:
+            pause = self._round()
+        except Tampered as problem:
+            self._supervisor.fail(problem)
+            return 0.0
+        except (HandoverError, OSError) as problem:
+            self._supervisor.log(
+                "round.failed", worker=self.name, error=type(problem).__name__, at_line=logs.where(problem)
+            )
+            return self._backoff.next()
+        except Exception as problem:
+            # the thread must live on: the ledger and the spool are consistent after every round that failed
+            self._supervisor.log(
+                "round.broken", worker=self.name, error=type(problem).__name__, at_line=logs.where(problem)
+            )
+            return self._backoff.next()
+        self._backoff.reset()
+        return pause
+
+    def _tell(self, event: str, problem: Exception) -> None:
+        self._supervisor.log(event, worker=self.name, error=type(problem).__name__, at_line=logs.where(problem))
