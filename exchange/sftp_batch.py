@@ -70,12 +70,16 @@ class _Batch:
                     break
                 self._begin(_File(small))
             if self._under_way:
-                for reply in self._talk.collect(wait=True, patience=SYNC_PATIENCE):
+                for reply in self._talk.collect(wait=True, patience=self._patience()):
                     self._take(reply)
             elif self._failed:
                 self._retry(self._failed.pop(0))
             else:
                 return
+
+    def _patience(self) -> int:
+        syncing = any(ending is not None for _, _, ending in self._under_way.values())
+        return SYNC_PATIENCE if syncing else 1
 
     def _begin(self, file: _File) -> None:
         self._files += 1

@@ -63,6 +63,7 @@ class Ending:
         failure: LandingError | None = None
         while self.under_way:
             for reply in self._talk.collect(wait=True, patience=SYNC_PATIENCE):
-                failure = failure or self.take(reply)
+                found = self.take(reply)
+                failure = failure or found
         if failure is not None:
             raise failure

@@ -11,6 +11,7 @@ In this order, because nothing of ours may go to a server that is not the partne
 There is no "trust on first use", no password, no agent, and no configuration of SSH that is read.
 """
 
+import contextlib
 import hmac
 import socket
 import threading
@@ -89,16 +90,13 @@ def _check_host_key(transport: paramiko.Transport, address: Address) -> None:
 
 def _authenticate(transport: paramiko.Transport, address: Address, key: paramiko.Ed25519Key, timeout: float) -> None:
     answered = threading.Event()
-    problem: BaseException | None = None
-    try:
+    with contextlib.suppress(paramiko.SSHException, EOFError, OSError):
         transport.auth_publickey(address.user, key, answered)
         answered.wait(timeout)
-        if transport.is_authenticated():
-            return
-        problem = transport.get_exception()
-    except (paramiko.SSHException, EOFError, OSError) as caught:
-        problem = caught
-    if isinstance(problem, paramiko.AuthenticationException):
+    if transport.is_authenticated():
+        return
+    # The event is also set when the connection breaks: only a server that is still there has answered.
+    if answered.is_set() and transport.is_active():
         raise AuthenticationRefused(address.place, f"{openssh.fingerprint(key.asbytes())} for user {address.user}")
     raise ConnectionLost(address.place, "while logging in")
 

@@ -1,0 +1,158 @@
+"""Connections that break: each is an error, soon, and what was done before counts when it is tried again."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from io import BytesIO
+
+import pytest
+
+from exchange import sftp
+from exchange.landing import ConnectionLost, Small
+from exchange.sftp import SftpLanding
+from tests.sshd import Sshd
+from tests.tcp_proxy import TcpProxy
+
+MIB = 1024 * 1024
+
+
+@pytest.fixture(scope="module")
+def sshd() -> Iterator[Sshd]:
+    with Sshd() as server:
+        yield server
+
+
+@pytest.fixture
+def proxy(sshd: Sshd) -> Iterator[TcpProxy]:
+    for file in sshd.zone.iterdir():
+        file.unlink()
+    with TcpProxy(sshd.port) as between:
+        yield between
+
+
+def _connect(sshd: Sshd, proxy: TcpProxy | None = None, timeout: float = 10) -> SftpLanding:
+    port = proxy.port if proxy else sshd.port
+    return sftp.connect(sshd.address(port=port), sshd.user_key, timeout=timeout, keepalive=1)
+
+
+@pytest.mark.parametrize("after", [100_000, 5 * MIB, 15 * MIB])
+def test_an_upload_that_is_cut_midway_is_lost_and_goes_on_over_a_new_connection(
+    sshd: Sshd, proxy: TcpProxy, after: int
+) -> None:
+    data = os.urandom(16 * MIB)
+    landing = _connect(sshd, proxy)
+    proxy.cut_after = after
+    counted: list[int] = [0]
+    with pytest.raises(ConnectionLost) as caught:
+        landing.put(BytesIO(data), len(data), "one.age.part", progress=counted.append)
+    assert caught.value.reason == "connection-lost"
+    assert counted[-1] < after
+    again = _connect(sshd)
+    offset = again.resume_offset(BytesIO(data), len(data), "one.age.part")
+    assert counted[-1] <= offset < len(data)
+    again.put(BytesIO(data), len(data), "one.age.part", offset=offset)
+    assert (sshd.zone / "one.age.part").read_bytes() == data
+    again.close()
+
+
+def test_many_files_that_are_cut_midway_are_done_or_not_but_never_called_done_wrongly(
+    sshd: Sshd, proxy: TcpProxy
+) -> None:
+    files = [Small(os.urandom(20_000), f"{n:03}.age.part", f"{n:03}.age") for n in range(200)]
+    landing = _connect(sshd, proxy)
+    proxy.cut_after = 2_000_000
+    finished: list[Small] = []
+    with pytest.raises(ConnectionLost):
+        landing.put_many(files, finished.append)
+    assert 0 < len(finished) < 200
+    assert all((sshd.zone / one.final).read_bytes() == one.data for one in finished)
+
+
+def test_a_rename_whose_answer_was_lost_has_succeeded(sshd: Sshd, proxy: TcpProxy) -> None:
+    landing = _connect(sshd, proxy)
+    landing.put(BytesIO(b"abc"), 3, "one.age.part")
+    proxy.swallow = True
+    with pytest.raises(ConnectionLost):
+        landing.rename("one.age.part", "one.age")
+    again = _connect(sshd)
+    assert again.list() == [("one.age", 3)]
+    again.rename("one.age.part", "one.age")
+    assert again.list() == [("one.age", 3)]
+    again.close()
+
+
+@pytest.mark.parametrize("operation", ["put", "put_many", "get", "list", "size", "remove", "rename"])
+def test_every_operation_on_a_connection_that_was_cut_is_lost(sshd: Sshd, proxy: TcpProxy, operation: str) -> None:
+    landing = _connect(sshd, proxy)
+    landing.put(BytesIO(b"abc"), 3, "one.age")
+    proxy.cut()
+    with pytest.raises(ConnectionLost):
+        _operate(landing, operation)
+
+
+@pytest.mark.parametrize("operation", ["put", "put_many", "get", "list"])
+def test_every_operation_on_a_connection_that_fell_silent_is_lost_after_the_timeout(
+    sshd: Sshd, proxy: TcpProxy, operation: str
+) -> None:
+    landing = _connect(sshd, proxy, timeout=0.5)
+    landing.put(BytesIO(b"abc"), 3, "one.age")
+    proxy.silent.set()
+    began = time.monotonic()
+    with pytest.raises(ConnectionLost):
+        _operate(landing, operation)
+    assert time.monotonic() - began < 10
+
+
+def test_a_server_that_stalls_with_full_buffers_does_not_hold_an_upload_for_ever(sshd: Sshd) -> None:
+    landing = _connect(sshd, timeout=1)
+    landing.list()
+    stopped = sshd.sessions()
+    for process in stopped:
+        os.kill(process, signal.SIGSTOP)
+    began = time.monotonic()
+    try:
+        with pytest.raises(ConnectionLost):
+            landing.put(BytesIO(bytes(64 * MIB)), 64 * MIB, "one.age.part")
+        assert time.monotonic() - began < 15
+    finally:
+        for process in stopped:
+            os.kill(process, signal.SIGCONT)
+
+
+def test_closing_from_another_thread_ends_an_upload(sshd: Sshd, proxy: TcpProxy) -> None:
+    landing = _connect(sshd, proxy, timeout=30)
+    proxy.silent.set()
+    closer = threading.Timer(0.3, landing.close)
+    closer.start()
+    began = time.monotonic()
+    with pytest.raises(ConnectionLost):
+        landing.put(BytesIO(bytes(MIB)), MIB, "one.age.part")
+    assert time.monotonic() - began < 5
+    closer.join()
+
+
+def test_an_idle_connection_is_kept_alive_and_still_of_use(sshd: Sshd) -> None:
+    landing = _connect(sshd)
+    time.sleep(2.5)
+    assert isinstance(landing.list(), list)
+    landing.close()
+
+
+def _operate(landing: SftpLanding, operation: str) -> None:
+    match operation:
+        case "put":
+            landing.put(BytesIO(bytes(MIB)), MIB, "two.age.part")
+        case "put_many":
+            landing.put_many([Small(b"abc", "two.age.part", "two.age")])
+        case "get":
+            landing.get("one.age", BytesIO())
+        case "list":
+            landing.list()
+        case "size":
+            landing.size("one.age")
+        case "remove":
+            landing.remove("one.age")
+        case _:
+            landing.rename("one.age", "two.age")
