@@ -1,4 +1,4 @@
-"""A thread that repeats one round: what to do after it worked, failed for now, broke, or found evidence of tampering."""
+"""A thread that repeats one round, whether it worked, failed for now, broke, or found evidence of tampering."""
 
 import threading
 from collections.abc import Callable
