@@ -5,6 +5,7 @@ of the handover is gone.
 """
 
 import os
+from pathlib import Path
 
 from config.times import from_text
 from exchange import files
@@ -41,28 +42,38 @@ def return_to_sender(parts: Parts, claim: Claim, handover: Handover) -> None:
 
 
 def _put_aside(parts: Parts, claim: Claim, headline: str, why: list[str]) -> None:
-    payload = parts.spool.payload(claim.id)
-    if os.path.lexists(payload):
+    if parts.spool.holds(claim.id):
         folder = claim.folders[0] if claim.folders else UNSORTED
-        target = files.place(payload, parts.home.held / folder, claim.name)
-        files.write_new(target.with_name(_fitting(target.name, WHY)), _why_text(claim, headline, why), 0o640)
-        if claim.sidecar is not None:
-            files.write_new(target.with_name(_fitting(target.name, SIDECAR)), claim.sidecar.encode(), 0o640)
+        target = _place(parts, claim, parts.home.held / folder)
+        _write_beside(parts, claim, target, WHY, _why_text(claim, headline, why))
+        if claim.sidecar is not None and claim.sidecar_seen:
+            _write_beside(parts, claim, target, SIDECAR, claim.sidecar.encode())
     parts.spool.clear(claim.id)
 
 
 def keep(parts: Parts, handover: Handover) -> None:
     """Move an acknowledged file to `sent/…` with its receipt, or destroy it where nothing is to be kept."""
     claim = parts.spool.read_claim(handover.id)
-    payload = parts.spool.payload(handover.id)
-    if claim is not None and payload.exists():
+    if claim is not None and parts.spool.holds(handover.id):
         if parts.home.settings.partner(handover.partner).keeps_sent:
-            target = files.place(payload, parts.home.sent.joinpath(*claim.folders), claim.name)
-            text = receipt_text(parts, handover)
-            files.write_new(target.with_name(_fitting(target.name, RECEIPT)), text.encode(), 0o640)
+            target = _place(parts, claim, parts.home.sent.joinpath(*claim.folders))
+            _write_beside(parts, claim, target, RECEIPT, receipt_text(parts, handover).encode())
         else:
-            files.remove(payload)
+            files.remove(parts.spool.payload(handover.id))
     parts.spool.clear(handover.id)
+
+
+def _place(parts: Parts, claim: Claim, directory: Path) -> Path:
+    return files.place(parts.spool.payload(claim.id), directory, claim.name, parts.spool.note(claim.id))
+
+
+def _write_beside(parts: Parts, claim: Claim, target: Path, ending: str, text: bytes) -> None:
+    """A text beside a placed file, under a name that nobody has: a case officer's own file is never replaced."""
+    source = parts.spool.payload(claim.id).with_name(f"text{ending}")
+    note = source.with_name(f"{source.name}.place")
+    if source.exists() or not note.exists():
+        files.write_new(source, text, 0o640)
+    files.place(source, target.parent, _fitting(target.name, ending), note)
 
 
 def receipt_text(parts: Parts, handover: Handover) -> str:

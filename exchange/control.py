@@ -72,8 +72,11 @@ def seal_receipt(parts: Parts, handover: Handover) -> tuple[str, Path]:
     return message, path
 
 
-def accept_receipt(parts: Parts, partner: str, opened: Opened) -> Handover | None:
-    """Check a receipt whose signature and sender hold; acknowledge, or record why not. Returns what changed."""
+def accept_receipt(parts: Parts, partner: str, opened: Opened, *, again: bool = False) -> Handover | None:
+    """Check a receipt whose signature and sender hold; acknowledge, or record why not. Returns what changed.
+
+    `again` says that this very file may have been accepted just before a crash: then it is no second receipt.
+    """
     receipt = opened.manifest.receipt
     if receipt is None:
         raise ReceiptRefused("a receipt message holds no receipt", reason="no-receipt")
@@ -81,6 +84,8 @@ def accept_receipt(parts: Parts, partner: str, opened: Opened) -> Handover | Non
         handover = parts.ledger.handover(partner, "out", receipt.handover)
         if handover is None:
             raise ReceiptRefused("a receipt names a handover that was never sent there", reason="unknown-handover")
+        if again and _was_accepted(parts, handover, opened):
+            return handover
         _check(parts, partner, handover, receipt)
     except Refused as problem:
         reason = problem.reason
@@ -137,6 +142,11 @@ def _check(parts: Parts, partner: str, handover: Handover, receipt: Receipt) -> 
     # (4) and that entry says the same as the receipt
     if not _says(entries.parse(proof.extra), parts.me, receipt):
         raise ReceiptRefused("the partner's ledger entry does not say what its receipt says", reason="entry-disagrees")
+
+
+def _was_accepted(parts: Parts, handover: Handover, opened: Opened) -> bool:
+    decided = parts.ledger.entry(handover.decided_seq)
+    return decided.detail.get("receipt_sha256") == opened.manifest_sha256
 
 
 def _says(entry: Entry, me: str, receipt: Receipt) -> bool:

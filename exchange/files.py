@@ -168,11 +168,11 @@ def take_back(note: Path) -> None:
     remove(note)
 
 
-def move_aside(source: Path, directory: Path, name: str) -> Path:
-    """Move `source` into a directory in which nobody else writes, under `name` or the next free one."""
+def bring_aside(source: Path, directory: Path, name: str) -> Path:
+    """Bring `source` into a directory in which nobody else writes, under `name` or the next free one."""
     make_directory(directory, 0o700)
     target = next(path for path in map(directory.joinpath, _names_like(name)) if not os.path.lexists(path))
-    move(source, target)
+    bring(source, target)
     return target
 
 

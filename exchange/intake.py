@@ -6,12 +6,13 @@ claim (durable, under a new id) -> judge -> ledger `accepted` with a sequence   
 
 import datetime
 import os
+import stat
 from pathlib import Path
 
 from config.times import from_text, to_text
 from exchange import archive
 from exchange.concern import FileFacts, Judgement, judge
-from exchange.drop import Candidate
+from exchange.drop import SIDECAR, Candidate
 from exchange.parts import Parts
 from exchange.spool import Claim
 from ledger.entry import Draft, Entry
@@ -22,17 +23,27 @@ UNKNOWN_PARTNER = "unknown"
 """Stands in the ledger for a folder that names no partner: a folder's name could be a person's."""
 
 MAX_SIDECAR = 64 * 1024
-"""A sidecar is a few lines; a larger one is not read whole."""
+"""A sidecar is a few lines; a larger one is not read."""
+
+UNREADABLE = "not readable"
+"""Stands for the text of a sidecar that is too large, a link, not UTF-8, or not ours to read: no TOML, so it holds."""
 
 
 def take(parts: Parts, candidate: Candidate) -> str | None:
     """Claim a complete file and admit it; returns its new id, or None if it changed under our hands."""
     now = parts.effects.clock()
     handover = new_id(now, parts.effects.random)
-    claim = parts.spool.claim(candidate, handover, to_text(now), _read_sidecar(candidate.sidecar))
-    if claim is None:
-        return None
-    admit(parts, claim)
+    sidecar, seen = _read_sidecar(candidate.sidecar)
+    mode = candidate.sighting.mode
+    claim = Claim(handover, candidate.folders, candidate.path.name, to_text(now), sidecar, mode, seen)
+    try:
+        if not parts.spool.claim(candidate, claim):
+            return None
+        admit(parts, claim)
+    except Exception:
+        if parts.spool.holds(handover):
+            parts.spool.unfinished.add(handover)
+        raise
     return handover
 
 
@@ -42,11 +53,11 @@ def admit(parts: Parts, claim: Claim) -> None:
     judgement = _judge(parts, claim, payload)
     if judgement.concern is None:
         parts.ledger.write(lambda tx: tx.append(_held(claim, judgement, payload.lstat().st_size)))
-        _remove_sidecar(parts, claim)
+        remove_sidecar(parts, claim)
         archive.hold(parts, claim)
     else:
         parts.ledger.write(lambda tx: _accept(tx, parts, claim, judgement, payload.lstat().st_size))
-        _remove_sidecar(parts, claim)
+        remove_sidecar(parts, claim)
 
 
 def _judge(parts: Parts, claim: Claim, payload: Path) -> Judgement:
@@ -117,19 +128,39 @@ def _held(claim: Claim, judgement: Judgement, size: int) -> Draft:
     )
 
 
-def _read_sidecar(path: Path) -> str | None:
+def _read_sidecar(path: Path) -> tuple[str | None, str]:
+    """The sidecar's text and which file it was. One that is there but cannot be read holds the file it belongs to."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None, ""
     except OSError:
-        return None
-    with os.fdopen(handle, "rb") as file:
-        return file.read(MAX_SIDECAR).decode("utf-8", "replace")
+        return UNREADABLE, ""
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            return UNREADABLE, ""
+        data = os.read(handle, MAX_SIDECAR + 1)
+        if len(data) > MAX_SIDECAR:
+            return UNREADABLE, ""
+        return data.decode("utf-8"), _which(os.fstat(handle))
+    except (OSError, UnicodeDecodeError):
+        return UNREADABLE, ""
+    finally:
+        os.close(handle)
 
 
-def _remove_sidecar(parts: Parts, claim: Claim) -> None:
+def _which(status: os.stat_result) -> str:
+    return f"{status.st_dev}:{status.st_ino}:{status.st_mtime_ns}"
+
+
+def remove_sidecar(parts: Parts, claim: Claim) -> None:
     """The sidecar was read into the claim; it goes once the decision is recorded, unless it is another one by now."""
-    if claim.sidecar is None:
+    if not claim.sidecar_seen:
         return
-    sidecar = parts.home.outbound.joinpath(*claim.folders, claim.name + ".concern.toml")
-    if _read_sidecar(sidecar) == claim.sidecar:
-        sidecar.unlink(missing_ok=True)
+    sidecar = parts.home.outbound.joinpath(*claim.folders, claim.name + SIDECAR)
+    try:
+        if _which(sidecar.lstat()) == claim.sidecar_seen:
+            sidecar.unlink()
+    except OSError:
+        # what cannot be removed is not read again either: the file is taken, and it goes with the folder
+        return

@@ -7,34 +7,36 @@
     --- from here the sender is known: a refusal is recorded, signed and sent back ---
      5  the manifest names this file, its sender, us and the key it opened with
      6  the partner's checkpoint is consistent with the last one (witness)
-     7  it was not delivered before, and its id is not used for another
+     7  it was not delivered before (else: the same receipt again), its id not used for another (else quarantine)
      8  it is neither expired nor from the future
      9  the agreement, in the same version, allows it
-    10  the content has the size and the digest that were signed, and ends where it should
+    10  the content has the size and the digest that were signed, and ends where it should     else quarantine
     11  delivery: synced, renamed, recorded; the receipt goes after that
 
-A step happens only if all before it have passed. Until step 10 has, the content is a private file in the spool.
+What fails step 7 or 10 is not answered: a refusal is final, and the same message may still come undamaged. Nor is a
+receipt that names another file, sender or key. A step happens only if all before it have passed. Until step 10 has, the
+content is a private file in the spool.
 """
 
 import datetime
-import json
-import stat
-from dataclasses import dataclass
-from pathlib import Path
+import hashlib
+import hmac
+import os
+from typing import BinaryIO
 
 from config import agreement as agreements
-from config.authorities import UnknownAuthority
+from config.authorities import Authority, UnknownAuthority
 from config.errors import Refused
 from config.times import from_text
-from exchange import control, files, sender
+from exchange import control, delivery, sender
 from exchange.envelope import Opened, open_envelope
+from exchange.landed import Arrival, Unauthenticated, open_regular, quarantine
 from exchange.manifest import Concern, Manifest, Payload
 from exchange.parts import Parts
 from keys import age
 from ledger import witness
 from ledger.entry import Draft
 from ledger.handover import Handover
-from ledger.identifier import is_id, new_id
 from ledger.store import Transaction
 
 CLOCK_TOLERANCE = datetime.timedelta(hours=24)
@@ -43,11 +45,7 @@ CLOCK_TOLERANCE = datetime.timedelta(hours=24)
 ENVELOPE_OVERHEAD = 1024 * 1024
 """What header, manifest, signature and padding add to a payload at most, besides 16 bytes per 64 KiB."""
 
-
-class Unauthenticated(Refused):
-    """Refused before the sender was known: kept in quarantine, and nothing is said to anybody."""
-
-    reason = "unauthenticated"
+_PIECE = 1024 * 1024
 
 
 class NotAccepted(Refused):
@@ -56,66 +54,45 @@ class NotAccepted(Refused):
     reason = "not-accepted"
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """One envelope in the spool: from which landing zone, and whether it was already here before a restart."""
-
-    partner: str
-    path: Path
-    recovered: bool = False
-
-
-def collect_landed(parts: Parts, partner: str) -> list[Arrival]:
-    """Take every finished file out of one partner's landing zone; what is no envelope goes to quarantine."""
-    landing = parts.home.landing / partner
-    arrivals: list[Arrival] = []
-    if not landing.is_dir():
-        return arrivals
-    for path in sorted(landing.iterdir()):
-        if path.name.endswith(".part") or path.name.startswith("."):
-            continue
-        status = path.lstat()
-        if not stat.S_ISREG(status.st_mode):
-            if not stat.S_ISDIR(status.st_mode):
-                _quarantine(parts, partner, path, None, "not-a-file")
-            continue
-        name = path.name.removesuffix(sender.ENDING)
-        if not (path.name.endswith(sender.ENDING) and is_id(name)):
-            _quarantine(parts, partner, path, None, "bad-name")
-        else:
-            arrivals.append(Arrival(partner, parts.spool.take_in(path, partner, path.name)))
-    return arrivals
-
-
 def receive(parts: Parts, arrival: Arrival) -> None:
     """Carry one envelope through all steps; leaves it in the spool only when a NotNow or OSError says try again."""
     name = arrival.path.stem
     known = parts.ledger.handover(arrival.partner, "in", name)
-    if arrival.recovered and known is not None and known.state in ("delivered", "rejected"):
-        parts.spool.finish_incoming(arrival.path)
-        return
-    if arrival.recovered and known is not None and known.state == "quarantined":
-        _move_to_quarantine(parts, arrival.partner, arrival.path, name)
-        return
-    if known is not None and known.state == "received" and _finish_delivery(parts, arrival, known):
+    if known is not None and known.state == "received" and delivery.finish(parts, arrival, known):
         return
     try:
-        with arrival.path.open("rb") as source:
-            _check_size(parts, arrival)
+        with open_regular(arrival.path) as source:
+            _check_size(parts, source)
+            if arrival.recovered and known is not None and _is_decided(source, known):
+                parts.spool.finish_incoming(arrival.path)
+                return
             opened = open_envelope(source, parts.keyring.identities())
             manifest = _authenticate(parts, arrival, opened)
-            if not _pass_on(parts, arrival, opened, manifest):
-                return
+            _pass_on(parts, arrival, opened, manifest)
     except Refused as problem:
-        _quarantine(parts, arrival.partner, arrival.path, name, problem.reason)
+        quarantine(parts, arrival.partner, arrival.path, name, problem.reason)
     else:
         parts.spool.finish_incoming(arrival.path)
 
 
-def _check_size(parts: Parts, arrival: Arrival) -> None:
+def _check_size(parts: Parts, source: BinaryIO) -> None:
     limit = parts.home.settings.limits.max_bytes
-    if arrival.path.stat().st_size > limit + limit // 4096 + ENVELOPE_OVERHEAD:
+    if os.fstat(source.fileno()).st_size > limit + limit // 4096 + ENVELOPE_OVERHEAD:
         raise Unauthenticated("an envelope is larger than allowed", reason="too-large")
+
+
+def _is_decided(source: BinaryIO, known: Handover) -> bool:
+    """After a restart: whether this is the very envelope that was decided, its answer being on its way anyway.
+
+    Anything else under a known id goes through all steps: it may be a repetition, or another message.
+    """
+    if known.state not in ("delivered", "rejected") or known.receipt == "sent":
+        return False
+    digest = hashlib.sha256()
+    while piece := source.read(_PIECE):
+        digest.update(piece)
+    source.seek(0)
+    return hmac.compare_digest(digest.hexdigest(), known.envelope_sha256 or "")
 
 
 def _authenticate(parts: Parts, arrival: Arrival, opened: Opened) -> Manifest:
@@ -134,15 +111,15 @@ def _authenticate(parts: Parts, arrival: Arrival, opened: Opened) -> Manifest:
     return manifest
 
 
-def _pass_on(parts: Parts, arrival: Arrival, opened: Opened, manifest: Manifest) -> bool:
-    """Steps 5 to 11 for a message whose sender is known. False: the envelope has left the spool already."""
+def _pass_on(parts: Parts, arrival: Arrival, opened: Opened, manifest: Manifest) -> None:
+    """Steps 5 to 11 for a message whose sender is known."""
     try:
         _check_address(parts, arrival, opened, manifest)
     except NotAccepted as problem:
         if manifest.kind != "concern" or manifest.id != arrival.path.stem:
             raise
         _reject(parts, arrival, opened, manifest, problem)
-        return True
+        return
     statement = witness.Statement.from_json(manifest.witness)
     witness.receive(
         parts.ledger,
@@ -157,21 +134,24 @@ def _pass_on(parts: Parts, arrival: Arrival, opened: Opened, manifest: Manifest)
     )
     if manifest.kind == "receipt":
         opened.finish()
-        decided = control.accept_receipt(parts, arrival.partner, opened)
+        decided = control.accept_receipt(parts, arrival.partner, opened, again=arrival.recovered)
         if decided is not None:
             sender.settle(parts, decided)
-        return True
+        return
     known = parts.ledger.handover(arrival.partner, "in", manifest.id)
     if known is not None and known.state in ("delivered", "rejected"):
-        return _repeat(parts, arrival, opened, known)
+        _repeat(parts, arrival, opened, known)
+        return
     try:
         _check_times(parts, manifest)
         _check_agreement(parts, arrival.partner, manifest)
         _record_received(parts, arrival, opened, manifest, known)
-        _deliver(parts, arrival, opened, manifest)
+        concern, payload = _content(manifest)
+        council, _ = _authority(parts, manifest)
+        directory = parts.home.inbound / arrival.partner / concern.category / council.short_name
+        delivery.deliver(parts, arrival, opened, payload, directory)
     except NotAccepted as problem:
         _reject(parts, arrival, opened, manifest, problem)
-    return True
 
 
 def _check_address(parts: Parts, arrival: Arrival, opened: Opened, manifest: Manifest) -> None:
@@ -201,13 +181,7 @@ def _check_agreement(parts: Parts, partner: str, manifest: Manifest) -> None:
         raise NotAccepted("a manifest names another agreement than ours", reason="other-agreement")
     if (named.version, named.sha256) != (agreement.version, agreement.sha256):
         raise NotAccepted("a manifest names another version of the agreement", reason="other-agreement-version")
-    on = datetime.date.fromisoformat(concern.event_date or manifest.created[:10])
-    try:
-        authority = parts.register.resolve(concern.authority, on)
-    except UnknownAuthority:
-        authority = None
-    if authority is None or authority.gss != concern.authority:
-        raise NotAccepted("a manifest names an unknown authority", reason="unknown-authority")
+    authority, on = _authority(parts, manifest)
     objections = agreements.check(
         agreement,
         sender=partner,
@@ -224,6 +198,19 @@ def _check_agreement(parts: Parts, partner: str, manifest: Manifest) -> None:
         raise NotAccepted("the agreement does not allow a file", reason=objections[0].code)
     if payload.size > parts.home.settings.limits.max_bytes:
         raise NotAccepted("a file is larger than allowed", reason="too-large")
+
+
+def _authority(parts: Parts, manifest: Manifest) -> tuple[Authority, datetime.date]:
+    """The council that is named, and the day for which the register was asked: it may have been abolished since."""
+    concern, _ = _content(manifest)
+    on = datetime.date.fromisoformat(concern.event_date or manifest.created[:10])
+    try:
+        authority = parts.register.resolve(concern.authority, on)
+    except UnknownAuthority:
+        authority = None
+    if authority is None or authority.gss != concern.authority:
+        raise NotAccepted("a manifest names an unknown authority", reason="unknown-authority")
+    return authority, on
 
 
 def _content(manifest: Manifest) -> tuple[Concern, Payload]:
@@ -268,58 +255,7 @@ def _record_received(
     parts.ledger.write(record)
 
 
-def _deliver(parts: Parts, arrival: Arrival, opened: Opened, manifest: Manifest) -> None:
-    """Steps 10 and 11. The note of where the file is about to appear is durable before it appears."""
-    concern, payload = _content(manifest)
-    content = arrival.path.with_suffix(".payload")
-    with content.open("wb") as target:
-        opened.copy_payload(target, payload.size)
-        files.sync_file(target)
-    content.chmod(0o640)
-    authority = parts.register.resolve(concern.authority, datetime.date.fromisoformat(manifest.created[:10]))
-    directory = parts.home.inbound / arrival.partner / concern.category / authority.short_name
-    target_path = files.reserve(directory, payload.name)
-    note = {"target": str(target_path), "envelope_sha256": opened.envelope_sha256}
-    files.write_new(arrival.path.with_suffix(".delivery"), json.dumps(note).encode("ascii"))
-    files.move(content, target_path)
-    _record_delivered(parts, arrival, manifest.id, opened.envelope_sha256, opened.manifest_sha256)
-
-
-def _record_delivered(parts: Parts, arrival: Arrival, handover: str, envelope: str, manifest: str) -> None:
-    parts.ledger.write(
-        lambda tx: tx.append(
-            Draft(
-                event="delivered",
-                actor="daemon",
-                handover=handover,
-                partner=arrival.partner,
-                direction="in",
-                envelope_sha256=envelope,
-                detail={"manifest_sha256": manifest},
-            )
-        )
-    )
-
-
-def _finish_delivery(parts: Parts, arrival: Arrival, known: Handover) -> bool:
-    """After a crash between rename and record: the note is there, the content has gone to its place."""
-    note_path = arrival.path.with_suffix(".delivery")
-    if not note_path.exists():
-        return False
-    note = json.loads(note_path.read_bytes())
-    if arrival.path.with_suffix(".payload").exists():
-        # the rename did not happen: clear the reserved name and deliver again from the envelope
-        reserved = Path(note["target"])
-        if reserved.is_file() and reserved.stat().st_size == 0:
-            files.remove(reserved)
-        files.remove(note_path)
-        return False
-    _record_delivered(parts, arrival, known.id, note["envelope_sha256"], known.manifest_sha256 or "")
-    parts.spool.finish_incoming(arrival.path)
-    return True
-
-
-def _repeat(parts: Parts, arrival: Arrival, opened: Opened, known: Handover) -> bool:
+def _repeat(parts: Parts, arrival: Arrival, opened: Opened, known: Handover) -> None:
     """Step 7: the same message again gets the same receipt again; another one under its id is an incident."""
     if known.manifest_sha256 != opened.manifest_sha256:
         raise Unauthenticated("an id is used for two different manifests", reason="id-reused")
@@ -328,7 +264,6 @@ def _repeat(parts: Parts, arrival: Arrival, opened: Opened, known: Handover) -> 
             Draft(event="repeated", actor="daemon", handover=known.id, partner=arrival.partner, direction="in")
         )
     )
-    return True
 
 
 def _reject(parts: Parts, arrival: Arrival, opened: Opened, manifest: Manifest, problem: NotAccepted) -> None:
@@ -336,34 +271,3 @@ def _reject(parts: Parts, arrival: Arrival, opened: Opened, manifest: Manifest, 
     envelope = opened.digest_rest()
     draft = _draft("rejected", arrival, manifest, opened, reason=problem.reason)
     parts.ledger.write(lambda tx: tx.append(draft.replace(envelope_sha256=envelope)))
-
-
-def _quarantine(parts: Parts, partner: str, path: Path, name: str | None, reason: str) -> None:
-    """Keep what could not be believed, out of the way and under an id, and record that it came."""
-    known = parts.ledger.handover(partner, "in", name) if name is not None else None
-    handover = name if name is not None and (known is None or known.state == "received") else None
-    incident = name is not None and handover is None
-    now = parts.effects.clock()
-    kept_as = handover or new_id(now, parts.effects.random)
-    parts.ledger.write(
-        lambda tx: tx.append(
-            Draft(
-                event="envelope.quarantined" if incident else "quarantined",
-                actor="daemon",
-                handover=kept_as,
-                partner=partner,
-                direction="in",
-                bytes=path.lstat().st_size,
-                detail={"reason": reason, **({"about": name} if incident and name else {})},
-            )
-        )
-    )
-    _move_to_quarantine(parts, partner, path, kept_as)
-
-
-def _move_to_quarantine(parts: Parts, partner: str, path: Path, kept_as: str) -> None:
-    directory = parts.home.quarantine / partner
-    files.make_directory(directory, 0o700)
-    files.place(path, directory, f"{kept_as}{sender.ENDING}")
-    for ending in (".payload", ".delivery"):
-        path.with_suffix(ending).unlink(missing_ok=True)

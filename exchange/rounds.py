@@ -14,11 +14,11 @@ from pathlib import Path
 
 from config.errors import HandoverError, NotNow, Tampered
 from config.home import MARKER
-from exchange import intake, receiver, sender
+from exchange import intake, landed, receiver, sender
 from exchange.drop import Candidate, Completeness, scan
+from exchange.landed import Arrival
 from exchange.landing import Landing, LandingError
 from exchange.parts import Parts
-from exchange.receiver import Arrival
 from ledger.handover import Handover
 
 
@@ -171,14 +171,19 @@ def receive_landed(parts: Parts, partner: str) -> int:
     A failure of this machine (disk full) with one envelope does not keep the others from being tried; the first
     such failure is raised at the end.
     """
-    waiting = [Arrival(p, path, recovered=True) for p, path in parts.spool.incoming() if p == partner]
-    arrivals = waiting + receiver.collect_landed(parts, partner)
+    waiting: list[Arrival | Path] = [
+        Arrival(p, path, recovered=True) for p, path in parts.spool.incoming() if p == partner
+    ]
     failure: OSError | HandoverError | None = None
-    for arrival in arrivals:
+    count = 0
+    for one in [*waiting, *landed.landed(parts, partner)]:
         try:
-            receiver.receive(parts, arrival)
+            arrival = one if isinstance(one, Arrival) else landed.take_in(parts, partner, one)
+            if arrival is not None:
+                count += 1
+                receiver.receive(parts, arrival)
         except (OSError, NotNow) as problem:
             failure = failure or problem
     if failure is not None:
         raise failure
-    return len(arrivals)
+    return count

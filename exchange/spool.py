@@ -124,11 +124,13 @@ class Spool:
 
     # --- incoming -------------------------------------------------------------------------------------------
 
-    def take_in(self, landed: Path, partner: str, name: str) -> Path:
-        """Move an envelope from the landing zone into the spool."""
+    def take_in(self, landed: Path, partner: str, name: str) -> Path | None:
+        """Move an envelope from the landing zone into the spool; None while another of that name is there."""
         folder = self._in / partner
         files.make_directory(folder, 0o700)
         target = folder / name
+        if os.path.lexists(target):
+            return None
         files.bring(landed, target)
         return target
 

@@ -1,0 +1,64 @@
+"""Steps 10 and 11 of the incoming pipeline: the content is let out only when all of it has been checked.
+
+    <id>.payload written and synced -> <id>.delivery says where it goes -> renamed into inbound/ -> ledger `delivered`
+
+A crash anywhere in between is recognised by what lies in the spool: with a note and no payload, the file has arrived.
+"""
+
+from pathlib import Path
+
+from exchange import files
+from exchange.envelope import Opened
+from exchange.landed import Arrival
+from exchange.parts import Parts
+from exchange.payload import Payload
+from ledger.entry import Draft
+from ledger.handover import Handover
+
+
+def deliver(parts: Parts, arrival: Arrival, opened: Opened, payload: Payload, directory: Path) -> None:
+    """Steps 10 and 11. The note of where the file is about to appear is durable before it appears."""
+    content = arrival.path.with_suffix(".payload")
+    try:
+        with content.open("wb") as target:
+            opened.copy_payload(target, payload.size)
+            files.sync_file(target)
+    except Exception:
+        # neither what failed its checks nor a part of it lies about, and a full disk has room again
+        content.unlink(missing_ok=True)
+        raise
+    content.chmod(0o640)
+    note = arrival.path.with_suffix(".delivery")
+    files.place(content, directory, payload.name, note, envelope_sha256=opened.envelope_sha256)
+    _record_delivered(parts, arrival, arrival.path.stem, opened.envelope_sha256, opened.manifest_sha256)
+
+
+def _record_delivered(parts: Parts, arrival: Arrival, handover: str, envelope: str, manifest: str) -> None:
+    parts.ledger.write(
+        lambda tx: tx.append(
+            Draft(
+                event="delivered",
+                actor="daemon",
+                handover=handover,
+                partner=arrival.partner,
+                direction="in",
+                envelope_sha256=envelope,
+                detail={"manifest_sha256": manifest},
+            )
+        )
+    )
+
+
+def finish(parts: Parts, arrival: Arrival, known: Handover) -> bool:
+    """After a crash between rename and record: the note is there, the content has gone to its place."""
+    note = arrival.path.with_suffix(".delivery")
+    if not note.exists():
+        return False
+    if arrival.path.with_suffix(".payload").exists():
+        # the rename did not happen: deliver again from the envelope
+        files.take_back(note)
+        return False
+    envelope = files.read_note(note).get("envelope_sha256", "")
+    _record_delivered(parts, arrival, known.id, envelope, known.manifest_sha256 or "")
+    parts.spool.finish_incoming(arrival.path)
+    return True
