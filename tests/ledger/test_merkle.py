@@ -234,7 +234,7 @@ def test_published_consistency_proofs_fail_when_corrupted(size1: int, size2: int
 NO_MATTER_1, NO_MATTER_2 = b"don't care 1", b"don't care 2"
 
 
-@pytest.mark.parametrize("size", [0, 1, 2**64 - 1])
+@pytest.mark.parametrize("size", [1, 2, 2**63, 2**64 - 1])
 def test_equal_sizes_need_equal_roots_and_no_proof_whatever_the_roots_are(size: int) -> None:
     check = merkle.verify_consistency
     check(size, size, [], NO_MATTER_1, NO_MATTER_1)
@@ -243,12 +243,26 @@ def test_equal_sizes_need_equal_roots_and_no_proof_whatever_the_roots_are(size: 
     assert "must be empty" in refusal(check, size, size, [EMPTY_ROOT], EMPTY_ROOT, EMPTY_ROOT)
 
 
+@pytest.mark.parametrize("root", [None, 7, "a" * 32, bytearray(32), [0] * 32])
+def test_what_are_no_roots_are_not_equal_roots(root: Any) -> None:
+    assert "two roots" in refusal(merkle.verify_consistency, 1, 1, [], root, root)
+
+
+def test_the_empty_tree_has_one_root() -> None:
+    check = merkle.verify_consistency
+    check(0, 0, [], EMPTY_ROOT, EMPTY_ROOT)
+    assert "two roots" in refusal(check, 0, 0, [], EMPTY_ROOT, NO_MATTER_2)
+    assert "must be empty" in refusal(check, 0, 0, [EMPTY_ROOT], EMPTY_ROOT, EMPTY_ROOT)
+    for root in (NO_MATTER_1, published.SOME_HASH, b"", None):
+        for size in (0, 1):
+            assert "root of the empty tree" in refusal(check, 0, size, [], root, root)
+
+
 def test_from_the_empty_tree_only_its_own_root_and_no_proof_are_taken() -> None:
     check = merkle.verify_consistency
-    assert "32 bytes" in refusal(check, 0, 1, [], NO_MATTER_1, NO_MATTER_2)
+    assert "empty tree" in refusal(check, 0, 1, [], NO_MATTER_1, NO_MATTER_2)
     assert "32 bytes" in refusal(check, 0, 1, [], EMPTY_ROOT, NO_MATTER_2)
     assert "must be empty" in refusal(check, 0, 1, [EMPTY_ROOT], EMPTY_ROOT, EMPTY_ROOT)
-    assert "empty tree" in refusal(check, 0, 1, [], published.SOME_HASH, EMPTY_ROOT)
 
 
 def test_a_tree_does_not_shrink() -> None:
@@ -338,7 +352,7 @@ def test_a_rewritten_tree_does_not_continue_the_old_one() -> None:
 # what is no proof at all
 
 
-@pytest.mark.parametrize("size", [-1, -(2**64), 2**64, 2**200, 1.0, "1", None, b"\x01"])
+@pytest.mark.parametrize("size", [-1, -(2**64), 2**64, 2**200, 1.0, "1", None, b"\x01", True, False])
 def test_what_is_no_size_is_refused_everywhere(size: Any) -> None:
     leaf = LEAF_HASHES[0]
     assert "whole number" in refusal(merkle.verify_inclusion, leaf, 0, size, [], leaf)
