@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any
 
 from config.times import from_text, to_text
@@ -82,14 +83,9 @@ class Row:
 def query(ledger: Ledger, wanted: Filter, *, now: datetime, deadlines: Deadlines) -> list[Row]:
     """The handovers that match, newest first."""
     sql, values = _select(wanted)
-    found: list[Row] = []
-    for record in ledger.rows(sql, *values):
-        row = _row(record, now, deadlines)
-        if _matches(row, wanted):
-            found.append(row)
-            if wanted.limit is not None and len(found) == wanted.limit:
-                break
-    return found
+    found = (_row(record, now, deadlines) for record in ledger.rows(sql, *values))
+    matching = (row for row in found if _matches(row, wanted))
+    return list(islice(matching, None if wanted.limit is None else max(0, wanted.limit)))
 
 
 def _select(wanted: Filter) -> tuple[str, list[object]]:
@@ -108,26 +104,32 @@ def _select(wanted: Filter) -> tuple[str, list[object]]:
 def _conditions(wanted: Filter) -> Iterator[tuple[str, Sequence[object]]]:
     for name in ("partner", "category", "direction"):
         if (value := getattr(wanted, name)) is not None:
-            yield f"h.{name} = ?", [value]
+            yield f"h.{name} = ?", [_bindable(value)]
     if wanted.handover is not None:
-        yield "h.id = ?", [wanted.handover]
+        yield "h.id = ?", [_bindable(wanted.handover)]
     if wanted.state is not None and wanted.state != "overdue":
-        yield "h.state = ?", [wanted.state]
+        yield "h.state = ?", [_bindable(wanted.state)]
     if wanted.authorities is not None:
-        yield f"h.authority IN ({', '.join('?' * len(wanted.authorities))})", sorted(wanted.authorities)
+        codes = [_bindable(code) for code in sorted(wanted.authorities)]
+        yield f"h.authority IN ({', '.join('?' * len(codes))})", codes
     if wanted.event is not None:
-        yield f"EXISTS (SELECT 1 {_LIFE} AND e.event = ?)", [wanted.event]
+        yield f"EXISTS (SELECT 1 {_LIFE} AND e.event = ?)", [_bindable(wanted.event)]
     if wanted.since is not None:
         yield "coalesce(h.dropped_at, h.received_at, '9') >= ?", [to_text(wanted.since)]
     if wanted.until is not None:
         yield "coalesce(h.dropped_at, h.received_at, '') <= ?", [to_text(wanted.until)]
 
 
+def _bindable(text: str) -> str | None:
+    """`text` as SQLite can take it; what is not Unicode becomes NULL, which equals nothing."""
+    return None if any("\ud800" <= c <= "\udfff" for c in text) else text
+
+
 def _matches(row: Row, wanted: Filter) -> bool:
     """What SQL does not decide: values that lie in openings, and whether a handover is late now."""
     if wanted.state == "overdue" and not row.overdue:
         return False
-    if wanted.reference is not None and _plain(row.reference or "") != _plain(wanted.reference):
+    if wanted.reference is not None and (row.reference is None or _plain(row.reference) != _plain(wanted.reference)):
         return False
     if wanted.text is not None:
         inside = (row.name or "", row.reference or "", row.id)
