@@ -37,12 +37,23 @@ class LazyGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """One of them; click says what is wrong when there is none of that name."""
+        """One of them; raises Misuse, with the nearest names, when there is none of that name."""
         if cmd_name not in COMMANDS:
-            return None
+            raise _no_such_command(cmd_name)
         module = importlib.import_module(f"exchange.cli.{COMMANDS[cmd_name]}")
         command = getattr(module, f"{cmd_name}_")
         return command if isinstance(command, click.Command) else None
+
+
+def _no_such_command(name: str) -> Exception:
+    import difflib
+
+    from config.errors import Misuse
+
+    near = " or ".join(f"'{command}'" for command in difflib.get_close_matches(name, COMMANDS))
+    return Misuse(
+        f"there is no command '{name}'", hint=f"did you mean {near}? " * bool(near) + "'handover --help' lists them all"
+    )
 
 
 @click.group(

@@ -3,7 +3,7 @@
 import functools
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,7 +54,7 @@ class HomeContext:
             descriptor=self._passphrase_fd,
             home=self.home,
             credentials=os.environ.get("CREDENTIALS_DIRECTORY"),
-            prompt=_prompt if sys.stdin.isatty() else None,
+            prompt=(lambda: ask("passphrase", hidden=True)) if sys.stdin.isatty() else None,
         )
 
     @cached_property
@@ -93,8 +93,13 @@ class HomeContext:
         return assemble(self.home, self.passphrase)
 
 
-def _prompt() -> str:
-    return str(click.prompt("passphrase", hide_input=True, err=True))
+def ask(question: str, *, hidden: bool = False, twice: bool = False, instead: str = "") -> str:
+    """Ask the person at the terminal; raises NotNow, naming what to give `instead`, when there is nobody to ask."""
+    if not sys.stdin.isatty():
+        from config.errors import NotNow
+
+        raise NotNow(f"there is nobody to ask for the {question}", hint=f"give {instead}" if instead else "")
+    return str(click.prompt(question, hide_input=hidden, confirmation_prompt=twice, err=True))
 
 
 def with_home(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -115,5 +120,34 @@ def with_home(function: Callable[..., Any]) -> Callable[..., Any]:
         decorated = option(decorated)
     return decorated
 
+
+Check = Callable[[click.Context, click.Parameter, str | None], str | None]
+
+
+def _one_of(names: Callable[[], Iterable[str]]) -> Check:
+    """Refuses a value that is no known name; the names are looked up only when a value is given."""
+
+    def check(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+        if value is not None and value not in (known := sorted(names())):
+            raise click.BadParameter(f"{value!r} is not one of {', '.join(known)}", ctx, parameter)
+        return value
+
+    return check
+
+
+def _states() -> set[str]:
+    from ledger.handover import TRANSITIONS
+
+    return {*TRANSITIONS.values(), "overdue"}
+
+
+def _events() -> Iterable[str]:
+    from ledger.handover import EVENTS
+
+    return EVENTS
+
+
+a_state, an_event = _one_of(_states), _one_of(_events)
+"""Callbacks of options that take the name of a state or of an event."""
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")

@@ -14,9 +14,14 @@ def tell(problem: BaseException) -> int:
     if isinstance(problem, HandoverError):
         click.echo(problem.for_people(), err=True)
         return problem.exit_code
+    if isinstance(problem, click.exceptions.NoArgsIsHelpError):
+        click.echo(problem.ctx.get_help(), err=True)
+        return 2
     if isinstance(problem, click.UsageError):
+        near = getattr(problem, "possibilities", None) or ()
         path = problem.ctx.command_path if problem.ctx else "handover"
-        click.echo(f"error: {_lower(problem.format_message())}\nhint: see '{path} --help'", err=True)
+        hint = f"did you mean {' or '.join(near)}? " * bool(near) + f"see '{path} --help'"
+        click.echo(f"error: {_lower(problem.message if near else problem.format_message())}\nhint: {hint}", err=True)
         return 2
     if isinstance(problem, click.ClickException):
         click.echo(f"error: {_lower(problem.format_message())}", err=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from exchange.cli import show
-from exchange.cli.context import HomeContext, json_option, with_home
+from exchange.cli.context import HomeContext, a_state, json_option, with_home
 
 
 @click.command(
@@ -41,7 +41,7 @@ def submit_(
 
 
 @click.command("list", epilog="Example: handover list --state held")
-@click.option("--state", metavar="S", help="Only handovers in this state.")
+@click.option("--state", metavar="S", callback=a_state, help="Only handovers in this state.")
 @click.option("--partner", metavar="P", help="Only handovers with this partner.")
 @click.option("--all", "everything", is_flag=True, help="Also those that are finished.")
 @json_option

@@ -6,7 +6,9 @@ from pathlib import Path
 import click
 
 from exchange.cli import show
-from exchange.cli.context import HomeContext, json_option, with_home
+from exchange.cli.context import HomeContext, a_state, an_event, json_option, with_home
+
+FORMS = ("table", "csv", "json", "jsonl", "xlsx")
 
 
 @click.group("ledger")
@@ -18,19 +20,21 @@ def ledger_() -> None:
 @click.option("--authority", metavar="A", help="Council, by name or code; its predecessors are included.")
 @click.option("--partner", metavar="P", help="Partner's id.")
 @click.option("--category", metavar="C", help="Kind of concern.")
-@click.option("--event", metavar="E", help="Handovers in whose life this event happened.")
-@click.option("--state", metavar="S", help="State now.")
+@click.option("--event", metavar="E", callback=an_event, help="Handovers in whose life this event happened.")
+@click.option("--state", metavar="S", callback=a_state, help="State now.")
 @click.option("--direction", type=click.Choice(["in", "out"]), help="Received or sent.")
 @click.option("--from", "since", metavar="D", help="First day or time (UTC).")
 @click.option("--to", "until", metavar="D", help="Last day or time (UTC).")
 @click.option("--reference", metavar="R", help="Complaint reference.")
 @click.option("--text", metavar="T", help="Part of the file's name, the reference or an id.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most N handovers.")
-@click.option("--format", "form", type=click.Choice(["table", "csv", "json", "jsonl", "xlsx"]), default="table")
+@click.option("--format", "form", type=click.Choice(FORMS), help="Else by the ending of FILE; a table without one.")
 @click.option("-o", "--output", metavar="FILE", help="Write to FILE instead of stdout.")
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @with_home
-def query_(context: HomeContext, form: str, output: str | None, as_json: bool, **filters: str | int | None) -> None:
+def query_(
+    context: HomeContext, form: str | None, output: str | None, as_json: bool, **filters: str | int | None
+) -> None:
     """Handovers that match, newest first."""
     from exchange.questions import ask
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from exchange.cli import show
-from exchange.cli.context import HomeContext, json_option, with_home
+from exchange.cli.context import HomeContext, ask, json_option, with_home
 
 
 @click.group("partner")
@@ -39,10 +39,8 @@ def add_(context: HomeContext, card: str, fingerprint: str | None, as_json: bool
     """Trust a partner: CARD (with CARD.sig beside it) and the fingerprint that the partner read out."""
     from exchange.partners import add_partner
 
-    def ask() -> str:
-        return str(click.prompt("fingerprint that the partner read out", err=True))
-
-    added = add_partner(context.parts, Path(card), fingerprint or ask())
+    confirmed = fingerprint or ask("fingerprint that the partner read out", instead="--fingerprint")
+    added = add_partner(context.parts, Path(card), confirmed)
     if as_json:
         show.as_json(added)
     else:

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from exchange.cli.context import ask
+
 if TYPE_CHECKING:
     from keys.private_keys import Encryption
 
@@ -30,7 +32,7 @@ def init_(directory: str, org: str, name: str, passphrase_file: str | None, encr
     if passphrase_file is not None:
         secret = read_passphrase_file(Path(passphrase_file))
     else:
-        secret = Secret(click.prompt("new passphrase", hide_input=True, confirmation_prompt=True, err=True))
+        secret = Secret(ask("new passphrase", hidden=True, twice=True, instead="--passphrase-file"))
     made = initialise(Path(directory), org, name, secret, encryption)
     click.echo(f"made {made.root}")
     click.echo(f"next: set [landing] in {made.config_file}, then 'handover partner card -o {org}.toml'", err=True)

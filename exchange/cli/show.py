@@ -73,21 +73,29 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Cell]], *, empty: str)
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
-def rows(found: Sequence[Mapping[str, Cell]], form: str, output: str | None, *, empty: str) -> None:
+def rows(found: Sequence[Mapping[str, Cell]], form: str | None, output: str | None, *, empty: str) -> None:
     """Handovers as a table, or in one of the forms of `ledger.export`, on stdout or into a file."""
     from ledger.export import encode
 
-    if form == "table" and output is None:
+    form = form or (_form_of(output) if output is not None else "table")
+    if form == "table":
+        if output is not None:
+            raise Misuse("a table is for a terminal", hint="give --format csv, json, jsonl or xlsx for a file")
         columns = ("id", "direction", "partner", "state", "authority", "category", "reference", "name", "dropped_at")
         table(columns, [[row.get(column) for column in columns] for row in found], empty=empty)
-        return
-    data = encode(found, ROW_COLUMNS, "csv" if form == "table" else cast("Form", form))
-    if output is not None:
-        Path(output).write_bytes(data)
+    elif output is not None:
+        Path(output).write_bytes(encode(found, ROW_COLUMNS, cast("Form", form)))
     elif form == "xlsx" and sys.stdout.isatty():
         raise Misuse("a spreadsheet is not for a terminal", hint="give -o FILE.xlsx")
     else:
-        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.write(encode(found, ROW_COLUMNS, cast("Form", form)))
+
+
+def _form_of(output: str) -> str:
+    ending = Path(output).suffix.lstrip(".").lower()
+    if ending not in ("csv", "json", "jsonl", "xlsx"):
+        raise Misuse("the ending of the file says no format", hint="give --format, or a name like answer.xlsx")
+    return ending
 
 
 def harmless(value: Cell) -> str:
