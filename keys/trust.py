@@ -37,10 +37,11 @@ class UntrustedKey(Refused):
 class Trust:
     """All imported cards, one per organisation. Does not change: a new card makes a new Trust."""
 
-    __slots__ = ("_cards",)
+    __slots__ = ("_cards", "_recipients")
 
     def __init__(self, cards: Iterable[Card]) -> None:
         self._cards: dict[str, Card] = {}
+        self._recipients: dict[str, tuple[age.Recipient, ...]] = {}
         owners: dict[str, str] = {}
         for card in cards:
             if card.organisation in self._cards:
@@ -95,7 +96,9 @@ class Trust:
 
     def recipients(self, partner: str) -> tuple[age.Recipient, ...]:
         """Whom to encrypt to; all of the kind that the card pins. The first is the preferred one."""
-        return tuple(age.parse_recipient(text) for text in self.card(partner).recipients)
+        if partner not in self._recipients:
+            self._recipients[partner] = tuple(age.parse_recipient(text) for text in self.card(partner).recipients)
+        return self._recipients[partner]
 
     def ledger_verifiers(self, partner: str) -> tuple[note.Verifier, ...]:
         """The keys that sign the partner's checkpoints."""

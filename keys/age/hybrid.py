@@ -19,6 +19,7 @@ b'sixteen byte key'
 ('age1pq1', 1959)
 """
 
+import functools
 import hashlib
 import hmac
 import secrets
@@ -87,12 +88,18 @@ class HybridRecipient:
         return cls(decoded[1])
 
     def __str__(self) -> str:
-        return bech32.encode(RECIPIENT_HRP, self.raw)
+        return _spelled(self.raw)
 
     def wrap(self, file_key: bytes) -> tuple[Stanza, ...]:
         """One stanza with a fresh encapsulation."""
         sealed = _SUITE.encrypt(file_key, self._key, _INFO)
         return (Stanza((TYPE, raw64.encode(sealed[:ENC_SIZE])), sealed[ENC_SIZE:]),)
+
+
+@functools.lru_cache(maxsize=256)
+def _spelled(raw: bytes) -> str:
+    """The checksum of 1,216 bytes takes as long as sealing a small file, and every file names its recipient."""
+    return bech32.encode(RECIPIENT_HRP, raw)
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
