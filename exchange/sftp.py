@@ -38,9 +38,11 @@ class SftpLanding:
         """See Landing."""
         upload(self._talk, source, size, self._path(name), offset=offset, progress=progress)
 
-    def put_many(self, files: Iterable[Small], done: Callable[[Small], None] | None = None) -> None:
+    def put_many(
+        self, files: Iterable[Small], done: Callable[[Small], None] | None = None, *, sync: bool = True
+    ) -> None:
         """See Landing."""
-        upload_many(self._talk, files, self._path, done)
+        upload_many(self._talk, files, self._path, done, sync=sync)
 
     def resume_offset(self, source: BinaryIO, size: int, name: str) -> int:
         """See Landing."""

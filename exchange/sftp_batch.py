@@ -27,10 +27,12 @@ def upload_many(
     files: Iterable[Small],
     path_of: Callable[[str], bytes],
     done: Callable[[Small], None] | None = None,
+    *,
+    sync: bool = True,
 ) -> None:
     """Upload and rename all; `done` is called for each that is finished; raises the first failure after the others."""
     try:
-        _Batch(talk, path_of, done).run(files)
+        _Batch(talk, path_of, done, sync=sync).run(files)
     except LandingError:
         raise
     except BaseException:
@@ -51,9 +53,15 @@ class _Batch:
     """Requests under way by their numbers. Always: every number belongs to exactly one file."""
 
     def __init__(
-        self, talk: Conversation, path_of: Callable[[str], bytes], done: Callable[[Small], None] | None
+        self,
+        talk: Conversation,
+        path_of: Callable[[str], bytes],
+        done: Callable[[Small], None] | None,
+        *,
+        sync: bool,
     ) -> None:
         self._talk = talk
+        self._sync = sync
         self._path_of = path_of
         self._done = done
         self._under_way: dict[int, tuple[_File, say.Request, Ending | None]] = {}
@@ -114,7 +122,7 @@ class _Batch:
             piece = data[start : start + talk.abilities.write]
             self._post(file, say.Write(talk.next_id(), handle, start, piece))
         ending = Ending(talk, handle, len(data))
-        ending.post()
+        ending.post(sync=self._sync)
         for request in ending.under_way.values():
             self._expect(file, request, ending)
 

@@ -31,10 +31,10 @@ class Ending:
         self._post(say.Close(self._talk.next_id(), self._handle))
         self._talk.collect(wait=True, patience=SYNC_PATIENCE)
 
-    def post(self) -> None:
-        """Send the three requests (two where the server cannot sync)."""
+    def post(self, *, sync: bool = True) -> None:
+        """Send the three requests (two without `sync`, or where the server cannot)."""
         talk = self._talk
-        if say.FSYNC in talk.abilities.extensions:
+        if sync and say.FSYNC in talk.abilities.extensions:
             # SPEC: OpenSSH PROTOCOL 4.6 fsync: string handle
             payload = len(self._handle).to_bytes(4, "big") + self._handle
             self._post(say.Extended(talk.next_id(), say.FSYNC, payload))

@@ -28,6 +28,9 @@ MAX_CONNECTIONS: Final = 32
 LOGIN_SECONDS: Final = 30.0
 """How long a connection may take to log in."""
 
+STALL_SECONDS: Final = 60.0
+"""How long a client may leave our bytes lying before its connection counts as dead."""
+
 _SWEEP_SECONDS = 0.5
 _RECEIVE = 1 << 16
 
@@ -77,6 +80,8 @@ class Server:
     def close(self) -> None:
         """Stop listening and end all connections; harmless when done already."""
         self._closing.set()
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
         self._thread.join()
         self._listener.close()
 
@@ -91,7 +96,7 @@ class Server:
     def _accept(self) -> None:
         self._listener.settimeout(_SWEEP_SECONDS)
         while not self._closing.is_set():
-            with contextlib.suppress(TimeoutError, ConnectionError):
+            with contextlib.suppress(OSError):  # nobody came, or came and went
                 self._begin(self._listener.accept()[0])
             self._sweep()
         for transport, _ in self._connections:
@@ -101,6 +106,7 @@ class Server:
         if len(self._connections) >= MAX_CONNECTIONS:
             raw.close()
             return
+        ssh.tune(raw, STALL_SECONDS, STALL_SECONDS)
         transport = paramiko.Transport(raw)
         ssh.prefer(transport)
         transport.add_server_key(self._host_key)

@@ -136,10 +136,13 @@ def test_a_source_that_breaks_closes_the_connection(landing: SftpLanding) -> Non
         landing.list()
 
 
-def test_many_small_files_go_up_together_each_under_its_final_name(sshd: Sshd, landing: SftpLanding) -> None:
+@pytest.mark.parametrize("sync", [True, False])
+def test_many_small_files_go_up_together_each_under_its_final_name(
+    sshd: Sshd, landing: SftpLanding, sync: bool
+) -> None:
     files = [Small(os.urandom(n * 1000), f"{n:03}.age.part", f"{n:03}.age") for n in range(300)]
     finished: list[Small] = []
-    landing.put_many(iter(files), finished.append)
+    landing.put_many(iter(files), finished.append, sync=sync)
     assert sorted(one.final for one in finished) == [one.final for one in files]
     assert {path.name: path.read_bytes() for path in sshd.zone.iterdir()} == {one.final: one.data for one in files}
 
