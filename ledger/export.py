@@ -1,30 +1,43 @@
 """Answers as files: JSON, JSON Lines, CSV (RFC 4180) and XLSX, in none of which a cell is a live formula.
 
 Names of files come from other people, and a spreadsheet runs a cell that begins with `=`, `+`, `-` or `@`. In CSV such
-a cell gets an apostrophe in front; in XLSX every text is written as text.
+a cell gets an apostrophe in front, and so does what follows a semicolon or a tab, since a spreadsheet in some countries
+takes those for the end of a cell; in XLSX every text is written as text, and stays one when a person edits it.
 
->>> neutral("=HYPERLINK(1)"), neutral("24 015 493"), neutral(None), neutral(17)
-("'=HYPERLINK(1)", '24 015 493', '', '17')
+Text that is not Unicode is written with question marks in all four. Whoever needs values unchanged takes JSON.
+
+>>> neutral("=HYPERLINK(1)"), neutral("24 015 493"), neutral(None), neutral(-17)
+("'=HYPERLINK(1)", '24 015 493', '', '-17')
+>>> neutral("a;=1+1")
+"a;'=1+1"
 """
 
 import csv
 import io
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
 Form = Literal["csv", "json", "jsonl", "xlsx"]
 Value = str | int | bool | None
 
-_LIVE = ("=", "+", "-", "@", "\t", "\r", "\n")
+TEXT_FORMAT = 49
+"""The built-in number format `@`: whatever is typed into such a cell is text."""
+
+_SIGNS = "[=+\\-@＝＋－＠]"
+
+_LIVE = re.compile(rf"^(?=[\t\r\n]|{_SIGNS})|(?<=[;\t\r\n])(?={_SIGNS})")
+"""Where a cell may begin and a formula does; Excel takes the full-width signs for plain ones."""
 
 
 def neutral(value: Value) -> str:
-    """A cell of CSV that no spreadsheet takes for a formula."""
+    """A cell of CSV that no spreadsheet takes for a formula; numbers stay numbers."""
     if value is None:
         return ""
-    text = ("true" if value else "false") if isinstance(value, bool) else str(value)
-    return "'" + text if isinstance(value, str) and text.startswith(_LIVE) else text
+    if isinstance(value, str):
+        return _LIVE.sub("'", value)
+    return str(value).lower()
 
 
 def encode(rows: Sequence[Mapping[str, Value]], columns: Sequence[str], form: Form) -> bytes:
@@ -48,7 +61,7 @@ def _xlsx(rows: Sequence[Mapping[str, Value]], columns: Sequence[str]) -> bytes:
     out = io.BytesIO()
     book = xlsxwriter.Workbook(out, {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False})
     sheet = book.add_worksheet("handovers")
-    bold = book.add_format({"bold": True})
+    bold, text = book.add_format({"bold": True}), book.add_format({"num_format": TEXT_FORMAT, "quote_prefix": True})
     for number, column in enumerate(columns):
         sheet.write_string(0, number, column, bold)
         sheet.set_column(number, number, max(12, len(column) + 2))
@@ -60,7 +73,7 @@ def _xlsx(rows: Sequence[Mapping[str, Value]], columns: Sequence[str]) -> bytes:
             elif isinstance(value, int):
                 sheet.write_number(line, number, value)
             elif value is not None:
-                sheet.write_string(line, number, value)
+                sheet.write_string(line, number, value.encode("utf-8", "replace").decode(), text)
     sheet.freeze_panes(1, 0)
     sheet.autofilter(0, 0, max(len(rows), 1), len(columns) - 1)
     book.close()
