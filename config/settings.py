@@ -146,6 +146,10 @@ class Retry(_Section):
 
     first: Duration = Field(default=timedelta(seconds=5), description="The first wait.")
     max: Duration = Field(default=timedelta(minutes=15), description="The longest wait.")
+    resend: Duration = Field(
+        default=timedelta(hours=6),
+        description="Upload a handover once more when no receipt has come for this long: one of the two was lost.",
+    )
 
     @model_validator(mode="after")
     def _grows(self) -> "Retry":

@@ -191,7 +191,7 @@ class Daemon:
             if f"in:{partner}" in self._workers:
                 continue
             self._start(f"in:{partner}", partial(self._landing_round, partner))
-            for kind, send in (("out", _send_files), ("re", rounds.send_receipts)):
+            for kind, send in (("out", rounds.send_files), ("re", rounds.send_receipts)):
                 outgoing = _Outgoing(self, partner, send)
                 self._outgoing.append(outgoing)
                 self._start(f"{kind}:{partner}", outgoing)
@@ -229,11 +229,6 @@ class Daemon:
         if rounds.receive_landed(self.parts, partner):
             self._wake("re:")
         return self._rescan
-
-
-def _send_files(parts: Parts, connection: Connection) -> int:
-    rounds.seal_accepted(parts, connection.partner)
-    return rounds.send_sealed(parts, connection)
 
 
 class _Outgoing:

@@ -123,15 +123,18 @@ def seal_accepted(parts: Parts, partner: str) -> int:
 
 
 def send_sealed(parts: Parts, connection: Connection) -> int:
-    """Upload what is sealed for a partner, small ones side by side; returns how many. Raises LandingError."""
+    """Upload what is sealed for a partner, and once more what was sent long ago without an answer; small ones side by
+    side. Returns how many. Raises LandingError."""
     sealed = parts.ledger.handovers(partner=connection.partner, direction="out", states=("sealed",))
-    if not sealed:
+    waiting = parts.ledger.handovers(partner=connection.partner, direction="out", states=("sent",))
+    due = sealed + [handover for handover in waiting if sender.needs_resending(parts, handover)]
+    if not due:
         return 0
     landing = connection.open(parts)
-    small = [handover for handover in sealed if sender.is_small(parts, handover)]
+    small = [handover for handover in due if sender.is_small(parts, handover)]
     sender.upload_small(parts, landing, small)
-    _each([handover for handover in sealed if handover not in small], partial(sender.upload, parts, landing))
-    return len(sealed)
+    _each([handover for handover in due if handover not in small], partial(sender.upload, parts, landing))
+    return len(due)
 
 
 def send_receipts(parts: Parts, connection: Connection) -> int:
@@ -144,8 +147,35 @@ def send_receipts(parts: Parts, connection: Connection) -> int:
 
 def seal_and_send(parts: Parts, connection: Connection) -> int:
     """Everything that one partner is owed, receipts first; returns how many messages went. Raises LandingError."""
-    seal_accepted(parts, connection.partner)
-    return send_receipts(parts, connection) + send_sealed(parts, connection)
+    return _all(
+        partial(send_receipts, parts, connection),
+        partial(send_files, parts, connection),
+    )
+
+
+def send_files(parts: Parts, connection: Connection) -> int:
+    """Seal and upload; what cannot be sealed does not keep the others. Raises LandingError."""
+    return _all(partial(_only_seal, parts, connection.partner), partial(send_sealed, parts, connection))
+
+
+def _only_seal(parts: Parts, partner: str) -> int:
+    seal_accepted(parts, partner)
+    return 0
+
+
+def _all(*tasks: Callable[[], int]) -> int:
+    """Do each task even if one before it failed; returns the sum, or raises the first failure at the end."""
+    done, failure = 0, None
+    for task in tasks:
+        try:
+            done += task()
+        except Tampered:
+            raise
+        except (OSError, HandoverError) as problem:
+            failure = failure or problem
+    if failure is not None:
+        raise failure
+    return done
 
 
 def _each(handovers: Sequence[Handover], act: Callable[[Handover], None]) -> None:

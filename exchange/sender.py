@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 
-from config.times import to_text
+from config.times import from_text, to_text
 from exchange import archive, control, files, intake
 from exchange.envelope import EnvelopeError, seal
 from exchange.landing import Landing, Small
@@ -83,8 +83,20 @@ def seal_next(parts: Parts, handover: Handover) -> None:
 
 
 def is_small(parts: Parts, handover: Handover) -> bool:
-    """Whether the sealed object goes up together with others."""
-    return parts.spool.envelope(handover.id).stat().st_size <= SMALL
+    """Whether the sealed object goes up together with others; one that is missing does not."""
+    envelope = parts.spool.envelope(handover.id)
+    return envelope.exists() and envelope.stat().st_size <= SMALL
+
+
+def needs_resending(parts: Parts, handover: Handover) -> bool:
+    """Whether a sent handover has been without an answer so long that it, or its receipt, must have been lost.
+
+    The partner knows what it has delivered, and answers a repetition with the same receipt. An envelope that a person
+    made and carried is not ours to send.
+    """
+    if handover.sent_at is None or not parts.spool.envelope(handover.id).exists():
+        return False
+    return parts.effects.clock() - from_text(handover.sent_at) >= parts.home.settings.retry.resend
 
 
 def upload(parts: Parts, landing: Landing, handover: Handover) -> None:

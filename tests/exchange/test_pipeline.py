@@ -2,6 +2,7 @@
 
 import pytest
 
+from exchange import rounds
 from tests.organisations import CASE, DECISION, Pair
 
 CONCERN = ("lgsco", "unimplemented-recommendation", "Birmingham")
@@ -113,3 +114,36 @@ def test_an_empty_file_is_held_by_explicit_policy(pair: Pair) -> None:
     pair.lgsco.drop(b"")
     pair.settle()
     assert [h.reason for h in pair.lgsco.handovers()] == ["empty-file"]
+
+
+def test_a_lost_receipt_makes_the_sender_send_again_and_the_receiver_answer_the_same(pair: Pair) -> None:
+    pair.lgsco.drop(b"decision")
+    pair.lgsco.take()
+    pair.lgsco.send()
+    pair.ofsted.receive()
+    pair.ofsted.send()
+    (receipt,) = pair.lgsco.landing().iterdir()
+    receipt.unlink()
+    pair.settle()
+    assert pair.lgsco.states() == ["sent"]
+    pair.clock.advance(hours=6)
+    pair.settle()
+    assert pair.lgsco.states() == ["acknowledged"]
+    assert pair.ofsted.events().count("delivered") == 1
+    assert pair.ofsted.events().count("repeated") == 1
+    assert len(pair.ofsted.inbound()) == 1
+
+
+def test_an_envelope_that_is_missing_does_not_keep_the_others(pair: Pair) -> None:
+    import shutil
+
+    pair.lgsco.drop(b"first", f"{CASE} first.pdf")
+    pair.lgsco.take()
+    pair.lgsco.connection.close()
+    rounds.seal_accepted(pair.lgsco.parts, "ofsted")
+    shutil.rmtree(pair.lgsco.parts.spool.envelope(pair.lgsco.handovers()[0].id).parent)
+    pair.lgsco.drop(b"second", f"{CASE} second.pdf")
+    pair.lgsco.take()
+    with pytest.raises(FileNotFoundError):
+        pair.lgsco.send()
+    assert pair.lgsco.states() == ["sealed", "sent"]
