@@ -59,7 +59,7 @@ def _xlsx(rows: Sequence[Mapping[str, Value]], columns: Sequence[str]) -> bytes:
     import xlsxwriter  # takes long to import, and few questions want it
 
     out = io.BytesIO()
-    book = xlsxwriter.Workbook(out, {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False})
+    book = xlsxwriter.Workbook(out, {"in_memory": True})
     sheet = book.add_worksheet("handovers")
     bold, text = book.add_format({"bold": True}), book.add_format({"num_format": TEXT_FORMAT, "quote_prefix": True})
     for number, column in enumerate(columns):
@@ -73,8 +73,9 @@ def _xlsx(rows: Sequence[Mapping[str, Value]], columns: Sequence[str]) -> bytes:
             elif isinstance(value, int):
                 sheet.write_number(line, number, value)
             elif value is not None:
+                # never `write`, which guesses: this makes neither a formula nor a link
                 sheet.write_string(line, number, value.encode("utf-8", "replace").decode(), text)
     sheet.freeze_panes(1, 0)
-    sheet.autofilter(0, 0, max(len(rows), 1), len(columns) - 1)
+    sheet.autofilter(0, 0, len(rows), len(columns) - 1)
     book.close()
     return out.getvalue()
