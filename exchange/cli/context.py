@@ -150,4 +150,7 @@ def _events() -> Iterable[str]:
 a_state, an_event = _one_of(_states), _one_of(_events)
 """Callbacks of options that take the name of a state or of an event."""
 
+a_file = click.Path(exists=True, dir_okay=False)
+"""The type of an argument that names a file to read."""
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from exchange.cli import show
-from exchange.cli.context import HomeContext, json_option, with_home
+from exchange.cli.context import HomeContext, a_file, json_option, with_home
 
 
 @click.command(
@@ -13,7 +13,7 @@ from exchange.cli.context import HomeContext, json_option, with_home
     epilog="Example: handover seal '24 015 493 decision.pdf' --to ofsted -o envelope.age"
     " --category upheld-decision --authority Birmingham",
 )
-@click.argument("file", metavar="FILE")
+@click.argument("file", metavar="FILE", type=a_file)
 @click.option("--to", "partner", required=True, metavar="P", help="The partner's id.")
 @click.option("-o", "--output", required=True, metavar="ENVELOPE", help="Where to write the envelope.")
 @click.option("--category", required=True, metavar="C", help="What kind of concern.")
@@ -42,7 +42,7 @@ def seal_(
 
 
 @click.command("open", epilog="Example: handover open 019aae33-3800-7000-8000-000000000000.age -o opened/")
-@click.argument("envelope", metavar="ENVELOPE")
+@click.argument("envelope", metavar="ENVELOPE", type=a_file)
 @click.option("-o", "--output", metavar="DIR", help="Write the content into DIR; without it, only verify.")
 @json_option
 @with_home

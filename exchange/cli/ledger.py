@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from exchange.cli import show
-from exchange.cli.context import HomeContext, a_state, an_event, json_option, with_home
+from exchange.cli.context import HomeContext, a_file, a_state, an_event, json_option, with_home
 
 FORMS = ("table", "csv", "json", "jsonl", "xlsx")
 
@@ -99,7 +99,7 @@ def prove_(context: HomeContext, what: str, output: str | None) -> None:
 
 
 @ledger_.command("check", epilog="Example: handover ledger check 17.tlog-proof --key 'ofsted/handover+c74f20a3+AQ…'")
-@click.argument("proof", metavar="PROOF")
+@click.argument("proof", metavar="PROOF", type=a_file)
 @click.option("--key", "vkeys", multiple=True, required=True, metavar="VKEY", help="Ledger key of who made the proof.")
 @json_option
 def check_(proof: str, vkeys: tuple[str, ...], as_json: bool) -> None:
@@ -110,7 +110,7 @@ def check_(proof: str, vkeys: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         show.as_json(checked)
     else:
-        show.pairs({key: str(value) for key, value in checked.items() if not isinstance(value, dict)})
+        show.pairs({key: value for key, value in checked.items() if isinstance(value, (str, int))})
 
 
 @ledger_.command("checkpoint", epilog="Example: handover ledger checkpoint > today.checkpoint")
