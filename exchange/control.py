@@ -9,7 +9,7 @@ import hmac
 from pathlib import Path
 
 from config.errors import Refused
-from config.times import to_text
+from config.times import from_text, to_text
 from exchange import files
 from exchange.envelope import Opened, seal
 from exchange.manifest import Manifest
@@ -86,6 +86,7 @@ def accept_receipt(parts: Parts, partner: str, opened: Opened, *, again: bool = 
             raise ReceiptRefused("a receipt names a handover that was never sent there", reason="unknown-handover")
         if again and _was_accepted(parts, handover, opened):
             return handover
+        _check_expiry(parts, opened.manifest)
         _check(parts, partner, handover, receipt)
     except Refused as problem:
         reason = problem.reason
@@ -124,6 +125,11 @@ def accept_receipt(parts: Parts, partner: str, opened: Opened, *, again: bool = 
     return parts.ledger.handover(partner, "out", receipt.handover)
 
 
+def _check_expiry(parts: Parts, manifest: Manifest) -> None:
+    if manifest.expires is not None and from_text(manifest.expires) <= parts.effects.clock():
+        raise ReceiptRefused("a receipt has expired", reason="expired")
+
+
 def _check(parts: Parts, partner: str, handover: Handover, receipt: Receipt) -> None:
     """Steps in order; the first that fails decides."""
     # (1) it is about the very manifest and the very envelope that were sent
@@ -159,4 +165,5 @@ def _says(entry: Entry, me: str, receipt: Receipt) -> bool:
         and entry.at == receipt.at
         and entry.envelope_sha256 == receipt.envelope_sha256
         and entry.detail.get("manifest_sha256") == receipt.manifest_sha256
+        and entry.detail.get("reason", "") == receipt.reason
     )
