@@ -19,6 +19,7 @@ from keys import age
 from ledger import witness
 from ledger.entry import Draft
 from ledger.handover import Handover
+from ledger.store import Transaction
 
 EXPIRES_AFTER = timedelta(days=30)
 """How long a partner may take an envelope; after that it is sent anew, by a person's decision."""
@@ -144,7 +145,14 @@ def _message(path: Path, name: str) -> Small:
 
 def _record_sent(parts: Parts, handover: Handover) -> None:
     draft = Draft(event="sent", actor="daemon", handover=handover.id, partner=handover.partner, direction="out")
-    parts.ledger.write(lambda tx: tx.append(draft))
+
+    def record(tx: Transaction) -> None:
+        # a quick partner's receipt may have been taken in by another thread already: then nothing is left to say
+        now = tx.handover(handover.partner, "out", handover.id)
+        if now is None or now.state in ("sealed", "sent"):
+            tx.append(draft)
+
+    parts.ledger.write(record)
 
 
 def settle(parts: Parts, handover: Handover) -> None:

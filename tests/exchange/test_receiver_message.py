@@ -1,0 +1,232 @@
+"""Steps 5 to 9 of the receiver: the sender is known, and a message is refused with an answer, or is an incident."""
+
+import dataclasses
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from config.errors import Tampered
+from config.times import to_text
+from exchange.manifest import AgreementRef, Concern
+from keys import age
+from ledger.identifier import new_id
+from tests.exchange.hostile import (
+    CONCERN,
+    CONTENT,
+    described,
+    envelope,
+    land,
+    manifest,
+    receive,
+    refusal,
+    silence,
+)
+from tests.organisations import Pair
+
+ATLANTIS = "E06999999"
+
+
+def concern(**changes: Any) -> Concern:
+    return dataclasses.replace(CONCERN, **changes)
+
+
+# --- step 5: the address ------------------------------------------------------------------------------------------
+
+
+def test_step_5_a_message_for_another_organisation_is_refused_although_we_can_open_it(pair: Pair) -> None:
+    said = manifest(pair, recipient="dfe")
+    land(pair, envelope(pair, said), f"{said.id}.age")
+    assert receive(pair) == refusal("wrong-recipient", learnt=False)
+
+
+def test_step_5_a_signed_message_that_was_encrypted_anew_to_another_key_of_ours_is_refused(pair: Pair) -> None:
+    then = pair.clock() - timedelta(days=1)
+    other = pair.ofsted.parts.keyring.add("encryption", "ofsted", then, valid_from=then)
+    said = manifest(pair)
+    land(pair, envelope(pair, said, recipients=[age.parse_recipient(other.public)]), f"{said.id}.age")
+    assert receive(pair) == refusal("wrong-recipient-key", learnt=False)
+
+
+def test_step_5_a_message_under_the_id_of_another_is_quarantined(pair: Pair) -> None:
+    said, other = manifest(pair), manifest(pair)
+    data = envelope(pair, said)
+    land(pair, data, f"{other.id}.age")
+    assert receive(pair) == silence(data, "other-name")
+    assert pair.ofsted.parts.ledger.handover("lgsco", "in", said.id) is None
+
+
+# --- step 6: the witness ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("block", [{}, {"old": 0}, {"seen": -1}, {"consistency": ["AA=="]}, {"cosigned": "— x y\n"}])
+def test_step_6_a_malformed_witness_block_is_quarantined(pair: Pair, block: dict[str, Any]) -> None:
+    honest = dict(manifest(pair).witness)
+    said = manifest(pair, witness={**honest, **block} if block not in ({}, {"old": 0}) else block)
+    data = envelope(pair, said)
+    land(pair, data, f"{said.id}.age")
+    assert receive(pair) == silence(data, "bad-witness")
+
+
+def test_step_6_a_partner_that_has_seen_more_of_our_ledger_than_there_is_stops_everything(pair: Pair) -> None:
+    honest = manifest(pair)
+    line = str(pair.ofsted.parts.ledger.checkpoint().decode().splitlines()[-1])
+    said = dataclasses.replace(honest, witness={**honest.witness, "seen": 10_000, "cosigned": f"{line}\n"})
+    land(pair, envelope(pair, said), f"{said.id}.age")
+    with pytest.raises(Tampered, match="10000 entries"):
+        pair.ofsted.receive()
+    assert pair.ofsted.events()[-1] == "witness.rolled-back"
+    assert pair.ofsted.inbound() == []
+    assert pair.ofsted.states("in") == []
+
+
+def test_step_6_a_running_number_that_comes_twice_is_an_incident_and_cosigned_by_nobody(pair: Pair) -> None:
+    first, second = manifest(pair), manifest(pair)
+    land(pair, envelope(pair, first), f"{first.id}.age")
+    receive(pair)
+    before = pair.ofsted.parts.ledger.witnessed("lgsco")
+    land(pair, envelope(pair, second), f"{second.id}.age")
+    outcome = receive(pair)
+    assert outcome.events == ["witness.conflict", "received", "delivered"]
+    assert outcome.reason == "sequence-reused"
+    assert pair.ofsted.parts.ledger.witnessed("lgsco") == before
+
+
+# --- step 7: once -------------------------------------------------------------------------------------------------
+
+
+def test_step_7_the_same_envelope_again_is_not_delivered_again_and_gets_the_same_receipt(pair: Pair) -> None:
+    said = manifest(pair)
+    data = envelope(pair, said)
+    land(pair, data, f"{said.id}.age")
+    assert receive(pair).answers == 1
+    for number in (2, 3):
+        land(pair, data, f"{said.id}.age")
+        outcome = receive(pair)
+        assert (outcome.events, outcome.delivered, outcome.answers) == (["repeated"], [CONTENT], number)
+    pair.lgsco.receive()
+    refused = [e.detail for e in pair.lgsco.parts.ledger.entries(0, 99) if e.event == "receipt.refused"]
+    assert [detail["about"] for detail in refused] == [said.id] * 3
+
+
+def test_step_7_the_same_message_encrypted_anew_is_not_delivered_again(pair: Pair) -> None:
+    said = manifest(pair)
+    for _ in range(2):
+        land(pair, envelope(pair, said), f"{said.id}.age")
+        outcome = receive(pair)
+    assert (outcome.events, outcome.delivered) == (["repeated"], [CONTENT])
+
+
+@pytest.mark.parametrize("decided", ["delivered", "rejected"])
+def test_step_7_an_id_under_which_another_message_was_decided_is_an_incident(pair: Pair, decided: str) -> None:
+    first = manifest(pair, **({} if decided == "delivered" else {"concern": concern(authority=ATLANTIS)}))
+    land(pair, envelope(pair, first), f"{first.id}.age")
+    before = receive(pair)
+    state = pair.ofsted.parts.ledger.handover("lgsco", "in", first.id)
+    second = manifest(pair, id=first.id, sequence=2, payload=described(b"another"))
+    data = envelope(pair, second, content=b"another")
+    land(pair, data, f"{first.id}.age")
+    outcome = receive(pair)
+    assert outcome.events == ["envelope.quarantined"]
+    assert (outcome.reason, outcome.kept, outcome.delivered) == ("id-reused", [data], before.delivered)
+    assert outcome.answers == before.answers
+    assert pair.ofsted.parts.ledger.handover("lgsco", "in", first.id) == state
+
+
+def test_step_7_a_replay_after_the_expiry_is_still_only_a_repetition(pair: Pair) -> None:
+    said = manifest(pair)
+    data = envelope(pair, said)
+    land(pair, data, f"{said.id}.age")
+    receive(pair)
+    pair.clock.advance(days=400)
+    land(pair, data, f"{said.id}.age")
+    outcome = receive(pair)
+    assert (outcome.events, outcome.delivered) == (["repeated"], [CONTENT])
+
+
+# --- step 8: the time ---------------------------------------------------------------------------------------------
+
+
+def test_step_8_an_expired_message_is_refused(pair: Pair) -> None:
+    said = manifest(pair)
+    pair.clock.advance(days=30)
+    land(pair, envelope(pair, said), f"{said.id}.age")
+    assert receive(pair) == refusal("expired", learnt=True)
+
+
+def test_step_8_a_message_from_the_future_is_refused_beyond_a_day(pair: Pair) -> None:
+    for hours, events in ((23, ["received", "delivered"]), (25, ["rejected"])):
+        created, expires = (to_text(pair.clock() + timedelta(hours=h)) for h in (hours, hours + 1))
+        said = manifest(pair, created=created, expires=expires, sequence=hours)
+        land(pair, envelope(pair, said), f"{said.id}.age")
+        outcome = receive(pair)
+        assert outcome.events == events
+    assert outcome.reason == "not-yet-valid"
+
+
+# --- step 9: the agreement ----------------------------------------------------------------------------------------
+
+
+def named(pair: Pair, **changes: str) -> AgreementRef:
+    agreement = pair.lgsco.parts.agreements["ofsted"]
+    return dataclasses.replace(AgreementRef(agreement.id, agreement.version, agreement.sha256), **changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"id": "ofsted-dfe"}, "other-agreement"),
+        ({"version": "2020-01"}, "other-agreement-version"),
+        ({"sha256": "0" * 64}, "other-agreement-version"),
+    ],
+)
+def test_step_9_another_agreement_than_ours_is_refused(pair: Pair, changes: dict[str, str], reason: str) -> None:
+    said = manifest(pair, agreement=named(pair, **changes))
+    land(pair, envelope(pair, said), f"{said.id}.age")
+    assert receive(pair) == refusal(reason, learnt=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "name", "reason"),
+    [
+        ({"category": "unimplemented-recommendation"}, "x.json", "wrong-direction"),
+        ({"category": "gossip"}, "x.pdf", "unknown-category"),
+        ({"authority": ATLANTIS}, "x.pdf", "unknown-authority"),
+        ({"reference": None}, "x.pdf", "missing-reference"),
+        ({"reference": "24015493"}, "x.pdf", "bad-reference"),
+        ({"gateways": ("EIA2006_s136",)}, "x.pdf", "gateway-not-allowed"),
+        ({"gateways": ()}, "x.pdf", "gateway-not-allowed"),
+        ({"authority": "E10000006"}, "x.pdf", "unknown-authority"),
+        ({}, "x.exe", "type-not-allowed"),
+        ({}, "x.pdf.sh", "type-not-allowed"),
+    ],
+)
+def test_step_9_what_the_agreement_does_not_allow_is_refused(
+    pair: Pair, changes: dict[str, Any], name: str, reason: str
+) -> None:
+    said = manifest(pair, concern=concern(**changes), payload=described(name=name))
+    land(pair, envelope(pair, said), f"{said.id}.age")
+    assert receive(pair) == refusal(reason, learnt=True)
+
+
+def test_step_9_an_empty_file_is_refused(pair: Pair) -> None:
+    said = manifest(pair, payload=described(b""))
+    land(pair, envelope(pair, said, content=b""), f"{said.id}.age")
+    assert receive(pair) == refusal("empty-file", learnt=True)
+
+
+def test_step_9_a_partner_without_an_agreement_any_more_is_refused(pair: Pair) -> None:
+    pair.ofsted.parts = dataclasses.replace(pair.ofsted.parts, agreements={})
+    said = manifest(pair)
+    land(pair, envelope(pair, said), f"{said.id}.age")
+    assert receive(pair).reason == "other-agreement"
+
+
+def test_a_refusal_reaches_the_sender_and_the_id_stays_refused(pair: Pair) -> None:
+    said = manifest(pair, id=new_id(pair.clock(), pair.lgsco.parts.effects.random), concern=concern(reference=None))
+    data = envelope(pair, said)
+    land(pair, data, f"{said.id}.age")
+    receive(pair)
+    land(pair, data, f"{said.id}.age")
+    outcome = receive(pair)
+    assert (outcome.events, outcome.answers, outcome.delivered) == (["repeated"], 2, [])
