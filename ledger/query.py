@@ -25,7 +25,9 @@ _OPENED = (
     f"(SELECT o.value FROM openings o WHERE o.seq IN (SELECT e.seq {_LIFE}) AND o.field = '{{0}}' "
     "ORDER BY o.seq LIMIT 1))"
 )
+
 _WAITING = ("accepted", "sealed", "sent")
+"""For a receipt; only what goes out is ever in these states."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +170,7 @@ def _row(record: tuple[Any, ...], now: datetime, deadlines: Deadlines) -> Row:
 
 
 def _is_overdue(h: Handover, now: datetime, deadlines: Deadlines) -> bool:
-    if h.direction != "out" or h.state not in _WAITING or h.dropped_at is None:
+    if h.state not in _WAITING or h.dropped_at is None:
         return False
     allowed = deadlines.get((h.partner, h.category or ""))
     return allowed is not None and now - from_text(h.dropped_at) > allowed

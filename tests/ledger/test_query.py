@@ -79,7 +79,8 @@ def test_a_range_of_time_includes_its_ends(ledger: Ledger) -> None:
 
 def test_one_handover_is_found_by_its_id(ledger: Ledger) -> None:
     row = ask(ledger)[1]
-    assert ask(ledger, handover=row.id) == [row]
+    assert ask(ledger, handover=row.id) == ask(ledger, text=row.id) == [row]
+    assert ask(ledger, handover=row.id[:-1]) == []
 
 
 def test_a_row_says_what_scripts_rely_on(ledger: Ledger) -> None:
