@@ -27,7 +27,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from ledger.merkle import HASH_SIZE
+from ledger.merkle import EMPTY_ROOT, HASH_SIZE
 from ledger.note import MAX_NOTE, NoteError, Signature, Verifier, decode_base64, has_control, open_note, split
 from ledger.vkey import CosignatureVerifier, Cosigner
 
@@ -115,7 +115,10 @@ def open_checkpoint(signed: bytes, verifiers: Sequence[Verifier]) -> Checkpoint:
 def cosign(note: bytes, cosigner: Cosigner) -> str:
     """The cosignature line (no newline) for a signed checkpoint; raises CheckpointError if it is none."""
     text, _ = split(note)
-    parse(text)
+    head = parse(text)
+    # SPEC: RFC 9162 2.1.1: the hash of an empty list; another root of no entries cannot be true, so no witness says so
+    if head.size == 0 and head.root != EMPTY_ROOT:
+        raise CheckpointError("a checkpoint of no entries has another root than the empty tree")
     # SPEC: C2SP tlog-cosignature Ed25519 signed message: the whole text is covered, extension lines included
     return Signature(cosigner.name, cosigner.key_id, cosigner.sign(text.encode())).line
 

@@ -1,7 +1,7 @@
 """How quick the tree is, beside the bare hashing that any tree costs: `python tests/bench/bench_merkle.py [LEAVES]`.
 
-Leaves are added one by one, as a ledger adds entries and as `ledger verify` adds them again, with the nodes in memory, so
-that no database is measured; then proofs are made and checked. The floor is SHA-256 of the same number of leaves and
+Leaves are added one by one, as a ledger adds entries and as `ledger verify` adds them again, with the nodes in memory,
+so that no database is measured; then proofs are made and checked. The floor is SHA-256 of the same number of leaves and
 nodes in a plain loop. The best of some rounds counts.
 """
 

@@ -61,6 +61,12 @@ def test_an_origin_may_be_any_line_of_up_to_255_bytes(origin: str) -> None:
     assert checkpoint.parse(f"{origin}\n1\n{ROOT}\n").origin == origin
 
 
+def test_a_checkpoint_may_be_as_long_as_a_note() -> None:
+    start = f"o\n1\n{ROOT}\n"
+    text = start + "x" * (note.MAX_NOTE - len(start) - 1) + "\n"
+    assert checkpoint.parse(text).encode() == text
+
+
 @pytest.mark.parametrize("size", [0, 1, 9, 10, 2**32, 2**63 - 1])
 def test_sizes_up_to_63_bits_are_read(size: int) -> None:
     head = checkpoint.parse(f"o\n{size}\n{ROOT}\n")
@@ -275,6 +281,12 @@ def test_only_signed_checkpoints_are_cosigned() -> None:
         checkpoint.cosign(note.sign_note("a text\n", [LOG]), WITNESS)
     with pytest.raises(NoteError, match="no signatures"):
         checkpoint.cosign(HEAD.encode().encode(), WITNESS)
+
+
+def test_a_tree_of_no_entries_is_cosigned_with_its_one_root_only() -> None:
+    assert checkpoint.cosign(SIGNED, WITNESS)
+    with pytest.raises(CheckpointError, match="another root than the empty tree"):
+        checkpoint.cosign(note.sign_note(Checkpoint(LOG.name, 0, bytes(32)).encode(), [LOG]), WITNESS)
 
 
 def test_the_published_cosignature_is_of_the_time_that_its_specification_says() -> None:

@@ -241,9 +241,19 @@ def test_signing_gives_the_published_note() -> None:
     assert note.sign_note(TEXT, [signer]).decode() == TEXT + "\n" + PETER
 
 
-@pytest.mark.parametrize("text", ["", "abc", "a\r\n", "a\0\n", "a\tb\n", "\ud800\n"])
-def test_no_text_is_signed_that_no_reader_would_accept(text: str) -> None:
-    with pytest.raises(NoteError):
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "must end with a newline"),
+        ("abc", "must end with a newline"),
+        ("a\r\n", "control character"),
+        ("a\0\n", "control character"),
+        ("a\tb\n", "control character"),
+        ("\ud800\n", "not Unicode"),
+    ],
+)
+def test_no_text_is_signed_that_no_reader_would_accept(text: str, why: str) -> None:
+    with pytest.raises(NoteError, match=why):
         note.sign_note(text, [SIGNER])
 
 

@@ -159,7 +159,7 @@ def test_every_cut_of_a_proof_is_refused() -> None:
         (file("index 0", base64.b64encode(bytes(64)).decode()), "32 bytes"),
         (file("index 0", *[HASH] * 64), "more than 63 hashes"),
         (file("index 0", "é"), "ASCII"),
-        (TEXT + b"a" * tlogproof.MAX_PROOF, "larger than"),
+        (TEXT + b"a" * tlogproof.MAX_PROOF, "a proof is larger than"),
     ],
 )
 def test_what_is_no_proof_file_is_refused(data: bytes, why: str) -> None:
@@ -177,6 +177,14 @@ def test_other_spellings_of_the_index_are_refused(index: str) -> None:
 def test_extra_data_is_optional_and_may_be_any_bytes(extra: bytes | None) -> None:
     proof = Proof(0, (bytes(32),) * 63, SIGNED, extra)
     assert tlogproof.parse(proof.encode()) == proof
+
+
+def test_the_largest_proof_has_the_largest_parts() -> None:
+    line = "extra " + "A" * (tlogproof.MAX_EXTRA - 6)
+    assert "extra data is not canonical base64" in refusal(file(line, "index 0"))
+    assert "extra data is larger than an entry" in refusal(file(line + "A", "index 0"))
+    rest = len(file(line, "index 9223372036854775807", *[HASH] * 63, signed=b""))
+    assert rest + note.MAX_NOTE <= tlogproof.MAX_PROOF < rest + note.MAX_NOTE + 100
 
 
 @given(
