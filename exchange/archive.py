@@ -73,7 +73,7 @@ def _write_beside(parts: Parts, claim: Claim, target: Path, ending: str, text: b
     note = source.with_name(f"{source.name}.place")
     if source.exists() or not note.exists():
         files.write_new(source, text, 0o640)
-    files.place(source, target.parent, _fitting(target.name, ending), note)
+    files.place(source, target.parent, fitting(target.name, ending), note)
 
 
 def receipt_text(parts: Parts, handover: Handover) -> str:
@@ -100,7 +100,7 @@ def _why_text(claim: Claim, headline: str, why: list[str]) -> bytes:
     ).encode()
 
 
-def _fitting(name: str, ending: str) -> str:
+def fitting(name: str, ending: str) -> str:
     """`name` + `ending`, the name shortened where both together would be too long for a file system."""
     while len(os.fsencode(name + ending)) > files.NAME_MAX:
         name = name[:-1]

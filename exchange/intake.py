@@ -107,7 +107,11 @@ def _accept(tx: Transaction, parts: Parts, claim: Claim, judgement: Judgement, s
 
 
 def _held(claim: Claim, judgement: Judgement, size: int) -> Draft:
-    private = {"name": judgement.name, "why": "\n".join(o.text for o in judgement.objections)}
+    private = {
+        "name": judgement.name,
+        "folders": "/".join(claim.folders),
+        "why": "\n".join(o.text for o in judgement.objections),
+    }
     if judgement.reference is not None:
         private["reference"] = judgement.reference
     return Draft(

@@ -85,8 +85,8 @@ def open_regular(path: Path) -> BinaryIO:
 def quarantine(parts: Parts, partner: str, path: Path, name: str | None, reason: str) -> None:
     """Keep what could not be believed, out of the way and under an id, and record that it came."""
     known = parts.ledger.handover(partner, "in", name) if name is not None else None
-    handover = name if name is not None and (known is None or known.state == "received") else None
-    incident = name is not None and handover is None
+    handover = name if name is not None and (known is None or known.state in ("received", "quarantined")) else None
+    incident = known is not None and known.state != "received"
     now = parts.effects.clock()
     kept_as = handover or new_id(now, parts.effects.random)
     parts.ledger.write(

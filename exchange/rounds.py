@@ -14,7 +14,7 @@ from pathlib import Path
 
 from config.errors import HandoverError, NotNow, Tampered
 from config.home import MARKER
-from exchange import intake, landed, receiver, sender
+from exchange import clerk, intake, landed, receiver, sender
 from exchange.drop import Candidate, Completeness, scan
 from exchange.landed import Arrival
 from exchange.landing import Landing, LandingError
@@ -95,6 +95,7 @@ def take_dropped(parts: Parts, completeness: Completeness) -> int:
             hint=f"mount it again, or create {MARKER} in it if it is the right folder",
         )
     _finish(parts)
+    clerk.about_held(parts)
     seen: set[Path] = set()
     complete: list[Candidate] = []
     for candidate in scan(parts.home.outbound):
@@ -155,7 +156,11 @@ def seal_and_send(parts: Parts, connection: Connection) -> int:
 
 def send_files(parts: Parts, connection: Connection) -> int:
     """Seal and upload; what cannot be sealed does not keep the others. Raises LandingError."""
-    return _all(partial(_only_seal, parts, connection.partner), partial(send_sealed, parts, connection))
+    return _all(
+        partial(clerk.about_outgoing, parts, connection.partner, partial(connection.open, parts)),
+        partial(_only_seal, parts, connection.partner),
+        partial(send_sealed, parts, connection),
+    )
 
 
 def _only_seal(parts: Parts, partner: str) -> int:
@@ -205,7 +210,7 @@ def receive_landed(parts: Parts, partner: str) -> int:
         Arrival(p, path, recovered=True) for p, path in parts.spool.incoming() if p == partner
     ]
     failure: OSError | HandoverError | None = None
-    count = 0
+    count = clerk.about_incoming(parts, partner)
     for one in [*waiting, *landed.landed(parts, partner)]:
         try:
             arrival = one if isinstance(one, Arrival) else landed.take_in(parts, partner, one)

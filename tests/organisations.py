@@ -59,7 +59,9 @@ class FolderLanding:
         assert len(content) == size
         (self._folder / name).write_bytes(content)
 
-    def put_many(self, files: Iterable[Small], done: Callable[[Small], None] | None = None) -> None:
+    def put_many(
+        self, files: Iterable[Small], done: Callable[[Small], None] | None = None, *, sync: bool = True
+    ) -> None:
         for file in files:
             self.put(io.BytesIO(file.data), len(file.data), file.name)
             self.rename(file.name, file.final)

@@ -45,6 +45,16 @@ class HomeContext:
                 raise
             return ()
 
+    @property
+    def person(self) -> str:
+        """The account that gives the command: committed to in the ledger, never spelled out there."""
+        import pwd
+
+        try:
+            return pwd.getpwuid(os.getuid()).pw_name
+        except KeyError:
+            return f"uid {os.getuid()}"
+
     def passphrase(self) -> "Secret":
         """From the file or descriptor given, else as handover.toml says, else systemd's, else asked for."""
         from exchange.passphrase import find_passphrase

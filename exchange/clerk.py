@@ -1,0 +1,119 @@
+"""Carries out orders (`exchange/orders.py`), each in the worker whose files it is about, so that nothing is done twice
+at the same time.
+
+    by the drop worker      release and withdraw of a held file
+    by the outgoing worker  retry, and withdraw of a file that has not been sent
+    by the incoming worker  retry of our receipt, and release of a quarantined envelope
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from exchange import archive, files, orders, receiver, sender
+from exchange.drop import SIDECAR, WHY
+from exchange.landed import ENDING, Arrival
+from exchange.landing import Landing
+from exchange.orders import Order
+from exchange.parts import Parts
+
+
+def about_held(parts: Parts) -> int:
+    """Carry out what was ordered for held files, and refuse what no longer makes sense; returns how many."""
+    done = 0
+    for order in orders.open_orders(parts.ledger):
+        if not order.makes_sense:
+            orders.refuse(parts.ledger, order, "wrong-state")
+        elif order.handover.direction == "out" and order.handover.state == "held":
+            if order.what == "release":
+                _release_held(parts, order)
+            else:
+                orders.answer(parts.ledger, order, "withdrawn", {"reason": "withdrawn"})
+        else:
+            continue
+        done += 1
+    return done
+
+
+def about_outgoing(parts: Parts, partner: str, landing: Callable[[], Landing]) -> int:
+    """Carry out what was ordered for files on their way to a partner; returns how many. Raises LandingError."""
+    done = 0
+    for order in _orders_for(parts, partner, "out"):
+        if order.what == "withdraw" and order.handover.state in ("accepted", "sealed"):
+            orders.answer(parts.ledger, order, "withdrawn", {"reason": "withdrawn"})
+            sender.settle(parts, parts.ledger.find_one("out", order.handover.id))
+        elif order.what == "retry":
+            _send_again(parts, order, landing)
+        else:
+            continue
+        done += 1
+    return done
+
+
+def about_incoming(parts: Parts, partner: str) -> int:
+    """Carry out what was ordered for what came from a partner; returns how many."""
+    done = 0
+    for order in _orders_for(parts, partner, "in"):
+        if order.what == "retry":
+            orders.answer(parts.ledger, order, "repeated")
+        else:
+            _release_quarantined(parts, order)
+        done += 1
+    return done
+
+
+def _send_again(parts: Parts, order: Order, landing: Callable[[], Landing]) -> None:
+    """What is only sealed goes up anyway; what was sent goes up once more, unless a courier carried it."""
+    if order.handover.state == "sent":
+        if not parts.spool.envelope(order.handover.id).exists():
+            orders.refuse(parts.ledger, order, "file-gone")
+            return
+        sender.upload(parts, landing(), order.handover)
+    orders.answer(parts.ledger, order, "retry.done")
+
+
+def _orders_for(parts: Parts, partner: str, direction: str) -> list[Order]:
+    return [
+        order
+        for order in orders.open_orders(parts.ledger)
+        if order.makes_sense and (order.handover.partner, order.handover.direction) == (partner, direction)
+    ]
+
+
+def _release_held(parts: Parts, order: Order) -> None:
+    """The file goes back to where it was dropped, with its sidecar, and is judged again as a new handover."""
+    held = _held_file(parts, order.handover.id)
+    folders = str(parts.ledger.openings(order.handover.first_seq).get("folders", ""))
+    if held is None or not held.exists():
+        orders.refuse(parts.ledger, order, "file-gone")
+        return
+    outbound = parts.home.outbound.joinpath(*(part for part in folders.split("/") if part))
+    orders.answer(parts.ledger, order, "withdrawn", {"reason": "released"})
+    files.make_directory(outbound)
+    sidecar = held.with_name(held.name + SIDECAR)
+    if sidecar.exists():
+        files.move(sidecar, outbound / sidecar.name)
+    files.place(held, outbound, held.name)
+    files.remove(held.with_name(archive.fitting(held.name, WHY)))
+
+
+def _held_file(parts: Parts, identifier: str) -> Path | None:
+    """The held file of a handover: the one beside whose explanation its id stands."""
+    for why in parts.home.held.rglob(f"*{WHY}"):
+        if identifier in why.read_text("utf-8", "replace"):
+            return why.with_name(why.name.removesuffix(WHY))
+    return None
+
+
+def _release_quarantined(parts: Parts, order: Order) -> None:
+    """The envelope goes through every check again, now that its cause is mended.
+
+    After a crash on the way it is back in quarantine, and the order still open.
+    """
+    kept = parts.home.quarantine / order.handover.partner / f"{order.handover.id}{ENDING}"
+    if not kept.is_file():
+        orders.refuse(parts.ledger, order, "file-gone")
+        return
+    taken = parts.spool.take_in(kept, order.handover.partner, kept.name)
+    if taken is not None:
+        receiver.receive(parts, Arrival(order.handover.partner, taken))
+        orders.answer(parts.ledger, order, "release.done")

@@ -1,0 +1,115 @@
+"""What a person orders for one handover (`retry`, `release`, `withdraw`): an entry that the daemon carries out.
+
+    handover retry ID     -> retry.asked      upload it again now; or send our receipt again
+    handover release ID   -> release.asked    a held file goes back to its outbound folder; a quarantined envelope is
+                                              opened once more
+    handover withdraw ID  -> withdraw.asked   a file that has not been sent is put aside in held/
+
+An order is open until an entry answers it: one whose detail has `order` = the number of the asking entry. What cannot
+be done is answered by `order.refused` with the reason. Who asked is committed to, not spelled out.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from config.errors import Misuse
+from ledger.canonical import Json
+from ledger.entry import Draft, Entry
+from ledger.handover import Handover
+from ledger.store import Ledger
+from ledger.view import View
+
+What = Literal["retry", "release", "withdraw"]
+
+WORDS: Mapping[str, What] = {"retry": "retry", "release": "release", "withdraw": "withdraw"}
+
+ALLOWED: dict[tuple[What, str], tuple[str, ...]] = {
+    ("retry", "out"): ("sealed", "sent"),
+    ("retry", "in"): ("delivered", "rejected"),
+    ("release", "out"): ("held",),
+    ("release", "in"): ("quarantined",),
+    ("withdraw", "out"): ("accepted", "sealed", "held"),
+}
+"""(order, direction) -> the states in which it makes sense."""
+
+_OPEN = (
+    "SELECT a.seq FROM entries a WHERE a.event IN ('retry.asked', 'release.asked', 'withdraw.asked') AND NOT EXISTS "
+    "(SELECT 1 FROM entries b WHERE b.handover = a.handover AND b.seq > a.seq "
+    "AND json_extract(CAST(b.entry AS TEXT), '$.detail.order') = a.seq) ORDER BY a.seq"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One order that nobody has answered yet."""
+
+    seq: int
+    what: What
+    handover: Handover
+
+    @property
+    def makes_sense(self) -> bool:
+        """Whether the handover is (still) in a state in which this can be done."""
+        return self.handover.state in ALLOWED.get((self.what, self.handover.direction), ())
+
+
+def place(ledger: Ledger, handover: Handover, what: What, by: str) -> Entry:
+    """Record an order; raises Misuse where it makes no sense for that handover."""
+    states = ALLOWED.get((what, handover.direction), ())
+    if handover.state not in states:
+        direction = "a file that was sent" if handover.direction == "out" else "a file that was received"
+        raise Misuse(
+            f"handover {handover.id} is {handover.state} and cannot be {_participle(what)}",
+            hint=f"{what} is for {direction} and is {' or '.join(states)}"
+            if states
+            else f"{what} is not for {direction}",
+        )
+    return ledger.write(lambda tx: tx.append(_draft(f"{what}.asked", handover, {}).replace(private={"by": by})))
+
+
+def open_orders(view: View) -> Iterator[Order]:
+    """Every order that has not been answered, in the order in which they were placed."""
+    for (seq,) in view.rows(_OPEN):
+        entry = view.entry(seq)
+        if entry.partner is None or entry.direction is None or entry.handover is None:
+            continue
+        handover = view.handover(entry.partner, entry.direction, entry.handover)
+        if handover is not None:
+            yield Order(seq, WORDS[entry.event.removesuffix(".asked")], handover)
+
+
+def answer(ledger: Ledger, order: Order, event: str, detail: dict[str, Json] | None = None) -> None:
+    """Record what became of an order."""
+    draft = _draft(event, order.handover, {**(detail or {}), "order": order.seq})
+    ledger.write(lambda tx: tx.append(draft))
+
+
+def refuse(ledger: Ledger, order: Order, reason: str) -> None:
+    """Record that an order was not carried out, and why."""
+    answer(ledger, order, "order.refused", {"reason": reason})
+
+
+def _draft(event: str, handover: Handover, detail: dict[str, Json]) -> Draft:
+    return Draft(
+        event=event,
+        actor="operator" if event.endswith(".asked") else "daemon",
+        handover=handover.id,
+        partner=handover.partner,
+        direction=handover.direction,
+        detail=detail,
+    )
+
+
+def _participle(what: What) -> str:
+    return {"retry": "retried", "release": "released", "withdraw": "withdrawn"}[what]
+
+
+def order_by_id(ledger: Ledger, identifier: str, what: str, by: str) -> dict[str, str | int]:
+    """Record an order for the one handover whose id begins with `identifier`."""
+    found = ledger.find_handovers(identifier)
+    if len(found) != 1:
+        how_many = "no handover has" if not found else f"{len(found)} handovers have"
+        raise Misuse(f"{how_many} an id that begins with {identifier}", hint="'handover list --all' shows the ids")
+    entry = place(ledger, found[0], WORDS[what], by)
+    return {"handover": found[0].id, "order": what, "seq": entry.seq}

@@ -1,0 +1,129 @@
+"""Orders are entries; the pipelines carry them out once, or answer why not."""
+
+from functools import partial
+
+import pytest
+
+from config.errors import Misuse
+from exchange import orders
+from ledger.entry import Draft
+from ledger.store import Transaction
+from tests.organisations import CASE, DECISION, Organisation, Pair
+
+
+def order(organisation: Organisation, what: orders.What, position: int = 0) -> None:
+    orders.place(organisation.parts.ledger, organisation.handovers()[position], what, "Kim Example")
+
+
+def unanswered(organisation: Organisation) -> int:
+    return len(list(orders.open_orders(organisation.parts.ledger)))
+
+
+def test_a_released_held_file_is_judged_again_with_the_details_that_were_added(pair: Pair) -> None:
+    pair.lgsco.drop(b"content", "decision.pdf")
+    pair.settle()
+    assert pair.lgsco.states() == ["held"]
+    held = pair.lgsco.home.held / "ofsted" / "decision.pdf"
+    held.with_name("decision.pdf.concern.toml").write_text(f'reference = "{CASE}"\n')
+    order(pair.lgsco, "release")
+    pair.settle()
+    assert pair.lgsco.states() == ["withdrawn", "acknowledged"]
+    assert list(held.parent.iterdir()) == []
+    assert [path.read_bytes() for path in pair.ofsted.inbound()] == [b"content"]
+    assert unanswered(pair.lgsco) == 0
+
+
+def test_a_file_that_is_withdrawn_before_it_went_is_put_aside_and_never_sent(pair: Pair) -> None:
+    pair.lgsco.drop(b"content")
+    pair.lgsco.take()
+    order(pair.lgsco, "withdraw")
+    pair.settle()
+    assert pair.lgsco.states() == ["withdrawn"]
+    assert pair.ofsted.inbound() == []
+    held = pair.lgsco.home.held / "ofsted" / f"{CASE} decision.pdf"
+    assert held.read_bytes() == b"content"
+    assert "WITHDRAWN" in held.with_name(held.name + ".why.txt").read_text()
+    assert pair.lgsco.spooled() == []
+
+
+def test_what_has_been_sent_cannot_be_withdrawn(pair: Pair) -> None:
+    pair.lgsco.drop(b"content")
+    pair.settle()
+    with pytest.raises(Misuse, match="acknowledged and cannot be withdrawn"):
+        order(pair.lgsco, "withdraw")
+
+
+def test_an_order_that_came_too_late_is_refused_with_its_reason(pair: Pair) -> None:
+    pair.lgsco.drop(b"content")
+    pair.lgsco.take()
+    order(pair.lgsco, "withdraw")
+    handover = pair.lgsco.handovers()[0]
+    for event in ("sealed", "sent"):
+        draft = Draft(event=event, actor="daemon", handover=handover.id, partner="ofsted", direction="out")
+        pair.lgsco.parts.ledger.write(partial(Transaction.append, draft=draft))
+    pair.lgsco.take()
+    assert pair.lgsco.states() == ["sent"]
+    assert "order.refused" in pair.lgsco.events()
+    assert unanswered(pair.lgsco) == 0
+
+
+def test_a_retried_handover_goes_once_more_and_is_delivered_once(pair: Pair) -> None:
+    pair.lgsco.drop(b"content")
+    pair.lgsco.take()
+    pair.lgsco.send()
+    (lost,) = pair.ofsted.landing().iterdir()
+    lost.unlink()
+    order(pair.lgsco, "retry")
+    pair.settle()
+    assert pair.lgsco.states() == ["acknowledged"]
+    assert pair.lgsco.events().count("sent") == 2
+    assert len(pair.ofsted.inbound()) == 1
+    assert unanswered(pair.lgsco) == 0
+
+
+def test_a_retry_on_the_receiving_side_sends_the_same_receipt_again(pair: Pair) -> None:
+    pair.lgsco.drop(b"content")
+    pair.lgsco.take()
+    pair.lgsco.send()
+    pair.ofsted.receive()
+    pair.ofsted.send()
+    (lost,) = pair.lgsco.landing().iterdir()
+    lost.unlink()
+    order(pair.ofsted, "retry")
+    pair.settle()
+    assert pair.lgsco.states() == ["acknowledged"]
+    assert pair.ofsted.events().count("receipted") == 2
+
+
+def test_a_quarantined_envelope_is_opened_again_after_its_cause_was_mended(pair: Pair) -> None:
+    pair.lgsco.drop(b"content")
+    pair.lgsco.take()
+    pair.lgsco.send()
+    (landed,) = pair.ofsted.landing().iterdir()
+    whole = landed.read_bytes()
+    landed.write_bytes(whole[:-1])
+    pair.ofsted.receive()
+    assert pair.ofsted.states("in") == ["quarantined"]
+    kept = pair.ofsted.home.quarantine / "lgsco" / landed.name
+    order(pair.ofsted, "release")
+    pair.settle()
+    assert pair.ofsted.states("in") == ["quarantined"]
+    assert kept.read_bytes() == whole[:-1]
+    kept.write_bytes(whole)
+    order(pair.ofsted, "release")
+    pair.settle()
+    assert pair.ofsted.states("in") == ["delivered"]
+    assert pair.lgsco.states() == ["acknowledged"]
+    assert [path.read_bytes() for path in pair.ofsted.inbound()] == [b"content"]
+    assert not kept.exists()
+
+
+def test_who_ordered_is_committed_to_and_not_spelled_out(pair: Pair) -> None:
+    pair.lgsco.drop(b"content", folders=DECISION)
+    pair.lgsco.take()
+    order(pair.lgsco, "withdraw")
+    ledger = pair.lgsco.parts.ledger
+    entry = ledger.entry(ledger.size - 1)
+    assert entry.event == "withdraw.asked"
+    assert b"Kim" not in entry.encode()
+    assert ledger.openings(entry.seq) == {"by": "Kim Example"}
