@@ -16,7 +16,7 @@ from config import agreement as agreements
 from config.agreement import Agreement, Objection
 from config.authorities import Authority, Register, UnknownAuthority
 from exchange.drop import MAX_FOLDERS
-from exchange.manifest import Concern
+from exchange.manifest import MAX_GATEWAYS, Concern
 from exchange.payload import is_name
 from exchange.spool import Claim
 
@@ -185,12 +185,16 @@ def _read_sidecar(text: str | None) -> tuple[dict[str, str], list[Objection]]:
             values[key] = value.strip()
         elif key in _DATES and (date := _date(value)) is not None:
             values[key] = date
-        elif key == "gateways" and isinstance(value, list) and value and all(isinstance(v, str) for v in value):
+        elif key == "gateways" and isinstance(value, list) and _are_gateways(value):
             values[key] = "\n".join(value)
         else:
             known = (*_TEXTS, *_DATES, "gateways")
             problems.append(_bad_sidecar(f"{key!r} is not one of {', '.join(known)}, or its value has another form"))
     return values, problems
+
+
+def _are_gateways(value: list[object]) -> bool:
+    return 1 <= len(value) <= MAX_GATEWAYS and all(isinstance(item, str) for item in value)
 
 
 def _date(value: object) -> str | None:

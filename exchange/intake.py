@@ -5,6 +5,7 @@ claim (durable, under a new id) -> judge -> ledger `accepted` with a sequence   
 """
 
 import datetime
+import errno
 import os
 import stat
 from pathlib import Path
@@ -136,10 +137,10 @@ def _read_sidecar(path: Path) -> tuple[str | None, str]:
     """The sidecar's text and which file it was. One that is there but cannot be read holds the file it belongs to."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None, ""
-    except OSError:
-        return UNREADABLE, ""
+    except OSError as problem:
+        # beside a name of full length no sidecar can lie
+        missing = problem.errno in (errno.ENOENT, errno.ENAMETOOLONG)
+        return (None, "") if missing else (UNREADABLE, "")
     try:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             return UNREADABLE, ""
