@@ -32,6 +32,7 @@ STALL_SECONDS: Final = 60.0
 """How long a client may leave our bytes lying before its connection counts as dead."""
 
 _SWEEP_SECONDS = 0.5
+_JOIN_SECONDS = 5.0
 _RECEIVE = 1 << 16
 
 Authorized = Callable[[str], Set[str]]
@@ -73,6 +74,7 @@ class Server:
         self._host_key = host_key
         self._authorized = authorized
         self._connections: list[tuple[paramiko.Transport, float]] = []
+        self._sessions: set[threading.Thread] = set()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._accept, name="embedded-sftp", daemon=True)
         self._thread.start()
@@ -101,6 +103,8 @@ class Server:
             self._sweep()
         for transport, _ in self._connections:
             ssh.end(transport)
+        for session in list(self._sessions):
+            session.join(_JOIN_SECONDS)
 
     def _begin(self, raw: socket.socket) -> None:
         if len(self._connections) >= MAX_CONNECTIONS:
@@ -110,10 +114,10 @@ class Server:
         transport = paramiko.Transport(raw)
         ssh.prefer(transport)
         transport.add_server_key(self._host_key)
-        transport.set_subsystem_handler("sftp", _Subsystem, self._landing)
+        transport.set_subsystem_handler("sftp", _Subsystem, self._landing, self._sessions)
         self._connections.append((transport, time.monotonic()))
         with contextlib.suppress(paramiko.SSHException):
-            transport.start_server(event=threading.Event(), server=_Login(self._authorized))
+            transport.start_server(event=threading.Event(), server=_Login(self._authorized, self._landing))
 
     def _sweep(self) -> None:
         """Forget connections that ended, and end those that never logged in."""
@@ -129,8 +133,9 @@ class Server:
 class _Login(paramiko.ServerInterface):
     """Who may log in, and that a session is all there is; the library refuses every request that is not named here."""
 
-    def __init__(self, authorized: Authorized) -> None:
+    def __init__(self, authorized: Authorized, landing: Path) -> None:
         self._authorized = authorized
+        self._landing = landing
 
     def get_allowed_auths(self, username: str) -> str:
         return "publickey"
@@ -145,29 +150,41 @@ class _Login(paramiko.ServerInterface):
             return paramiko.common.OPEN_SUCCEEDED
         return paramiko.common.OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED
 
+    def check_channel_subsystem_request(self, channel: paramiko.Channel, name: str) -> bool:
+        user = channel.get_transport().get_username() or ""
+        return (self._landing / user).is_dir() and super().check_channel_subsystem_request(channel, name)
+
 
 class _Subsystem(paramiko.SubsystemHandler):
-    """The thread of one SFTP session."""
+    """The thread of one SFTP session; in `sessions` for as long as it runs."""
 
-    def __init__(self, channel: paramiko.Channel, name: str, server: paramiko.ServerInterface, landing: Path) -> None:
+    def __init__(
+        self,
+        channel: paramiko.Channel,
+        name: str,
+        server: paramiko.ServerInterface,
+        landing: Path,
+        sessions: set[threading.Thread],
+    ) -> None:
         super().__init__(channel, name, server)
         self._landing = landing
+        self._sessions = sessions
+        sessions.add(self)
 
     def start_subsystem(self, name: str, transport: paramiko.Transport, channel: paramiko.Channel) -> None:
-        try:
+        # No folder, a broken connection, or bytes that are no SFTP: the session is over, and nobody is to be told.
+        with contextlib.suppress(OSError, WireError, EOFError, paramiko.SSHException), contextlib.ExitStack() as ending:
             session = Session(self._landing, transport.get_username() or "")
-        except OSError:
-            return
-        splitter = Splitter()
-        try:
+            ending.callback(session.close)
+            splitter = Splitter()
             while data := channel.recv(_RECEIVE):
                 answers = b"".join(session.answer(packet) for packet in splitter.feed(data))
                 if answers:
                     channel.sendall(answers)
-        except (WireError, OSError, EOFError, paramiko.SSHException):
-            return
-        finally:
-            session.close()
+
+    def finish_subsystem(self) -> None:
+        super().finish_subsystem()
+        self._sessions.discard(self)
 
 
 def _is_plain(user: str) -> bool:

@@ -146,6 +146,17 @@ class Sshd:
         """The processes that serve a connection each, by id."""
         return _children(self._process.pid) if self._process is not None else []
 
+    def clear(self) -> None:
+        """End every connection and empty the landing zone."""
+        for session in self.sessions():
+            _signal(session, signal.SIGKILL)
+        deadline = time.monotonic() + _START_SECONDS
+        while self.sessions():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        for file in self.zone.iterdir():
+            file.unlink()
+
     def log(self) -> str:
         """What the server said."""
         return (self._dir / "log").read_text("utf-8", "replace")

@@ -23,8 +23,7 @@ def sshd() -> Iterator[Sshd]:
 
 @pytest.fixture
 def landing(sshd: Sshd) -> Iterator[SftpLanding]:
-    for file in sshd.zone.iterdir():
-        file.unlink()
+    sshd.clear()
     connected = sftp.connect(sshd.address(), sshd.user_key, timeout=20, keepalive=30)
     yield connected
     connected.close()

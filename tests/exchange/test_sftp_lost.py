@@ -26,8 +26,7 @@ def sshd() -> Iterator[Sshd]:
 
 @pytest.fixture
 def proxy(sshd: Sshd) -> Iterator[TcpProxy]:
-    for file in sshd.zone.iterdir():
-        file.unlink()
+    sshd.clear()
     with TcpProxy(sshd.port) as between:
         yield between
 
