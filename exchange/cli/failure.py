@@ -6,7 +6,6 @@ import sys
 import click
 
 from config.errors import HandoverError
-from exchange.log import where
 
 
 def tell(problem: BaseException) -> int:
@@ -37,6 +36,8 @@ def tell(problem: BaseException) -> int:
         about = f": {problem.filename}" if problem.filename else ""
         click.echo(f"error: {_lower(problem.strerror or type(problem).__name__)}{about}", err=True)
         return 3
+    from exchange.log import where
+
     click.echo(
         f"error: a fault in handover itself ({type(problem).__name__} at {where(problem)})\n"
         "hint: nothing was recorded by this command after the fault; please report that line",
