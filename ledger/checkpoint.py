@@ -77,6 +77,8 @@ class Checkpoint:
 
 def parse(text: str | bytes) -> Checkpoint:
     """Read the text of a checkpoint (without signatures), such that parse(t).encode() == t; raises CheckpointError."""
+    if not isinstance(text, str | bytes):
+        raise CheckpointError("a checkpoint is given neither as text nor as bytes")
     if len(text) > MAX_NOTE:
         raise CheckpointError("a checkpoint is larger than a note can be")
     try:

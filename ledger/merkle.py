@@ -149,8 +149,12 @@ def verify_consistency(size1: int, size2: int, proof: Sequence[bytes], root1: by
     _check_size(size2)
     if size1 > size2:
         raise ProofError(f"a tree of {size2} cannot continue one of {size1}")
-    # SPEC: RFC 9162 2.1.4.2: for equal sizes the roots are equal and the proof is empty; nothing else is looked at,
-    # since the published vectors hold for equal roots of any bytes, also for size zero
+    # SPEC: C2SP tlog-witness add-checkpoint: a tree of size zero has the root of the empty tree (the published
+    # vectors of transparency-dev/merkle took any two equal roots for size zero until June 2026, and no longer do)
+    if size1 == 0 and root1 != EMPTY_ROOT:
+        raise ProofError("the root of the empty tree is wrong")
+    # SPEC: RFC 9162 2.1.4.2: for equal sizes the roots are equal and the proof is empty; nothing is hashed, so that the
+    # published vectors' roots of other lengths pass
     if size1 == size2:
         _check_empty(proof)
         if not isinstance(root1, bytes) or root1 != root2:
@@ -160,8 +164,6 @@ def verify_consistency(size1: int, size2: int, proof: Sequence[bytes], root1: by
     # SPEC: C2SP tlog-witness add-checkpoint: the proof from size zero is empty (RFC 9162 knows none)
     if size1 == 0:
         _check_empty(proof)
-        if root1 != EMPTY_ROOT:
-            raise ProofError("the root of the empty tree is wrong")
         return
     _walk_consistency(size1, size2, proof, root1, root2)
 

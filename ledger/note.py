@@ -92,7 +92,7 @@ class Signature:
     def parse(cls, line: str) -> "Signature":
         """Read one line without its newline; raises NoteError."""
         # SPEC: C2SP signed-note format: em dash, space, name, space, base64 of key id and signature
-        if not line.startswith(_DASH):
+        if not isinstance(line, str) or not line.startswith(_DASH):
             raise NoteError("a signature line does not begin with a dash and a space")
         name, _, encoded = line[len(_DASH) :].partition(" ")
         raw = decode_base64(encoded)
@@ -119,6 +119,8 @@ def split(note: bytes) -> tuple[str, tuple[Signature, ...]]:
 
     Invariant: the text, an empty line and the lines of the signatures are the note again, byte for byte.
     """
+    if not isinstance(note, bytes):
+        raise NoteError("a note is not given as bytes")
     if len(note) > MAX_NOTE:
         raise NoteError(f"a note is larger than {MAX_NOTE} bytes")
     try:

@@ -78,6 +78,8 @@ class Proof:
 
 def parse(data: bytes) -> Proof:
     """Read a proof file, such that parse(d).encode() == d; raises TlogProofError. Nothing is verified."""
+    if not isinstance(data, bytes):
+        raise TlogProofError("a proof is not given as bytes")
     if len(data) > MAX_PROOF:
         raise TlogProofError(f"a proof is larger than {MAX_PROOF} bytes")
     # SPEC: C2SP tlog-proof format: after the hashes an empty line, then the checkpoint verbatim

@@ -186,7 +186,7 @@ def encode_vkey(name: str, kind: int, public: bytes) -> str:
 def parse_vkey(text: str) -> Ed25519Verifier | CosignatureVerifier:
     """A verifier for a vkey of type 01 or 04, such that parse_vkey(t).vkey == t; raises NoteError."""
     # a plus may occur in the base64, but not in a name
-    parts = text.split("+", 2)
+    parts = text.split("+", 2) if isinstance(text, str) else ()
     if len(parts) != 3 or not is_name(parts[0]):
         raise NoteError("a verifier key is not of the form name+hash+key")
     raw = decode_base64(parts[2])

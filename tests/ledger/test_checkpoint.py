@@ -1,6 +1,7 @@
 """Checkpoints: the one spelling, who may sign them, and cosignatures on them."""
 
 import base64
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -138,6 +139,11 @@ def test_other_roots_are_refused(root: str, why: str) -> None:
 )
 def test_what_is_no_checkpoint_is_refused(text: str | bytes, why: str) -> None:
     assert why in refusal(text)
+
+
+@pytest.mark.parametrize("text", [None, 7, bytearray(HEAD.encode().encode()), [HEAD.encode()]])
+def test_what_is_neither_text_nor_bytes_is_no_checkpoint(text: Any) -> None:
+    assert "neither as text nor as bytes" in refusal(text)
 
 
 @pytest.mark.parametrize(

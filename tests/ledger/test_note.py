@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -162,6 +163,23 @@ def test_a_note_of_a_million_bytes_is_read_and_no_larger_one() -> None:
     assert refusal(b"a" + whole) == ("bad-note", "a note is larger than 1000000 bytes")
     with pytest.raises(NoteError, match="larger"):
         note.sign_note("a" + text, [SIGNER])
+
+
+@pytest.mark.parametrize("text", [None, 7, GOOD.decode(), bytearray(GOOD), [GOOD]])
+def test_what_is_not_bytes_is_no_note(text: Any) -> None:
+    for wrong in (
+        lambda: note.open_note(text, [VERIFIER]),
+        lambda: note.split(text),
+        lambda: note.add_signatures(text, []),
+    ):
+        with pytest.raises(NoteError, match="not given as bytes"):
+            wrong()
+
+
+@pytest.mark.parametrize("line", [None, 7, PETER.strip().encode()])
+def test_what_is_not_text_is_no_signature_line(line: Any) -> None:
+    with pytest.raises(NoteError, match="dash"):
+        Signature.parse(line)
 
 
 # which key

@@ -1,6 +1,7 @@
 """Proof files: what they prove, and that nothing else is one."""
 
 import base64
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -164,6 +165,11 @@ def test_every_cut_of_a_proof_is_refused() -> None:
 )
 def test_what_is_no_proof_file_is_refused(data: bytes, why: str) -> None:
     assert why in refusal(data)
+
+
+@pytest.mark.parametrize("data", [None, 7, TEXT.decode(), bytearray(TEXT)])
+def test_what_is_not_bytes_is_no_proof_file(data: Any) -> None:
+    assert refusal(data) == "a proof is not given as bytes"
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,11 @@ def test_published_keys_of_another_length_or_type_are_refused() -> None:
     ]
 
 
+@pytest.mark.parametrize("text", [None, 7, published.PETER_KEY.encode(), [published.PETER_KEY]])
+def test_what_is_not_text_is_no_key(text: Any) -> None:
+    assert refusal(text) == "a verifier key is not of the form name+hash+key"
+
+
 @pytest.mark.parametrize("length", [0, 1, 31, 33, 64])
 def test_keys_of_another_length_are_refused(length: int) -> None:
     assert refusal(written("lgsco", b"\x01" + bytes(length))) == "a verifier key is of an unknown type or length"
