@@ -94,8 +94,12 @@ def take_dropped(parts: Parts, completeness: Completeness) -> int:
             "the outbound folder has lost its marker file, so it may be an unmounted share: nothing is taken from it",
             hint=f"mount it again, or create {MARKER} in it if it is the right folder",
         )
-    _finish(parts)
-    clerk.about_held(parts)
+    failure: OSError | NotNow | None = None
+    for go_on in (_finish, clerk.about_held):
+        try:
+            go_on(parts)
+        except (OSError, NotNow) as problem:
+            failure = failure or problem
     seen: set[Path] = set()
     complete: list[Candidate] = []
     for candidate in scan(parts.home.outbound):
@@ -104,7 +108,6 @@ def take_dropped(parts: Parts, completeness: Completeness) -> int:
             complete.append(candidate)
     completeness.keep_only(seen)
     taken = 0
-    failure: OSError | NotNow | None = None
     for candidate in complete:
         completeness.forget(candidate.path)
         try:

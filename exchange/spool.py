@@ -86,7 +86,7 @@ class Spool:
     def put_back(self, claim: Claim, directory: Path) -> None:
         """Return a claimed file to the folder where it lay; the claim ends."""
         files.place(self.payload(claim.id), directory, claim.name, self.note(claim.id))
-        files.remove_tree(self._out / claim.id)
+        self.clear(claim.id)
 
     def outgoing(self) -> list[str]:
         """The id of every handover that has a folder here, oldest first."""
@@ -120,6 +120,8 @@ class Spool:
 
     def clear(self, handover: str) -> None:
         """Forget an outgoing handover whose file has found its last place."""
+        # first the note: with it gone, what a crash leaves of the folder says that nothing is left to do
+        self.note(handover).unlink(missing_ok=True)
         files.remove_tree(self._out / handover)
 
     # --- incoming -------------------------------------------------------------------------------------------
