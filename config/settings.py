@@ -39,6 +39,7 @@ from config.values import (
     Size,
     Slug,
     Texts,
+    Webhook,
     a_problem,
 )
 
@@ -158,6 +159,18 @@ class Retry(_Section):
         return self
 
 
+class Alerts(_Section):
+    """Who is told when something needs a person. Both hooks get an event and ids, never a name."""
+
+    command: Texts = Field(
+        default=(), description="A program and its arguments; event, handover id and partner are added.",
+        examples=[["/usr/local/bin/page-the-operator"]],
+    )  # fmt: skip
+    webhook: Webhook | None = Field(
+        default=None, description="A URL that gets a POST with the same as JSON.", examples=["http://127.0.0.1:9000/"]
+    )
+
+
 class Partner(_Section):
     """What differs for one partner; `[partners.ofsted]` is about the partner with the id `ofsted`."""
 
@@ -198,6 +211,7 @@ class Settings(_Section):
     agreements: Agreements = Agreements()
     limits: Limits = Limits()
     retry: Retry = Retry()
+    alerts: Alerts = Alerts()
     partners: dict[Slug, Partner] = Field(default={})
 
     def to_json(self) -> dict[str, Any]:

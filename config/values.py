@@ -171,4 +171,5 @@ HostKeys = Annotated[
     tuple[Annotated[str, _rule(_KEY_LINE, "must be a public key line such as ssh-ed25519 AAAA…")], ...],
     BeforeValidator(_tuple),
 ]
+Webhook = Annotated[str, _rule(r"https?://[!-~]{1,500}", "must be a URL that begins with http:// or https://")]
 Texts = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_tuple)]

@@ -22,11 +22,13 @@ from types import FrameType
 
 from config.errors import HandoverError, NotNow
 from exchange import embedded, rounds
+from exchange.alerts import Alert, Alerts
 from exchange.assembly import agreements_with, trusted
 from exchange.drop import Completeness
 from exchange.landing import LandingError
 from exchange.log import Log
 from exchange.notify import notify, watchdog_interval
+from exchange.overdue import note_overdue
 from exchange.parts import Parts
 from exchange.retry import Backoff
 from exchange.rounds import Connection
@@ -82,6 +84,8 @@ class Daemon:
         self._logged = parts.ledger.size
         self._version = parts.ledger.data_version()
         self._ordering = threading.Lock()
+        wanted = parts.home.settings.alerts
+        self._alerts = Alerts(wanted.command, wanted.webhook, log)
 
     # --- life ---------------------------------------------------------------------------------------------------
 
@@ -108,6 +112,7 @@ class Daemon:
             if server is not None:
                 server.close()
             self._log_tail()
+            self._alerts.close()
             self.log("daemon.stopped", organisation=self.parts.me)
         if self.error is not None:
             raise self.error
@@ -168,6 +173,7 @@ class Daemon:
         size = self.parts.ledger.size
         for entry in self.parts.ledger.entries(self._logged, size):
             self.log(entry.event, seq=entry.seq, handover=entry.handover, partner=entry.partner)
+            self._alerts.tell(Alert(self.parts.me, entry.event, entry.handover, entry.partner))
         self._logged = size
 
     def _take_orders(self) -> None:
@@ -187,6 +193,7 @@ class Daemon:
 
     def _start_workers(self) -> None:
         self._start("drop", self._drop_round)
+        self._start("overdue", self._overdue_round)
         for partner in self.parts.agreements:
             if f"in:{partner}" in self._workers:
                 continue
@@ -224,6 +231,10 @@ class Daemon:
             self._wake("out:")
         waiting = self._completeness.waiting()
         return self._rescan if waiting is None else min(self._rescan, max(waiting, 0.05))
+
+    def _overdue_round(self) -> float:
+        note_overdue(self.parts)
+        return self._rescan
 
     def _landing_round(self, partner: str) -> float:
         if rounds.receive_landed(self.parts, partner):

@@ -109,7 +109,10 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 @contextmanager
 def exchange(base: Path, values: dict[str, Value] | None = None) -> Iterator[dict[str, Running]]:
-    """Both organisations, introduced, each with its own sshd; the daemons are not started."""
+    """Both organisations, introduced, each with its own sshd; the daemons are not started.
+
+    `values` go into both homes, but for settings about the organisation itself as a partner.
+    """
     with ExitStack() as stack:
         servers = {organisation: stack.enter_context(Sshd()) for organisation in NAMES}
         homes = {}
@@ -128,7 +131,7 @@ def exchange(base: Path, values: dict[str, Value] | None = None) -> Iterator[dic
                     "landing.user": address.user,
                     "landing.path": address.path,
                     "landing.host_keys": [server.host_public],
-                    **(values or {}),
+                    **{key: value for key, value in (values or {}).items() if f".{organisation}." not in key},
                 },
             )
             passphrase = homes[organisation].root / "passphrase"
