@@ -249,7 +249,7 @@ def test_what_are_no_roots_are_not_equal_roots(root: Any) -> None:
 
 
 def test_the_empty_tree_has_one_root_also_beside_itself() -> None:
-    """As published in testdata/consistency/additional/ since pull request 236 of June 2026; before, any root would do."""
+    """As published in testdata/consistency/additional/ since pull request 236 (June 2026); before, any root did."""
     check = merkle.verify_consistency
     check(0, 0, [], EMPTY_ROOT, EMPTY_ROOT)
     assert "two roots" in refusal(check, 0, 0, [], EMPTY_ROOT, NO_MATTER_2)
