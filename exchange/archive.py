@@ -44,7 +44,7 @@ def return_to_sender(parts: Parts, claim: Claim, handover: Handover) -> None:
 def _put_aside(parts: Parts, claim: Claim, headline: str, why: list[str]) -> None:
     if parts.spool.holds(claim.id):
         folder = claim.folders[0] if claim.folders else UNSORTED
-        target = _place(parts, claim, parts.home.held / folder)
+        target = _place(parts, claim, parts.home.held / folder, WHY, SIDECAR)
         _write_beside(parts, claim, target, WHY, _why_text(claim, headline, why))
         if claim.sidecar is not None and claim.sidecar_seen:
             _write_beside(parts, claim, target, SIDECAR, claim.sidecar.encode())
@@ -56,19 +56,24 @@ def keep(parts: Parts, handover: Handover) -> None:
     claim = parts.spool.read_claim(handover.id)
     if claim is not None and parts.spool.holds(handover.id):
         if parts.home.settings.partner(handover.partner).keeps_sent:
-            target = _place(parts, claim, parts.home.sent.joinpath(*claim.folders))
+            target = _place(parts, claim, parts.home.sent.joinpath(*claim.folders), RECEIPT)
             _write_beside(parts, claim, target, RECEIPT, receipt_text(parts, handover).encode())
         else:
             files.remove(parts.spool.payload(handover.id))
     parts.spool.clear(handover.id)
 
 
-def _place(parts: Parts, claim: Claim, directory: Path) -> Path:
-    return files.place(parts.spool.payload(claim.id), directory, claim.name, parts.spool.note(claim.id))
+def _place(parts: Parts, claim: Claim, directory: Path, *beside: str) -> Path:
+    """Under a name that is free together with those of the texts beside it."""
+
+    def taken(path: Path) -> bool:
+        return any(os.path.lexists(path.with_name(fitting(path.name, ending))) for ending in ("", *beside))
+
+    return files.place(parts.spool.payload(claim.id), directory, claim.name, parts.spool.note(claim.id), taken=taken)
 
 
 def _write_beside(parts: Parts, claim: Claim, target: Path, ending: str, text: bytes) -> None:
-    """A text beside a placed file, under a name that nobody has: a case officer's own file is never replaced."""
+    """A text beside a placed file; a case officer's own file is never replaced."""
     source = parts.spool.payload(claim.id).with_name(f"text{ending}")
     note = source.with_name(f"{source.name}.place")
     if source.exists() or not note.exists():

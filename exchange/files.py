@@ -107,7 +107,12 @@ def bring(source: Path, target: Path) -> None:
     sync_directory(source.parent)
 
 
-def reserve(directory: Path, name: str, announce: Callable[[Path], None] = lambda _: None) -> Path:
+def reserve(
+    directory: Path,
+    name: str,
+    announce: Callable[[Path], None] = lambda _: None,
+    taken: Callable[[Path], bool] = os.path.lexists,
+) -> Path:
     """An empty file of our own under `name`, or under `name (2)`, `name (3)` … where that is taken.
 
     `announce` is told each path before it is tried.
@@ -115,7 +120,7 @@ def reserve(directory: Path, name: str, announce: Callable[[Path], None] = lambd
     make_directory(directory)
     for candidate in _names_like(name):
         path = directory / candidate
-        if os.path.lexists(path):
+        if taken(path):
             continue
         announce(path)
         try:
@@ -126,7 +131,15 @@ def reserve(directory: Path, name: str, announce: Callable[[Path], None] = lambd
     raise NotNow("no free name is left in a folder")  # _names_like never ends
 
 
-def place(source: Path, directory: Path, name: str, note: Path | None = None, **facts: str) -> Path:
+def place(
+    source: Path,
+    directory: Path,
+    name: str,
+    note: Path | None = None,
+    *,
+    taken: Callable[[Path], bool] = os.path.lexists,
+    **facts: str,
+) -> Path:
     """Move `source` into `directory` under `name` or the next free one; returns where it is now.
 
     With a `note`, a file that the caller keeps until it needs no repetition, the same call after a crash finishes
@@ -141,7 +154,7 @@ def place(source: Path, directory: Path, name: str, note: Path | None = None, **
         if note is not None:
             write_new(note, json.dumps({**facts, "target": str(path)}).encode("ascii"))
 
-    target = reserve(directory, name, announce)
+    target = reserve(directory, name, announce, taken)
     try:
         move(source, target)
     except Exception:

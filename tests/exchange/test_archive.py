@@ -21,8 +21,8 @@ def test_an_explanation_never_replaces_a_file_that_has_its_name(pair: Pair) -> N
     pair.settle()
     found = files_in(pair.lgsco.home.held)
     assert found["a.exe.why.txt"] == b"mine"
-    assert found["a.exe"] == b"program"
-    assert b"NOT sent" in found["a.exe.why (2).txt"]
+    assert found["a (2).exe"] == b"program"
+    assert b"NOT sent" in found["a (2).exe.why.txt"]
     assert len(found) == 4
 
 
@@ -34,7 +34,7 @@ def test_a_receipt_never_replaces_a_file_that_has_its_name(pair: Pair) -> None:
     pair.settle()
     found = files_in(folder)
     assert found[f"{CASE} decision.pdf.receipt.txt"] == b"mine"
-    assert b"has received this file" in found[f"{CASE} decision.pdf.receipt (2).txt"]
+    assert b"has received this file" in found[f"{CASE} decision (2).pdf.receipt.txt"]
 
 
 @pytest.mark.parametrize("name", ["x" * 255, "é" * 127, "x" * 251 + ".exe"])
@@ -47,6 +47,15 @@ def test_a_name_of_full_length_gets_its_explanation_under_a_shorter_one(pair: Pa
     assert beside.endswith(".why.txt")
     assert beside[:100] == name[:100]
     assert b"NOT sent" in text
+
+
+def test_two_names_of_full_length_that_differ_only_at_their_end_have_an_explanation_each(pair: Pair) -> None:
+    for number in (1, 2):
+        pair.lgsco.drop(b"content", f"{'x' * 254}{number}")
+    pair.settle()
+    found = files_in(pair.lgsco.home.held)
+    assert len(found) == 4
+    assert len([name for name in found if name.endswith(".why.txt")]) == 2
 
 
 def test_two_held_files_of_one_name_have_an_explanation_each(pair: Pair) -> None:
