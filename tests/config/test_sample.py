@@ -44,7 +44,7 @@ def test_removing_every_comment_sign_from_the_sample_changes_no_default() -> Non
     ]
     said = tomllib.loads("\n".join(with_default))
     assert set(said) == set(Settings.model_fields) - {"partners"}
-    said["retry"].pop("keep_sent")  # the partners' section stays a comment: its default lands in the last section
+    said["alerts"].pop("keep_sent")  # the partners' section stays a comment: its default lands in the last section
     assert len(said["watch"]) == 3
     least = Settings.model_validate({"organisation": said["organisation"]})
     assert Settings.model_validate(said) == least
