@@ -1,11 +1,15 @@
 """`handover agreement`, `authority` and `config`: what is agreed, who is known, how this home is set."""
 
 import datetime
+from typing import TYPE_CHECKING
 
 import click
 
 from exchange.cli import show
 from exchange.cli.context import HomeContext, json_option, with_home
+
+if TYPE_CHECKING:
+    from config.authorities import Authority
 
 
 @click.group("agreement")
@@ -39,6 +43,19 @@ def authority_() -> None:
 @json_option
 def authority_find(text: str, at: str | None, as_json: bool) -> None:
     """Councils by name, GSS, DfE or Ofsted code, or part of a name."""
+    found = _councils(text, at)
+    if as_json:
+        show.as_json([authority.to_json() for authority in found])
+        return
+    show.table(
+        ("gss", "name", "type", "region", "from", "until", "replaced_by"),
+        [(a.gss, a.name, a.type, a.region, _day(a.start), _day(a.end), ", ".join(a.replaced_by)) for a in found],
+        empty="",
+    )
+
+
+def _councils(text: str, at: str | None) -> "list[Authority]":
+    """The councils that match, as at a day; raises Misuse for a day that is none, Refused if nothing matches."""
     from config.authorities import Register
     from config.errors import Misuse, Refused
 
@@ -47,16 +64,9 @@ def authority_find(text: str, at: str | None, as_json: bool) -> None:
     except ValueError:
         raise Misuse(f"{at} is not a date", hint="write it like 2026-11-23") from None
     found = Register.shipped().find(text, day)
-    if as_json:
-        show.as_json([authority.to_json() for authority in found])
-        return
     if not found:
         raise Refused(f"no council matches {text!r}", hint="try a shorter part of its name")
-    show.table(
-        ("gss", "name", "type", "region", "from", "until", "replaced_by"),
-        [(a.gss, a.name, a.type, a.region, _day(a.start), _day(a.end), ", ".join(a.replaced_by)) for a in found],
-        empty="",
-    )
+    return found
 
 
 def _day(day: datetime.date | None) -> str | None:

@@ -151,6 +151,8 @@ class Runner:
         before = self._files()
         done = self.run(self._filled(step.command), [(prompt, self._filled(answer)) for prompt, answer in step.typed])
         self._compare(step, done)
+        for path, words in step.waits:
+            self._wait(step, self._filled(path), words)
         new = self._files() - before
         if done.exit != 0:
             named = {path for pattern in step.files for path in self._glob(pattern)}
@@ -162,8 +164,6 @@ class Runner:
         for pattern in step.no_files:
             if found := self._glob(pattern):
                 raise Mismatch(f"line {step.line}: there is {found[0]}")
-        for path, words in step.waits:
-            self._wait(step, self._filled(path), words)
         return done
 
     def run(self, command: str, typed: list[tuple[str, str]]) -> Done:
