@@ -111,7 +111,7 @@ def end(transport: paramiko.Transport, wait: float = 2.0) -> None:
     with contextlib.suppress(OSError):
         transport.sock.shutdown(socket.SHUT_RDWR)
     transport.close()
-    # The library leaves a timer thread behind for 15 seconds where a handshake failed before its first message.
-    transport.packetizer.complete_handshake()
     if transport.is_alive():
         transport.join(wait)
+    # The library's own timer of an unfinished handshake would run on for its 15 seconds.
+    transport.packetizer.complete_handshake()

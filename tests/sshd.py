@@ -1,7 +1,7 @@
 """A real OpenSSH server on a free loopback port, with one landing zone, for tests that need the true peer.
 
     base/               owned by root; the server's root directory where root starts it (ChrootDirectory)
-    base/zone/          the landing zone; owned by the user who logs in
+    base/zone1/         the landing zone; owned by the user who logs in
     keys/<user>         that user's authorized keys
 
 Started by root, partners log in as `nobody`; started by anybody else, as that user, without the chroot.
@@ -10,6 +10,7 @@ Started by root, partners log in as `nobody`; started by anybody else, as that u
         landing = sftp.connect(sshd.address(), sshd.user_key, timeout=10, keepalive=30)
 """
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -28,7 +29,6 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from exchange.landing import Address
 
 PROGRAM = Path("/usr/sbin/sshd")
-ZONE = "zone"
 _START_SECONDS = 20.0
 
 
@@ -65,10 +65,10 @@ class Sshd:
         self._dir = Path(tempfile.mkdtemp(prefix="handover-sshd-", dir="/run" if self.is_root else None))
         self._dir.chmod(0o755)
         self.base = self._dir / "base"
-        self.zone = self.base / ZONE
-        self.zone.mkdir(parents=True, mode=0o700)
+        self.base.mkdir(mode=0o755)
+        self._zones = 0
+        self.new_zone()
         (self._dir / "keys").mkdir(mode=0o755)
-        self._own(self.zone)
         self.user_key, self.user_public = make_key()
         self.authorize(self.user_public)
         self._lines = lines
@@ -91,7 +91,7 @@ class Sshd:
             host="127.0.0.1",
             port=port or self.port,
             user=user or self.user,
-            path=path or (ZONE if self.is_root else str(self.zone)),
+            path=path or (self.zone.name if self.is_root else str(self.zone)),
             host_keys=(self.host_public,) if host_keys is None else host_keys,
         )
 
@@ -137,25 +137,22 @@ class Sshd:
         """Stop the server and every connection."""
         process, self._process = self._process, None
         if process is not None:
-            for session in self.sessions():
-                _signal(session, signal.SIGKILL)
+            sessions = _children(process.pid)
             process.terminate()
             process.wait(10)
+            _kill(sessions)
 
     def sessions(self) -> list[int]:
         """The processes that serve a connection each, by id."""
         return _children(self._process.pid) if self._process is not None else []
 
-    def clear(self) -> None:
-        """End every connection and empty the landing zone."""
-        for session in self.sessions():
-            _signal(session, signal.SIGKILL)
-        deadline = time.monotonic() + _START_SECONDS
-        while self.sessions():
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        for file in self.zone.iterdir():
-            file.unlink()
+    def new_zone(self) -> None:
+        """Go on in an empty landing zone; what connections of before still have to write stays out of it."""
+        self._zones += 1
+        self.zone = self.base / f"zone{self._zones}"
+        self.zone.mkdir(mode=0o700)
+        if self.is_root:
+            shutil.chown(self.zone, self.user)
 
     def log(self) -> str:
         """What the server said."""
@@ -164,7 +161,9 @@ class Sshd:
     def close(self) -> None:
         """Stop, and remove every file."""
         self.stop()
-        shutil.rmtree(self._dir)
+        deadline = time.monotonic() + _START_SECONDS
+        while self._dir.exists():  # a session whose parent is gone may still be writing
+            shutil.rmtree(self._dir, ignore_errors=time.monotonic() < deadline)
 
     def __enter__(self) -> Self:
         return self
@@ -191,10 +190,6 @@ class Sshd:
             "LogLevel VERBOSE",
         )
 
-    def _own(self, path: Path) -> None:
-        if self.is_root:
-            shutil.chown(path, self.user)
-
 
 def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as probe:
@@ -214,8 +209,19 @@ def _children(parent: int) -> list[int]:
     return found
 
 
-def _signal(process: int, number: signal.Signals) -> None:
+def _kill(processes: list[int]) -> None:
+    """End processes and wait until none of them runs; those whose parent went first are nobody's children by then."""
+    for process in processes:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+    deadline = time.monotonic() + _START_SECONDS
+    while any(_runs(process) for process in processes):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def _runs(process: int) -> bool:
     try:
-        os.kill(process, number)
-    except ProcessLookupError:
-        return
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
+    except OSError:
+        return False

@@ -23,7 +23,7 @@ def sshd() -> Iterator[Sshd]:
 
 @pytest.fixture
 def landing(sshd: Sshd) -> Iterator[SftpLanding]:
-    sshd.clear()
+    sshd.new_zone()
     connected = sftp.connect(sshd.address(), sshd.user_key, timeout=20, keepalive=30)
     yield connected
     connected.close()

@@ -26,7 +26,7 @@ def sshd() -> Iterator[Sshd]:
 
 @pytest.fixture
 def proxy(sshd: Sshd) -> Iterator[TcpProxy]:
-    sshd.clear()
+    sshd.new_zone()
     with TcpProxy(sshd.port) as between:
         yield between
 
