@@ -1,7 +1,7 @@
 """Published vectors, in the smallest form that still says what they say.
 
 Trees: transparency-dev/merkle, `proof/verify_test.go` and `rfc6962/rfc6962_test.go` (Apache-2.0): eight leaves, the
-roots of the trees of one to eight of them, and proofs; how each proof is corrupted there is repeated in test_merkle.py.
+roots of the trees of one to eight of them, and proofs. How each is corrupted there, test_merkle_refused.py repeats.
 Notes: golang.org/x/mod, `sumdb/note/note_test.go` (Copyright 2019 The Go Authors, BSD-3-Clause): keys and signatures.
 Checkpoint: FiloSottile/torchwood, `cmd/litewitness/testdata` (Copyright 2023 The Go Authors, BSD-3-Clause).
 Cosignature: C2SP tlog-cosignature, its example (CC BY 4.0), which comes without a key; the witness key is the one in
