@@ -46,6 +46,7 @@ def recover(parts: Parts) -> None:
     """Bring the spool into agreement with the ledger; to be called once, before anything else runs."""
     parts.spool.create()
     parts.spool.clear_receipts()
+    parts.spool.clear_work_files()
     parts.spool.unfinished.update(parts.spool.outgoing())
     with contextlib.suppress(OSError, NotNow):
         # what this machine cannot finish now (disk full) is tried again by every round

@@ -184,9 +184,12 @@ def _hold(parts: Parts, handover: Handover, claim: Claim, codes: list[str], text
             )
         )
     )
-    parts.spool.unfinished.add(handover.id)
-    archive.hold(parts, claim)
-    parts.spool.unfinished.discard(handover.id)
+    try:
+        archive.hold(parts, claim)
+    except Exception:
+        # only now may another thread's round take it up
+        parts.spool.unfinished.add(handover.id)
+        raise
 
 
 def manifest_for(

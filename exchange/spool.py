@@ -149,6 +149,12 @@ class Spool:
             path.unlink(missing_ok=True)
         files.sync_directory(envelope.parent)
 
+    def clear_work_files(self) -> None:
+        """After a restart: what was half written when the machine stopped is written anew."""
+        for folder in self._in.iterdir():
+            for path in folder.glob(".*.part"):
+                path.unlink()
+
     # --- receipts -------------------------------------------------------------------------------------------
 
     def receipt(self, message: str) -> Path:

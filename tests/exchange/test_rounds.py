@@ -133,6 +133,22 @@ def test_a_file_that_could_not_be_held_yet_is_held_by_the_next_round(
     assert pair.lgsco.events().count("held") == 1
 
 
+def test_a_file_that_changed_and_could_not_be_held_yet_is_held_by_the_next_round(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair.lgsco.drop(b"decision")
+    pair.lgsco.take()
+    (payload,) = pair.lgsco.home.spool.rglob("payload")
+    os.truncate(payload, 0)
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "reserve", _full)
+        with pytest.raises(OSError, match="No space"):
+            pair.lgsco.send()
+    pair.settle()
+    assert (pair.lgsco.home.held / "ofsted" / f"{CASE} decision.pdf").exists()
+    assert pair.lgsco.spooled() == []
+
+
 def test_an_acknowledged_file_that_could_not_be_kept_yet_is_kept_by_the_next_round(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:

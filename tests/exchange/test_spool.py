@@ -158,6 +158,15 @@ def test_a_landed_file_that_is_gone_again_is_no_failure(pair: Pair) -> None:
     assert pair.ofsted.handovers() == []
 
 
+def test_half_written_work_files_of_before_a_restart_are_cleared_away(spool: Spool, tmp_path: Path) -> None:
+    folder = tmp_path / "spool" / "in" / "lgsco"
+    folder.mkdir()
+    for name in (f".{ID}.age.part", ".0123456789abcdef.part", f"{ID}.age"):
+        (folder / name).write_bytes(b"x")
+    spool.clear_work_files()
+    assert [path.name for path in folder.iterdir()] == [f"{ID}.age"]
+
+
 def test_receipts_of_before_a_restart_are_made_anew(spool: Spool) -> None:
     spool.receipt(ID).write_bytes(b"old")
     spool.clear_receipts()
