@@ -18,9 +18,11 @@ class TcpProxy:
     silent_after   bytes from client to server after which it falls silent
     """
 
-    def __init__(self, target: int) -> None:
+    def __init__(self, target: int, *, receive_buffer: int | None = None) -> None:
         self._target = target
         self._listener = socket.create_server(("127.0.0.1", 0))
+        if receive_buffer is not None:
+            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.port = int(self._listener.getsockname()[1])
         self.cut_after: int | None = None
         self.silent_after: int | None = None

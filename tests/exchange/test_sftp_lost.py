@@ -120,6 +120,16 @@ def test_a_server_that_stalls_with_full_buffers_does_not_hold_an_upload_for_ever
             os.kill(process, signal.SIGCONT)
 
 
+def test_a_network_that_takes_no_more_bytes_does_not_hold_an_upload_for_ever(sshd: Sshd) -> None:
+    with TcpProxy(sshd.port, receive_buffer=4096) as narrow:
+        landing = _connect(sshd, narrow, timeout=1)
+        narrow.silent.set()
+        began = time.monotonic()
+        with pytest.raises(ConnectionLost):
+            landing.put(BytesIO(bytes(8 * MIB)), 8 * MIB, "one.age.part")
+        assert time.monotonic() - began < 15
+
+
 def test_closing_from_another_thread_ends_an_upload(sshd: Sshd, proxy: TcpProxy) -> None:
     landing = _connect(sshd, proxy, timeout=30)
     proxy.silent.set()
