@@ -1,7 +1,6 @@
 """Receipts: only the right one, from the right organisation, with its proof, decides a handover, and only once."""
 
 import dataclasses
-import io
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -10,22 +9,21 @@ import pytest
 
 from config.times import to_text
 from exchange import control
-from exchange.envelope import seal
-from exchange.manifest import Manifest
 from exchange.partners import make_card
 from exchange.receipt import Receipt
 from exchange.setup import initialise
-from keys import age
 from keys import card as cards
 from keys.keyring import Keyring
 from keys.trust import Trust
-from ledger import tlogproof, witness
+from ledger import tlogproof
 from ledger.entry import Draft, Entry
 from ledger.handover import Handover
-from ledger.identifier import new_id
 from tests.exchange.envelopes import member
 from tests.exchange.hostile import encrypted, signed
+from tests.exchange.receipts import honest, land, message, take
 from tests.organisations import CASE, PASSPHRASE, Pair
+
+ANOTHER = "01a205b3-cfff-7000-8000-000000000000"
 
 Spoil = Callable[[Pair, Receipt], Receipt]
 
@@ -38,49 +36,6 @@ def delivered(pair: Pair) -> Handover:
     pair.lgsco.send()
     pair.ofsted.receive()
     return pair.lgsco.handovers()[0]
-
-
-def honest(pair: Pair) -> Receipt:
-    (theirs,) = pair.ofsted.handovers()
-    return control.receipt_for(pair.ofsted.parts, theirs)
-
-
-def message(pair: Pair, receipt: Receipt, **changes: Any) -> Manifest:
-    """A receipt message from Ofsted."""
-    ofsted = pair.ofsted.parts
-    said = Manifest(
-        kind="receipt",
-        id=new_id(pair.clock(), ofsted.effects.random),
-        sequence=None,
-        sender="ofsted",
-        recipient="lgsco",
-        recipient_key=age.fingerprint(ofsted.trust.recipients("lgsco")[0]),
-        created=to_text(pair.clock()),
-        expires=None,
-        agreement=None,
-        payload=None,
-        concern=None,
-        receipt=receipt,
-        witness=witness.compose(ofsted.ledger, "lgsco").to_json(),
-    )
-    return dataclasses.replace(said, **changes)
-
-
-def land(pair: Pair, said: Manifest, keyring: Keyring | None = None) -> bytes:
-    target = io.BytesIO()
-    key = (keyring or pair.ofsted.parts.keyring).signer("signing")
-    seal(None, said, signer=key, recipients=pair.ofsted.parts.trust.recipients("lgsco"), dst=target)
-    pair.lgsco.landing().mkdir(parents=True, exist_ok=True)
-    (pair.lgsco.landing() / f"{said.id}.age").write_bytes(target.getvalue())
-    return target.getvalue()
-
-
-def take(pair: Pair) -> list[tuple[str, object]]:
-    """Let LGSCO receive; what its ledger says of it, with reasons."""
-    ledger = pair.lgsco.parts.ledger
-    before = ledger.size
-    pair.lgsco.receive()
-    return [(entry.event, entry.detail.get("reason")) for entry in ledger.entries(before, ledger.size)]
 
 
 def entry_of(pair: Pair, handover: Handover) -> Receipt:
@@ -126,7 +81,7 @@ def changed(**fields: Any) -> Spoil:
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
-        (changed(handover="01a205b3-cfff-7000-8000-000000000000"), "unknown-handover"),
+        (changed(handover=ANOTHER), "unknown-handover"),
         (changed(manifest_sha256="0" * 64), "other-manifest"),
         (changed(envelope_sha256="0" * 64), "other-envelope"),
         (changed(entry=0), "other-entry"),
@@ -167,6 +122,26 @@ def test_the_true_proof_of_another_delivery_is_refused(pair: Pair, delivered: Ha
     land(pair, message(pair, dataclasses.replace(first, entry=second.entry, at=second.at, proof=second.proof)))
     assert take(pair) == [("receipt.refused", "entry-disagrees")]
     assert pair.lgsco.states() == ["sent", "sent"]
+
+
+@pytest.mark.parametrize("changes", [{"handover": ANOTHER}, {"partner": "dfe"}])
+def test_the_true_proof_of_a_delivery_of_something_else_with_the_same_digests_is_refused(
+    pair: Pair, delivered: Handover, changes: dict[str, str]
+) -> None:
+    ledger = pair.ofsted.parts.ledger
+    (true,) = pair.ofsted.handovers()
+    draft = Draft(event="received", actor="daemon", handover=true.id, partner="lgsco", direction="in")
+    draft = draft.replace(**changes)
+    ledger.write(lambda tx: tx.append(draft))
+    second = draft.replace(
+        event="delivered", envelope_sha256=true.envelope_sha256, detail={"manifest_sha256": true.manifest_sha256 or ""}
+    )
+    entry = ledger.write(lambda tx: tx.append(second))
+    receipt = control.receipt_for(pair.ofsted.parts, true)
+    proof = ledger.prove(entry.seq).decode()
+    land(pair, message(pair, dataclasses.replace(receipt, entry=entry.seq, at=entry.at, proof=proof)))
+    assert take(pair) == [("receipt.refused", "entry-disagrees")]
+    assert pair.lgsco.handovers() == [delivered]
 
 
 def test_a_refusal_for_another_reason_than_the_ledger_names_is_refused(pair: Pair) -> None:
