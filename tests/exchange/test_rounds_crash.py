@@ -113,6 +113,8 @@ def crash_at_each(
                 crashes = run_to_rest(pair, side, machine)
                 check(pair, outcome, content, name)
                 check_rest(pair, outcome, sent)
+                # a receiver that stops is not sent anything again, and must not think so
+                assert side == "lgsco" or "repeated" not in pair.ofsted.events()
                 yield number
                 number += 1
 
