@@ -6,8 +6,10 @@ at the same time.
     by the incoming worker  retry of our receipt, and release of a quarantined envelope
 """
 
+import os
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import unquote_to_bytes
 
 from exchange import archive, files, orders, receiver, sender
 from exchange.drop import SIDECAR, WHY
@@ -86,7 +88,9 @@ def _release_held(parts: Parts, order: Order) -> None:
     if held is None or not held.exists():
         orders.refuse(parts.ledger, order, "file-gone")
         return
-    outbound = parts.home.outbound.joinpath(*(part for part in folders.split("/") if part))
+    outbound = parts.home.outbound.joinpath(
+        *(os.fsdecode(unquote_to_bytes(folder)) for folder in folders.split("/") if folder)
+    )
     orders.answer(parts.ledger, order, "withdrawn", {"reason": "released"})
     files.make_directory(outbound)
     sidecar = held.with_name(held.name + SIDECAR)

@@ -65,7 +65,7 @@ def judge(
     agreement = partners.get(partner) if partner is not None else None
     if agreement is None:
         objections.insert(0, _unknown_partner(claim, partners))
-        return Judgement(_display_name(claim.name), None, None, None, None, None, tuple(objections))
+        return Judgement(as_text(claim.name), None, None, None, None, None, tuple(objections))
     if len(claim.folders) > MAX_FOLDERS:
         objections.append(
             Objection(
@@ -115,9 +115,7 @@ def judge(
             review_by=sidecar.get("review_by"),
             embargo_until=sidecar.get("embargo_until"),
         )
-    return Judgement(
-        _display_name(claim.name), partner, known_category, authority, reference, concern, tuple(objections)
-    )
+    return Judgement(as_text(claim.name), partner, known_category, authority, reference, concern, tuple(objections))
 
 
 def _objections_to_the_file(claim: Claim, facts: FileFacts, max_bytes: int) -> list[Objection]:
@@ -143,7 +141,7 @@ def _objections_to_the_file(claim: Claim, facts: FileFacts, max_bytes: int) -> l
     return found
 
 
-def _display_name(name: str) -> str:
+def as_text(name: str) -> str:
     """The name as it may be written in JSON and in texts: NFC, undecodable bytes replaced."""
     return unicodedata.normalize("NFC", name.encode("utf-8", "replace").decode("utf-8"))
 

@@ -9,10 +9,11 @@ import errno
 import os
 import stat
 from pathlib import Path
+from urllib.parse import quote
 
 from config.times import from_text, to_text
 from exchange import archive
-from exchange.concern import FileFacts, Judgement, judge
+from exchange.concern import FileFacts, Judgement, as_text, judge
 from exchange.drop import SIDECAR, Candidate
 from exchange.parts import Parts
 from exchange.spool import Claim
@@ -110,8 +111,8 @@ def _accept(tx: Transaction, parts: Parts, claim: Claim, judgement: Judgement, s
 def _held(claim: Claim, judgement: Judgement, size: int) -> Draft:
     private = {
         "name": judgement.name,
-        "folders": "/".join(claim.folders),
-        "why": "\n".join(o.text for o in judgement.objections),
+        "folders": "/".join(quote(os.fsencode(folder)) for folder in claim.folders),
+        "why": as_text("\n".join(o.text for o in judgement.objections)),
     }
     if judgement.reference is not None:
         private["reference"] = judgement.reference

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from config.errors import HandoverError, NotNow, Tampered
+from config.errors import NotNow
 from config.home import MARKER
 from exchange import clerk, intake, landed, receiver, sender
 from exchange.drop import Candidate, Completeness, scan
+from exchange.failures import Failures
 from exchange.landed import Arrival
 from exchange.landing import Landing, LandingError
 from exchange.parts import Parts
@@ -48,8 +49,8 @@ def recover(parts: Parts) -> None:
     parts.spool.clear_receipts()
     parts.spool.clear_work_files()
     parts.spool.unfinished.update(parts.spool.outgoing())
-    with contextlib.suppress(OSError, NotNow):
-        # what this machine cannot finish now (disk full) is tried again by every round
+    with Failures().kept():
+        # what cannot be finished now (disk full) is tried again by every round
         _finish(parts)
     for partner, path in list(parts.spool.incoming()):
         with contextlib.suppress(OSError, NotNow):
@@ -58,15 +59,12 @@ def recover(parts: Parts) -> None:
 
 def _finish(parts: Parts) -> None:
     """Go on with claims that a crash, or a failure of this machine, left half done; raises the first failure."""
-    failure: OSError | NotNow | None = None
+    failures = Failures()
     for identifier in sorted(parts.spool.unfinished):
-        try:
+        with failures.kept():
             _go_on(parts, identifier)
             parts.spool.unfinished.discard(identifier)
-        except (OSError, NotNow) as problem:
-            failure = failure or problem
-    if failure is not None:
-        raise failure
+    failures.raise_first()
 
 
 def _go_on(parts: Parts, identifier: str) -> None:
@@ -95,12 +93,10 @@ def take_dropped(parts: Parts, completeness: Completeness) -> int:
             "the outbound folder has lost its marker file, so it may be an unmounted share: nothing is taken from it",
             hint=f"mount it again, or create {MARKER} in it if it is the right folder",
         )
-    failure: OSError | NotNow | None = None
+    failures = Failures()
     for go_on in (_finish, clerk.about_held):
-        try:
+        with failures.kept():
             go_on(parts)
-        except (OSError, NotNow) as problem:
-            failure = failure or problem
     seen: set[Path] = set()
     complete: list[Candidate] = []
     for candidate in scan(parts.home.outbound):
@@ -111,12 +107,9 @@ def take_dropped(parts: Parts, completeness: Completeness) -> int:
     taken = 0
     for candidate in complete:
         completeness.forget(candidate.path)
-        try:
+        with failures.kept():
             taken += intake.take(parts, candidate) is not None
-        except (OSError, NotNow) as problem:
-            failure = failure or problem
-    if failure is not None:
-        raise failure
+    failures.raise_first()
     return taken
 
 
@@ -174,16 +167,11 @@ def _only_seal(parts: Parts, partner: str) -> int:
 
 def _all(*tasks: Callable[[], int]) -> int:
     """Do each task even if one before it failed; returns the sum, or raises the first failure at the end."""
-    done, failure = 0, None
+    done, failures = 0, Failures()
     for task in tasks:
-        try:
+        with failures.kept():
             done += task()
-        except Tampered:
-            raise
-        except (OSError, HandoverError) as problem:
-            failure = failure or problem
-    if failure is not None:
-        raise failure
+    failures.raise_first()
     return done
 
 
@@ -192,16 +180,11 @@ def _each(handovers: Sequence[Handover], act: Callable[[Handover], None]) -> Non
 
     A lost connection ends it at once: the others would fail the same way.
     """
-    failure: OSError | HandoverError | None = None
+    failures = Failures(LandingError)
     for handover in handovers:
-        try:
+        with failures.kept():
             act(handover)
-        except (LandingError, Tampered):
-            raise
-        except (OSError, HandoverError) as problem:
-            failure = failure or problem
-    if failure is not None:
-        raise failure
+    failures.raise_first()
 
 
 def receive_landed(parts: Parts, partner: str) -> int:
@@ -213,16 +196,15 @@ def receive_landed(parts: Parts, partner: str) -> int:
     waiting: list[Arrival | Path] = [
         Arrival(p, path, recovered=True) for p, path in parts.spool.incoming() if p == partner
     ]
-    failure: OSError | HandoverError | None = None
-    count = clerk.about_incoming(parts, partner)
+    failures = Failures()
+    count = 0
+    with failures.kept():
+        count += clerk.about_incoming(parts, partner)
     for one in [*waiting, *landed.landed(parts, partner)]:
-        try:
+        with failures.kept():
             arrival = one if isinstance(one, Arrival) else landed.take_in(parts, partner, one)
             if arrival is not None:
                 count += 1
                 receiver.receive(parts, arrival)
-        except (OSError, NotNow) as problem:
-            failure = failure or problem
-    if failure is not None:
-        raise failure
+    failures.raise_first()
     return count

@@ -2,8 +2,8 @@
 
 import pytest
 
-from exchange import rounds
-from tests.organisations import CASE, DECISION, Pair
+from exchange import orders, rounds
+from tests.organisations import CASE, DECISION, Pair, restart
 
 CONCERN = ("lgsco", "unimplemented-recommendation", "Birmingham")
 
@@ -147,3 +147,20 @@ def test_an_envelope_that_is_missing_does_not_keep_the_others(pair: Pair) -> Non
     with pytest.raises(FileNotFoundError):
         pair.lgsco.send()
     assert pair.lgsco.states() == ["sealed", "sent"]
+
+
+def test_a_folder_whose_name_is_not_text_holds_its_file_and_stops_nobody_else(pair: Pair) -> None:
+    import os
+
+    strange = pair.lgsco.home.outbound / "ofsted" / "upheld-decision" / os.fsdecode(b"Birm\xff")
+    strange.mkdir(parents=True)
+    (strange / f"{CASE} a.pdf").write_bytes(b"held")
+    pair.lgsco.drop(b"sent", f"{CASE} b.pdf")
+    pair.settle()
+    assert sorted(pair.lgsco.states()) == ["acknowledged", "held"]
+    pair.lgsco = restart(pair.lgsco, pair.ofsted, pair.clock)
+    held = next(h for h in pair.lgsco.handovers() if h.state == "held")
+    orders.place(pair.lgsco.parts.ledger, held, "release", "Kim Example")
+    pair.settle()
+    assert pair.lgsco.states().count("held") == 1
+    assert not (strange / f"{CASE} a.pdf").exists()
