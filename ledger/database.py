@@ -84,7 +84,9 @@ def snapshot(connection: Connection) -> Iterator[None]:
     try:
         yield
     finally:
-        connection.execute("ROLLBACK")
+        # some of SQLite's errors have ended the transaction already
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
 
 
 @contextmanager

@@ -142,12 +142,17 @@ class Ledger(View):
     # --- reading: the methods of View, each over whichever connection is free ---------------------------------------
 
     def _pooled_rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
-        with self.reading() as view:
-            return view.rows(sql, *values)
+        with self._borrowed() as connection:
+            return rows_of(connection)(sql, *values)
 
     @contextmanager
     def reading(self) -> Iterator[View]:
-        """A View over one connection of its own, for a `with` block."""
+        """A View of one moment, for a `with` block: whatever is written meanwhile is not in it."""
+        with self._borrowed() as connection, snapshot(connection):
+            yield View(rows_of(connection))
+
+    @contextmanager
+    def _borrowed(self) -> Iterator[Connection]:
         if self._closed:
             raise NotNow("the ledger is closed")
         try:
@@ -155,7 +160,7 @@ class Ledger(View):
         except IndexError:
             connection = connect(self._path, writable=False)
         try:
-            yield View(rows_of(connection))
+            yield connection
         finally:
             self._release(connection)
 

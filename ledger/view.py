@@ -39,7 +39,7 @@ class Document:
 
 
 class View(Known):
-    """What can be asked. Over one connection it sees one moment's ledger; over a pool, a ledger that grows."""
+    """What can be asked. In a transaction it sees one moment's ledger; over a pool, a ledger that grows."""
 
     # --- entries and the tree ---------------------------------------------------------------------------------------
 

@@ -110,6 +110,16 @@ def test_the_columns_that_are_filtered_by_are_those_of_the_entry(ledger: Ledger)
     )
 
 
+def test_a_reader_sees_one_moment_for_as_long_as_it_reads(ledger: Ledger) -> None:
+    add(ledger, NOTE)
+    with ledger.reading() as view:
+        assert view.size == 1
+        add(ledger, NOTE)
+        assert (view.size, view.checkpoint()) == (1, ledger.checkpoint_of(1))
+    with ledger.reading() as view:
+        assert view.size == ledger.size == 2
+
+
 def test_a_proof_can_be_checked_alone_and_never_changes(ledger: Ledger) -> None:
     add_handovers(ledger, 2)
     first = [ledger.prove(seq) for seq in range(8)]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from ledger import note
 from ledger.canonical import Json
+from ledger.view import View, size_of
 from ledger.witness import Outcome, Statement, StatementError
 from tests.ledger.ledgers import LGSCO, OFSTED, START, sqlite3
 from tests.ledger.pairs import Pair, Side
@@ -47,6 +48,23 @@ def test_a_cosignature_comes_back_and_is_kept_with_our_checkpoint(pair: Pair) ->
     assert [s.name for s in opened.verified] == ["lgsco/handover", "ofsted/witness"]
     assert pair.a.ledger.newest_cosigned() == 3
     assert pair.a.ledger.partner_seen("ofsted") == 3
+
+
+def test_what_is_said_is_of_one_moment_whatever_is_heard_meanwhile(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread that composes slowly, while others send, are cosigned and hear of it."""
+    quick = View.checkpoint
+
+    def slow(view: View) -> bytes:
+        monkeypatch.undo()
+        newest = quick(view)
+        pair.a.grow(2)
+        pair.swap()
+        return newest
+
+    monkeypatch.setattr(View, "checkpoint", slow)
+    said = pair.a.say()
+    assert (said.old, size_of(said.checkpoint.encode())) == (0, 3)
+    assert pair.a.ledger.partner_seen("ofsted") == 5
 
 
 def test_the_time_of_the_cosignature_is_that_of_receiving(pair: Pair) -> None:
