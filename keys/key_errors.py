@@ -2,12 +2,12 @@
 
     KeyProblem (Misuse)       MissingKey  UnreadableKey  DamagedKey  ExposedKey  ForeignOwner  WrongPassphrase
     SwappedKey (Tampered)     the private half belongs to another public half, or a file to another purpose
-    KeyNotYetValid, KeyExpired (Refused)
+    KeyNotYetValid, KeyExpired (NotNow)    nothing is wrong with what is signed, sealed or opened: it waits
 
 `what` in a message is `signing key 2` or `the key folder`: never a path, never anything of what a file holds.
 """
 
-from config.errors import Misuse, Refused, Tampered
+from config.errors import Misuse, NotNow, Tampered
 
 
 class KeyProblem(Misuse):
@@ -42,13 +42,9 @@ class SwappedKey(Tampered):
     """A private key is not the one whose public half stands beside it."""
 
 
-class KeyNotYetValid(Refused):
+class KeyNotYetValid(NotNow):
     """Every key of that purpose becomes valid later."""
 
-    reason = "key-not-yet-valid"
 
-
-class KeyExpired(Refused):
+class KeyExpired(NotNow):
     """The last key of that purpose has ended."""
-
-    reason = "key-expired"
