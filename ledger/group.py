@@ -17,6 +17,8 @@ from ledger.transaction import Transaction
 
 T = TypeVar("T")
 
+_ENDED = "a commit of the ledger was ended by the database"
+
 
 class Job(Generic[T]):
     """One caller's work and what became of it."""
@@ -28,12 +30,14 @@ class Job(Generic[T]):
         self.done = False
 
     def run(self, tx: Transaction) -> None:
-        """Do the work; an exception of its own undoes this job and no other."""
+        """Do the work; an exception of its own undoes this job and no other, one that ended the commit all of it."""
         size = tx.begin_job()
         try:
             result = self._work(tx)
         except Exception as problem:
             self._error = problem
+            if not tx.is_alive:
+                raise problem if isinstance(problem, HandoverError) else NotNow(_ENDED) from None
             tx.undo_job(size)
         else:
             tx.end_job()

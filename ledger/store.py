@@ -126,7 +126,8 @@ class Ledger(View):
             self._head = new
         finally:
             if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
+                with translated():
+                    self._connection.execute("ROLLBACK")
 
     def _run(self, jobs: Sequence[Job[Any]]) -> head.Head:
         tx = Transaction(self._connection, self._clock, self._random)

@@ -1,5 +1,6 @@
 """What one job may do inside a commit: append entries, and keep what belongs to them, all of it or nothing."""
 
+from config.errors import NotNow
 from config.times import Clock, to_text
 from ledger import canonical, handover, merkle, schema
 from ledger.database import Connection, translated
@@ -89,6 +90,11 @@ class Transaction(View):
             note.decode(),
         )
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether there still is a commit: a full disk, for one, makes SQLite end it and undo all that it held."""
+        return bool(self._connection.in_transaction)
+
     def begin_job(self) -> int:
         """Start something that can be undone alone; returns what `undo_job` needs."""
         self._put("SAVEPOINT job")
@@ -112,6 +118,9 @@ class Transaction(View):
         self._put(_CACHE, *as_row(handover.apply(known, entry)))
 
     def _put(self, sql: str, *values: object) -> None:
+        if not self.is_alive:
+            # what is written now would be kept at once, without a checkpoint
+            raise NotNow("the commit has been ended by the database", hint="look for what else was reported")
         with translated():
             self._connection.execute(sql, values)
 
