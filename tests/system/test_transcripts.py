@@ -18,10 +18,10 @@ FILES = sorted((Path(__file__).parent / "transcripts").glob("*.txt"))
 def played(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, Future[int]]]:
-    """All transcripts that this run asks for, two at a time; each has a folder of its own."""
+    """All transcripts that this run asks for, three at a time; each has a folder of its own."""
     wanted = {item.callspec.id for item in request.session.items if hasattr(item, "callspec")}
     scenes = Scenes(tmp_path_factory.mktemp("scenes"))
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(3) as pool:
         yield {
             path.stem: pool.submit(_play, path, tmp_path_factory.mktemp(path.stem), scenes)
             for path in FILES
@@ -117,6 +117,12 @@ def test_a_prompt_that_never_comes_is_noticed(runner: Runner, monkeypatch: pytes
     monkeypatch.setattr(transcript, "PATIENCE", 0.5)
     with pytest.raises(AssertionError, match=r"never showed 'name:', only:\nother"):
         act(runner, "$ echo other >&2; sleep 1\ntty> name: Somebody\n")
+
+
+def test_a_command_that_does_not_end_is_ended(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transcript, "PATIENCE", 0.5)
+    with pytest.raises(Mismatch, match=r"after 0\.5 seconds this had not ended: sleep 600"):
+        act(runner, "$ sleep 600\n")
 
 
 def test_what_was_started_in_the_background_is_ended(tmp_path: Path) -> None:

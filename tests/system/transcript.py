@@ -15,7 +15,7 @@ In what is expected, `…` stands for any part of a line, a line `[...]` for any
 that is remembered: it must be the same wherever it comes again, and can be used in commands.
 
 After every command the runner demands on its own account: no traceback; and if the command failed, that it left no new
-file but those that the transcript names.
+file but those that the transcript names. At the end, no daemon's log tells of a fault in the program.
 
     python -m tests.system.transcript FILE        runs it and prints what really happened, in the same form
 
@@ -182,7 +182,12 @@ class Runner:
                 start_new_session=True,
             )
             self._groups.append(process.pid)
-            code = process.wait(PATIENCE)
+            try:
+                code = process.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                self.close()
+                process.wait()
+                raise Mismatch(f"after {PATIENCE} seconds this had not ended: {command}") from None
             out.seek(0), err.seek(0)
             return Done(code, out.read().decode("utf-8", "replace"), err.read().decode("utf-8", "replace"))
 
@@ -258,6 +263,9 @@ def play(transcript: Transcript, folder: Path, scenes: Scenes) -> Iterator[tuple
     try:
         for step in transcript.steps:
             yield step, runner.act(step)
+        for log in folder.rglob("*.log"):
+            if '"round.broken"' in (said := log.read_text("utf-8", "replace")):
+                raise Mismatch(f"a daemon met a fault of its own\n{said}")
     finally:
         runner.close()
 
