@@ -7,13 +7,14 @@ at the same time.
 """
 
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
 from exchange import archive, files, orders, receiver, sender
 from exchange.drop import SIDECAR, WHY
-from exchange.landed import ENDING, Arrival
+from exchange.landed import ENDING, Arrival, limit
 from exchange.landing import Landing
 from exchange.orders import Order
 from exchange.parts import Parts
@@ -85,27 +86,47 @@ def _release_held(parts: Parts, order: Order) -> None:
     """The file goes back to where it was dropped, with its sidecar, and is judged again as a new handover."""
     held = _held_file(parts, order.handover.id)
     folders = str(parts.ledger.openings(order.handover.first_seq).get("folders", ""))
-    if held is None or not held.exists():
-        orders.refuse(parts.ledger, order, "file-gone")
+    if held is None:
+        # somebody has moved it back by hand, as its explanation says: then nothing is held any more
+        orders.answer(parts.ledger, order, "withdrawn", {"reason": "file-gone"})
         return
     outbound = parts.home.outbound.joinpath(
         *(os.fsdecode(unquote_to_bytes(folder)) for folder in folders.split("/") if folder)
     )
-    orders.answer(parts.ledger, order, "withdrawn", {"reason": "released"})
     files.make_directory(outbound)
     sidecar = held.with_name(held.name + SIDECAR)
     if sidecar.exists():
         files.move(sidecar, outbound / sidecar.name)
+    why = held.with_name(archive.fitting(held.name, WHY))
     files.place(held, outbound, held.name)
-    files.remove(held.with_name(archive.fitting(held.name, WHY)))
+    files.remove(why)
+    orders.answer(parts.ledger, order, "withdrawn", {"reason": "released"})
 
 
 def _held_file(parts: Parts, identifier: str) -> Path | None:
-    """The held file of a handover: the one beside whose explanation its id stands."""
+    """The held file of a handover, by the explanation beside it that ends with its id; None if either is gone."""
+    wanted = f"Handover:  {identifier}\n".encode()
     for why in parts.home.held.rglob(f"*{WHY}"):
-        if identifier in why.read_text("utf-8", "replace"):
-            return why.with_name(why.name.removesuffix(WHY))
+        if _end_of(why, len(wanted)) != wanted:
+            continue
+        for path in why.parent.iterdir():
+            if path != why and archive.fitting(path.name, WHY) == why.name:
+                return path
     return None
+
+
+def _end_of(path: Path, size: int) -> bytes:
+    """The last bytes of a plain file; people write to this folder too, so nothing else is read, and no more."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return b""
+    with os.fdopen(handle, "rb") as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode) or status.st_size < size:
+            return b""
+        file.seek(-size, os.SEEK_END)
+        return file.read(size)
 
 
 def _release_quarantined(parts: Parts, order: Order) -> None:
@@ -117,7 +138,7 @@ def _release_quarantined(parts: Parts, order: Order) -> None:
     if not kept.is_file():
         orders.refuse(parts.ledger, order, "file-gone")
         return
-    taken = parts.spool.take_in(kept, order.handover.partner, kept.name)
+    taken = parts.spool.take_in(kept, order.handover.partner, kept.name, limit(parts))
     if taken is not None:
         receiver.receive(parts, Arrival(order.handover.partner, taken))
         orders.answer(parts.ledger, order, "release.done")

@@ -13,6 +13,7 @@ import contextlib
 import fcntl
 import os
 import stat
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,9 @@ _HIDDEN = (".", "~$")
 
 MAX_FOLDERS = 3
 """partner, category, authority"""
+
+LEASE_PAUSE = 1.0
+"""Seconds after which a file that somebody holds open for writing is looked at again."""
 
 SCAN_DEPTH = 8
 """Deeper folders than this are not looked into: nobody sorts files so, and a hostile tree must end."""
@@ -115,17 +119,21 @@ class Completeness:
         self._monotonic = monotonic
         self._first: dict[Path, tuple[Sighting, float]] = {}
         self._closed: set[Path] = set()
+        self._unmatched: set[Path] = set()
+        self._hinting = threading.Lock()
 
     def closed(self, path: Path) -> None:
         """A hint from the watcher: `path` was closed after writing, or renamed in."""
-        self._closed.add(path)
+        with self._hinting:
+            self._closed.add(path)
 
     def judge(self, candidate: Candidate) -> bool:
         """Whether `candidate` is complete now; the first call for a file starts its quiet period."""
         now = self._monotonic()
         known = self._first.get(candidate.path)
-        hinted = candidate.path in self._closed
-        self._closed.discard(candidate.path)
+        with self._hinting:
+            hinted = candidate.path in self._closed
+            self._closed.discard(candidate.path)
         if known is None or known[0] != candidate.sighting:
             # a hint counts only for a file with content: programs create, close and reopen empty files
             since = now - self._quiet if hinted and candidate.sighting.size > 0 else now
@@ -136,17 +144,25 @@ class Completeness:
             self._first[candidate.path] = known
         if now - known[1] < self._quiet:
             return False
-        return not (candidate.sighting.is_regular and is_open_for_writing(candidate.path))
+        if candidate.sighting.is_regular and is_open_for_writing(candidate.path):
+            # ask again in a while, not at once and for ever
+            self._first[candidate.path] = (candidate.sighting, now - self._quiet + LEASE_PAUSE)
+            return False
+        return True
 
     def forget(self, path: Path) -> None:
         """The file was taken, or is gone."""
         self._first.pop(path, None)
-        self._closed.discard(path)
+        with self._hinting:
+            self._closed.discard(path)
 
     def keep_only(self, seen: set[Path]) -> None:
-        """Forget every file that the last scan did not see."""
+        """Forget every file that the last scan did not see, and hints that two scans found no file for."""
         for path in self._first.keys() - seen:
             self.forget(path)
+        with self._hinting:
+            self._closed -= self._unmatched - seen
+            self._unmatched = set(self._closed)
 
     def waiting(self) -> float | None:
         """Seconds until the next file could become complete; None when none is waiting."""

@@ -13,10 +13,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from config.errors import HandoverError, Tampered
+from exchange.landing import LandingError
 
 
 class Failures:
-    """Keeps the first failure of this machine or of a single file; `at_once` and evidence of tampering go through."""
+    """Keeps the first failure; `at_once` and evidence of tampering go through.
+
+    One that concerns the whole of a partner counts before one about a file there, and that before any of this machine:
+    whoever waits for the partner must hear of it.
+    """
 
     def __init__(self, *at_once: type[Exception]) -> None:
         self._at_once: tuple[type[Exception], ...] = (Tampered, *at_once)
@@ -30,9 +35,16 @@ class Failures:
         except self._at_once:
             raise
         except (OSError, HandoverError) as problem:
-            self.first = self.first or problem
+            if self.first is None or _weight(problem) > _weight(self.first):
+                self.first = problem
 
     def raise_first(self) -> None:
         """After all tries."""
         if self.first is not None:
             raise self.first
+
+
+def _weight(problem: OSError | HandoverError) -> int:
+    if isinstance(problem, LandingError):
+        return 1 if problem.of_one_file else 2
+    return 0

@@ -11,21 +11,29 @@ import errno
 import json
 import os
 import secrets
-import shutil
 import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from config.errors import NotNow
+from config.errors import NotNow, Refused
 
 NAME_MAX = 255
 """Longest file name in bytes on the file systems that Linux offers."""
+
+RESERVE = 1024 * 1024
+"""Bytes of a disk that files leave free: a ledger that cannot write stops everything."""
 
 _PIECE = 1024 * 1024
 
 _PLAIN_MODE = 0o640
 """Delivered and archived files: the service's group (case officers) may read them."""
+
+
+class TooLarge(Refused):
+    """A file of somebody else that is larger than allowed, or does not stop growing."""
+
+    reason = "too-large"
 
 
 def sync_directory(directory: Path) -> None:
@@ -41,6 +49,13 @@ def sync_file(file: BinaryIO) -> None:
     """Make what was written to an open file durable."""
     file.flush()
     os.fsync(file.fileno())
+
+
+def require_room(directory: Path, size: int) -> None:
+    """Raise NotNow unless `size` more bytes fit and RESERVE bytes are left for the ledger."""
+    room = os.statvfs(directory)
+    if room.f_bavail * room.f_frsize < size + size // 1000 + RESERVE:
+        raise NotNow("the disk has no room for a file", hint="make room; it goes on by itself")
 
 
 def make_directory(directory: Path, mode: int = 0o750) -> None:
@@ -83,8 +98,10 @@ def move(source: Path, target: Path) -> None:
         sync_directory(source.parent)
 
 
-def bring(source: Path, target: Path) -> None:
+def bring(source: Path, target: Path, limit: int) -> None:
     """Move a file that may lie on another file system: where a rename is impossible, a synced copy takes its place.
+
+    Of a file that is larger than `limit` bytes, or grows while it is copied, nothing is kept: raises TooLarge.
 
     A crash in between leaves it in both places, never in none.
     """
@@ -96,10 +113,14 @@ def bring(source: Path, target: Path) -> None:
         temporary = target.with_name(f".{target.name}.part")
         # the folder belongs to somebody else, who may put a link there at any moment
         handle = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(handle, "rb") as original, temporary.open("wb") as copy:
-            shutil.copyfileobj(original, copy, _PIECE)
-            sync_file(copy)
-        temporary.replace(target)
+        try:
+            with os.fdopen(handle, "rb") as original, temporary.open("wb") as copy:
+                _copy(original, copy, limit)
+                sync_file(copy)
+            temporary.replace(target)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
         sync_directory(target.parent)
         source.unlink()
     else:
@@ -181,12 +202,22 @@ def take_back(note: Path) -> None:
     remove(note)
 
 
-def bring_aside(source: Path, directory: Path, name: str) -> Path:
+def bring_aside(source: Path, directory: Path, name: str, limit: int) -> Path:
     """Bring `source` into a directory in which nobody else writes, under `name` or the next free one."""
     make_directory(directory, 0o700)
     target = next(path for path in map(directory.joinpath, _names_like(name)) if not os.path.lexists(path))
-    bring(source, target)
+    bring(source, target, limit)
     return target
+
+
+def _copy(source: BinaryIO, target: BinaryIO, limit: int) -> None:
+    """Copy at most `limit` bytes: the owner of the source may go on appending to it without end."""
+    left = limit
+    while piece := source.read(min(_PIECE, left + 1)):
+        left -= len(piece)
+        if left < 0:
+            raise TooLarge("a file is larger than is taken")
+        target.write(piece)
 
 
 def remove(path: Path) -> None:

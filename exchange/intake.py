@@ -36,8 +36,10 @@ def take(parts: Parts, candidate: Candidate) -> str | None:
     now = parts.effects.clock()
     handover = new_id(now, parts.effects.random)
     sidecar, seen = _read_sidecar(candidate.sidecar)
-    mode = candidate.sighting.mode
-    claim = Claim(handover, candidate.folders, candidate.path.name, to_text(now), sidecar, mode, seen)
+    sighting = candidate.sighting
+    claim = Claim(
+        handover, candidate.folders, candidate.path.name, to_text(now), sidecar, sighting.mode, seen, sighting
+    )
     try:
         if not parts.spool.claim(candidate, claim):
             return None

@@ -30,7 +30,7 @@ from config.errors import Refused
 from config.times import from_text
 from exchange import control, delivery, sender
 from exchange.envelope import Opened, open_envelope
-from exchange.landed import Arrival, Unauthenticated, open_regular, quarantine
+from exchange.landed import Arrival, Unauthenticated, limit, open_regular, quarantine
 from exchange.manifest import Concern, Manifest, Payload
 from exchange.parts import Parts
 from keys import age
@@ -41,9 +41,6 @@ from ledger.store import Transaction
 
 CLOCK_TOLERANCE = datetime.timedelta(hours=24)
 """How far a partner's clock may run ahead of ours before its messages are refused."""
-
-ENVELOPE_OVERHEAD = 1024 * 1024
-"""What header, manifest, signature and padding add to a payload at most, besides 16 bytes per 64 KiB."""
 
 _PIECE = 1024 * 1024
 
@@ -76,8 +73,7 @@ def receive(parts: Parts, arrival: Arrival) -> None:
 
 
 def _check_size(parts: Parts, source: BinaryIO) -> None:
-    limit = parts.home.settings.limits.max_bytes
-    if os.fstat(source.fileno()).st_size > limit + limit // 4096 + ENVELOPE_OVERHEAD:
+    if os.fstat(source.fileno()).st_size > limit(parts):
         raise Unauthenticated("an envelope is larger than allowed", reason="too-large")
 
 

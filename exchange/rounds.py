@@ -8,27 +8,32 @@ receive_landed  landing zone -> delivered, acknowledged, rejected or quarantined
 
 import contextlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from config.errors import NotNow
 from config.home import MARKER
-from exchange import clerk, intake, landed, receiver, sender
+from exchange import clerk, intake, landed, receiver, sender, uploads
 from exchange.drop import Candidate, Completeness, scan
 from exchange.failures import Failures
 from exchange.landed import Arrival
-from exchange.landing import Landing, LandingError
+from exchange.landing import Landing
 from exchange.parts import Parts
+from exchange.retry import Backoff, Pauses
 from ledger.handover import Handover
 
 
 @dataclass(slots=True)
 class Connection:
-    """The one connection to a partner's landing zone; opened when there is something to send."""
+    """The one connection to a partner's landing zone; opened when there is something to send.
+
+    `pauses` says which files the partner refused a moment ago; by itself, none waits.
+    """
 
     partner: str
     landing: Landing | None = None
+    pauses: Pauses = field(default_factory=lambda: Pauses(lambda: Backoff(0.0, 0.0, lambda: 1.0), lambda: 0.0))
 
     def open(self, parts: Parts) -> Landing:
         """The open connection; raises NotNow."""
@@ -49,6 +54,8 @@ def recover(parts: Parts) -> None:
     parts.spool.clear_receipts()
     parts.spool.clear_work_files()
     parts.spool.unfinished.update(parts.spool.outgoing())
+    with Failures().kept():
+        landed.note_unrecorded(parts)
     with Failures().kept():
         # what cannot be finished now (disk full) is tried again by every round
         _finish(parts)
@@ -80,7 +87,7 @@ def _go_on(parts: Parts, identifier: str) -> None:
     elif handover is not None:
         intake.remove_sidecar(parts, claim)
         sender.settle(parts, handover)
-    elif parts.spool.note(identifier).exists():
+    elif parts.spool.note(identifier).exists() or parts.spool.was_touched(claim):
         parts.spool.put_back(claim, parts.home.outbound.joinpath(*claim.folders))
     else:
         intake.admit(parts, claim)
@@ -126,12 +133,10 @@ def send_sealed(parts: Parts, connection: Connection) -> int:
     sealed = parts.ledger.handovers(partner=connection.partner, direction="out", states=("sealed",))
     waiting = parts.ledger.handovers(partner=connection.partner, direction="out", states=("sent",))
     due = sealed + [handover for handover in waiting if sender.needs_resending(parts, handover)]
-    if not due:
-        return 0
-    landing = connection.open(parts)
-    small = [handover for handover in due if sender.is_small(parts, handover)]
-    sender.upload_small(parts, landing, small)
-    _each([handover for handover in due if handover not in small], partial(sender.upload, parts, landing))
+    connection.pauses.keep_only({handover.id for handover in due})
+    due = [handover for handover in due if connection.pauses.over(handover.id)]
+    if due:
+        uploads.upload_all(parts, connection.open(parts), due, connection.pauses)
     return len(due)
 
 
@@ -166,7 +171,7 @@ def _only_seal(parts: Parts, partner: str) -> int:
 
 
 def _all(*tasks: Callable[[], int]) -> int:
-    """Do each task even if one before it failed; returns the sum, or raises the first failure at the end."""
+    """Do each task even if one before it failed; returns the sum, or raises the gravest failure at the end."""
     done, failures = 0, Failures()
     for task in tasks:
         with failures.kept():
@@ -176,11 +181,8 @@ def _all(*tasks: Callable[[], int]) -> int:
 
 
 def _each(handovers: Sequence[Handover], act: Callable[[Handover], None]) -> None:
-    """Act on all; one that fails does not keep the next from its turn. The first failure is raised at the end.
-
-    A lost connection ends it at once: the others would fail the same way.
-    """
-    failures = Failures(LandingError)
+    """Act on all; one that fails does not keep the next from its turn. The first failure is raised at the end."""
+    failures = Failures()
     for handover in handovers:
         with failures.kept():
             act(handover)

@@ -37,6 +37,8 @@ class Claim:
     kind: int = 0
     sidecar_seen: str = ""
     """Which file the sidecar was; empty if there was none, or none that could be read."""
+    sighting: Sighting | None = None
+    """How the file looked when it was judged complete: what was taken must look the same, also after a crash."""
 
 
 class Spool:
@@ -77,11 +79,18 @@ class Spool:
         except NotNow:
             files.remove_tree(payload.parent)
             raise
-        if Sighting.of(payload.lstat()) != candidate.sighting or is_open_for_writing(payload):
+        if self.was_touched(claim):
             # it was touched between the last look and the rename: put it back and wait for it to come to rest
             self.put_back(claim, candidate.path.parent)
             return False
         return True
+
+    def was_touched(self, claim: Claim) -> bool:
+        """Whether a claimed file is not the complete one that was seen: changed since, or still open for writing."""
+        payload = self.payload(claim.id)
+        if claim.sighting is not None and Sighting.of(payload.lstat()) != claim.sighting:
+            return True
+        return is_open_for_writing(payload)
 
     def put_back(self, claim: Claim, directory: Path) -> None:
         """Return a claimed file to the folder where it lay; the claim ends."""
@@ -96,10 +105,11 @@ class Spool:
         """The claim of one handover, or None."""
         try:
             raw = json.loads((self._out / handover / "claim.json").read_bytes())
-            return Claim(**{**raw, "folders": tuple(raw["folders"])})
+            sighting = Sighting(**raw["sighting"]) if raw.get("sighting") is not None else None
+            return Claim(**{**raw, "folders": tuple(raw["folders"]), "sighting": sighting})
         except FileNotFoundError:
             return None
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, AttributeError):
             raise NotNow(f"the spool's note on handover {handover} cannot be read", hint="restore it") from None
 
     def holds(self, handover: str) -> bool:
@@ -126,14 +136,14 @@ class Spool:
 
     # --- incoming -------------------------------------------------------------------------------------------
 
-    def take_in(self, landed: Path, partner: str, name: str) -> Path | None:
-        """Move an envelope from the landing zone into the spool; None while another of that name is there."""
+    def take_in(self, landed: Path, partner: str, name: str, limit: int) -> Path | None:
+        """Move an envelope of at most `limit` bytes into the spool; None while another of that name is there."""
         folder = self._in / partner
         files.make_directory(folder, 0o700)
         target = folder / name
         if os.path.lexists(target):
             return None
-        files.bring(landed, target)
+        files.bring(landed, target, limit)
         return target
 
     def incoming(self) -> Iterator[tuple[str, Path]]:

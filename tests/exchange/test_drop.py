@@ -127,7 +127,21 @@ def test_a_file_that_is_open_for_writing_is_not_complete_however_quiet(
         assert is_open_for_writing(path)
         assert not completeness.judge(look(path))
     assert not is_open_for_writing(path)
+    assert not completeness.judge(look(path))
+    assert completeness.waiting() == 1.0
+    seconds.now += 1.0
     assert completeness.judge(look(path))
+
+
+def test_a_hint_about_a_file_that_vanished_is_not_kept_for_the_next_of_its_name(
+    tmp_path: Path, completeness: Completeness
+) -> None:
+    path = tmp_path / "a.pdf"
+    completeness.closed(path)
+    for _ in range(2):
+        completeness.keep_only(set())
+    path.write_bytes(b"half")
+    assert not completeness.judge(look(path))
 
 
 def test_what_a_scan_no_longer_sees_is_forgotten(tmp_path: Path, completeness: Completeness, seconds: Seconds) -> None:

@@ -77,7 +77,8 @@ def test_step_1_a_file_that_was_exchanged_while_it_was_taken_is_not_followed(pai
     assert not os.path.lexists(path)
 
 
-def test_step_1_a_file_larger_than_allowed_is_quarantined_unopened(pair: Pair) -> None:
+def test_step_1_a_file_larger_than_allowed_is_recorded_and_not_kept(pair: Pair) -> None:
+    """A sparse upload costs its sender nothing, so keeping it would let anybody fill the disk."""
     said = manifest(pair)
     land(pair, b"", f"{said.id}.age")
     size = pair.ofsted.home.settings.limits.max_bytes * 2
@@ -86,7 +87,8 @@ def test_step_1_a_file_larger_than_allowed_is_quarantined_unopened(pair: Pair) -
     (handover,) = pair.ofsted.handovers()
     assert (handover.state, handover.reason) == ("quarantined", "too-large")
     assert pair.ofsted.send() == 0
-    assert [p.stat().st_size for p in pair.ofsted.home.quarantine.rglob("*.age")] == [size]
+    assert list(pair.ofsted.home.quarantine.rglob("*.age")) == []
+    assert list(pair.ofsted.landing().iterdir()) == []
 
 
 def test_step_1_nothing_in_the_spool_is_replaced_by_what_lands_later(pair: Pair) -> None:
@@ -95,6 +97,7 @@ def test_step_1_nothing_in_the_spool_is_replaced_by_what_lands_later(pair: Pair)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{said.id}.age").write_bytes(envelope(pair, said))
     land(pair, b"rubbish", f"{said.id}.age")
-    assert pair.ofsted.parts.spool.take_in(pair.ofsted.landing() / f"{said.id}.age", "lgsco", f"{said.id}.age") is None
+    spool, name = pair.ofsted.parts.spool, f"{said.id}.age"
+    assert spool.take_in(pair.ofsted.landing() / name, "lgsco", name, 1 << 30) is None
     outcome = receive(pair)
     assert outcome.delivered == [CONTENT]

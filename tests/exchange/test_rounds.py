@@ -219,10 +219,10 @@ def test_one_landed_file_that_cannot_be_taken_keeps_no_other_waiting(
     first = min(pair.ofsted.landing().iterdir())
     bring = files.bring
 
-    def refuse(source: Path, target: Path) -> None:
+    def refuse(source: Path, target: Path, limit: int) -> None:
         if source == first:
             raise OSError(28, "No space left on device")
-        bring(source, target)
+        bring(source, target, limit)
 
     with monkeypatch.context() as patch:
         patch.setattr(files, "bring", refuse)

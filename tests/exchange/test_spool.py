@@ -146,7 +146,7 @@ def test_a_folder_that_a_crash_left_half_removed_is_cleared_at_the_start(pair: P
 def test_an_envelope_is_not_taken_in_over_another(spool: Spool, tmp_path: Path) -> None:
     for content in (b"first", b"second"):
         (tmp_path / "landed").write_bytes(content)
-        taken = spool.take_in(tmp_path / "landed", "lgsco", f"{ID}.age")
+        taken = spool.take_in(tmp_path / "landed", "lgsco", f"{ID}.age", 1 << 30)
     assert taken is None
     assert (tmp_path / "landed").read_bytes() == b"second"
     assert [(partner, path.read_bytes()) for partner, path in spool.incoming()] == [("lgsco", b"first")]
