@@ -143,10 +143,13 @@ class Limits(_Section):
 
 
 class Retry(_Section):
-    """How long to wait before a partner that could not be reached is tried again; the wait doubles each time."""
+    """When a partner's server counts as lost, and how long to wait before the next try; the wait doubles each time."""
 
     first: Duration = Field(default=timedelta(seconds=5), description="The first wait.")
     max: Duration = Field(default=timedelta(minutes=15), description="The longest wait.")
+    timeout: Duration = Field(
+        default=timedelta(seconds=30), description="A server that is silent for this long when it should speak is lost."
+    )
     resend: Duration = Field(
         default=timedelta(hours=6),
         description="Upload a handover once more when no receipt has come for this long: one of the two was lost.",

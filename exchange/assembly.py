@@ -26,12 +26,6 @@ from keys.trust import Trust
 from ledger import note
 from ledger.store import Ledger
 
-CONNECT_TIMEOUT = 30.0
-"""Seconds for a partner's server to answer any one request."""
-
-KEEPALIVE = 30.0
-"""Seconds between signs of life on an idle connection."""
-
 
 def assemble(home: Home, passphrase: Callable[[], Secret], effects: Effects | None = None) -> Parts:
     """Open everything that belongs to `home`; raises a HandoverError that says what is wrong with it."""
@@ -108,8 +102,8 @@ def system_effects(home: Home, keyring: Keyring) -> Effects:
         return sftp.connect(
             landing_address(home, card),
             keyring.transport_key(),
-            timeout=CONNECT_TIMEOUT,
-            keepalive=KEEPALIVE,
+            timeout=home.settings.retry.timeout.total_seconds(),
+            keepalive=home.settings.retry.timeout.total_seconds(),
         )
 
     return Effects(

@@ -25,27 +25,20 @@ from exchange import embedded, rounds
 from exchange.alerts import Alert, Alerts
 from exchange.assembly import agreements_with, trusted
 from exchange.drop import Completeness
-from exchange.landing import LandingError
 from exchange.log import Log
 from exchange.notify import notify, watchdog_interval
+from exchange.outgoing import Outage, Outgoing
 from exchange.overdue import note_overdue
 from exchange.parts import Parts
 from exchange.retry import Backoff
-from exchange.rounds import Connection
 from exchange.watcher import Watcher
 from exchange.worker import Worker
-from ledger.entry import Draft
-from ledger.query import reachability
-from ledger.store import Transaction
 
 TICK = 1.0
 """Seconds between two looks of the supervisor: so long may a command's order wait."""
 
 GRACE = 5.0
 """Seconds that rounds under way get to finish when the service is stopped."""
-
-IDLE_CONNECTION = 60.0
-"""Seconds after which an unused connection is closed."""
 
 
 @contextlib.contextmanager
@@ -77,9 +70,10 @@ class Daemon:
         self.error: HandoverError | None = None
         self._environment = environment
         self._workers: dict[str, Worker] = {}
-        self._outgoing: list[_Outgoing] = []
+        self._outgoing: list[Outgoing] = []
         watch = parts.home.settings.watch
         self._rescan = watch.rescan.total_seconds()
+        self._longest = parts.home.settings.retry.max.total_seconds()
         self._completeness = Completeness(watch.quiet.total_seconds(), parts.effects.monotonic)
         self._logged = parts.ledger.size
         self._version = parts.ledger.data_version()
@@ -123,7 +117,7 @@ class Daemon:
         What does not end even then (sealing a very large file) ends with the process: every step is safe to kill.
         """
         for worker in self._workers.values():
-            worker.wake()
+            worker.hurry()
         self._join(GRACE)
         for outgoing in self._outgoing:
             outgoing.close()
@@ -177,7 +171,7 @@ class Daemon:
         self._logged = size
 
     def _take_orders(self) -> None:
-        """If another process wrote to the ledger: learn new partners, and look whether there is anything to do."""
+        """If another process wrote to the ledger: learn new partners, and try at once what a person may have meant."""
         with self._ordering:
             version = self.parts.ledger.data_version()
             if version == self._version:
@@ -187,7 +181,7 @@ class Daemon:
             self.parts = replace(self.parts, trust=trust, agreements=agreements_with(self.parts.home, trust))
             self._start_workers()
             for worker in self._workers.values():
-                worker.wake()
+                worker.hurry()
 
     # --- workers ------------------------------------------------------------------------------------------------
 
@@ -198,16 +192,18 @@ class Daemon:
             if f"in:{partner}" in self._workers:
                 continue
             self._start(f"in:{partner}", partial(self._landing_round, partner))
+            outage = Outage(partner)
             for kind, send in (("out", rounds.send_files), ("re", rounds.send_receipts)):
-                outgoing = _Outgoing(self, partner, send)
+                outgoing = Outgoing(self, f"{kind}:{partner}", outage, send)
                 self._outgoing.append(outgoing)
-                self._start(f"{kind}:{partner}", outgoing)
+                self._start(outgoing.name, outgoing, self._longest)
 
-    def _start(self, name: str, round_: Callable[[], float]) -> None:
+    def _start(self, name: str, round_: Callable[[], float], longest: float | None = None) -> None:
+        """What fails on this machine is looked at again with every rescan, unless something else is the `longest`."""
         if name in self._workers:
             return
-        retry = self.parts.home.settings.retry
-        backoff = Backoff(retry.first.total_seconds(), retry.max.total_seconds(), self.parts.effects.jitter)
+        first = self.parts.home.settings.retry.first.total_seconds()
+        backoff = Backoff(first, longest or self._rescan, self.parts.effects.jitter)
         self._workers[name] = Worker(name, round_, self, backoff)
         self._workers[name].start()
 
@@ -240,49 +236,3 @@ class Daemon:
         if rounds.receive_landed(self.parts, partner):
             self._wake("re:")
         return self._rescan
-
-
-class _Outgoing:
-    """The round of one kind of message to one partner, over a connection of its own, so that a receipt never waits
-    for a large file. Notes in the ledger when the partner can no longer be reached, and when it can again."""
-
-    def __init__(self, daemon: Daemon, partner: str, send: Callable[[Parts, Connection], int]) -> None:
-        self._daemon = daemon
-        self._connection = Connection(partner)
-        self._send = send
-        self._used = daemon.parts.effects.monotonic()
-
-    def __call__(self) -> float:
-        parts = self._daemon.parts
-        try:
-            sent = self._send(parts, self._connection)
-        except LandingError as problem:
-            self._connection.close()
-            if not self._daemon.stopping.is_set():
-                self._note("partner.unreachable", {"cause": type(problem).__name__})
-            raise
-        except BaseException:
-            self._connection.close()
-            raise
-        now = parts.effects.monotonic()
-        if sent:
-            self._used = now
-            self._note("partner.reachable", {})
-        elif now - self._used >= IDLE_CONNECTION:
-            self._connection.close()
-        return min(IDLE_CONNECTION, parts.home.settings.watch.rescan.total_seconds())
-
-    def close(self) -> None:
-        """End the connection."""
-        self._connection.close()
-
-    def _note(self, event: str, detail: dict[str, str]) -> None:
-        """One entry for each end of an outage, however many files and attempts there are."""
-        partner = self._connection.partner
-
-        def note(tx: Transaction) -> None:
-            unreachable = reachability(tx, partner) == "unreachable"
-            if unreachable != (event == "partner.unreachable"):
-                tx.append(Draft(event=event, actor="daemon", partner=partner, detail=detail))
-
-        self._daemon.parts.ledger.write(note)

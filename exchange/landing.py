@@ -89,6 +89,8 @@ class LandingError(NotNow):
     """Something about a partner's landing zone keeps us from using it now; `reason` may be recorded."""
 
     reason = "landing"
+    of_one_file = False
+    """Whether it says nothing about other files: the next one may be taken."""
     said = "the landing zone at {place} cannot be used"
     advice = ""
 
@@ -128,6 +130,7 @@ class LandingFull(LandingError):
     """The server's disk is full, or our quota there is used up."""
 
     reason = "landing-full"
+    of_one_file = True
     said = "the landing zone at {place} is full"
     advice = "tell the partner; what was not sent is kept and sent again"
 
@@ -144,6 +147,7 @@ class PermissionDenied(LandingError):
     """The user may not do this in the landing zone."""
 
     reason = "permission-denied"
+    of_one_file = True
     said = "the landing zone at {place} does not let us do this"
     advice = "ask the partner to check owner and mode of our folder"
 
@@ -152,6 +156,7 @@ class NotThere(LandingError):
     """A file, or the landing folder itself, does not exist."""
 
     reason = "not-there"
+    of_one_file = True
     said = "the landing zone at {place} has no such file or folder"
     advice = "if nothing arrives at all, ask the partner whether our landing folder exists"
 
@@ -160,6 +165,7 @@ class LandingFailed(LandingError):
     """The server answered that something failed, and not why."""
 
     reason = "landing-failed"
+    of_one_file = True
     said = "the landing zone at {place} failed to do what was asked"
     advice = "it is tried again; the partner's server log may say more"
 
@@ -168,6 +174,7 @@ class UnfinishedChanged(LandingError):
     """The part of a file that was uploaded earlier is not what it was."""
 
     reason = "unfinished-changed"
+    of_one_file = True
     said = "the unfinished file at {place} changed since it was uploaded"
     advice = "it is uploaded anew from its beginning"
 

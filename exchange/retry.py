@@ -1,4 +1,4 @@
-"""Exponential back-off with jitter: when to try a partner again.
+"""Exponential back-off with jitter: when to try a partner again, and a file that a partner refuses.
 
 >>> backoff = Backoff(first=5.0, longest=60.0, jitter=lambda: 1.0)
 >>> [backoff.next() for _ in range(5)]
@@ -8,7 +8,7 @@
 5.0
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 
 class Backoff:
@@ -26,6 +26,11 @@ class Backoff:
         self._failures += 1
         return wait * self._jitter()
 
+    def next_longest(self) -> float:
+        """Seconds to wait after a failure that trying again will hardly mend."""
+        self._failures += 1
+        return self._longest * self._jitter()
+
     def reset(self) -> None:
         """Something worked: start from `first` again."""
         self._failures = 0
@@ -34,3 +39,41 @@ class Backoff:
     def failing(self) -> bool:
         """Whether the last try failed."""
         return self._failures > 0
+
+
+class Pauses:
+    """Which of many things to leave alone for now: each that failed waits for its own time, which grows.
+
+    >>> time = iter([0.0, 4.0, 6.0])
+    >>> pauses = Pauses(lambda: Backoff(5.0, 60.0, lambda: 1.0), lambda: next(time))
+    >>> pauses.failed("one")
+    >>> pauses.over("one"), pauses.over("two"), pauses.over("one")
+    (False, True, True)
+    """
+
+    def __init__(self, backoff: Callable[[], Backoff], now: Callable[[], float]) -> None:
+        self._backoff = backoff
+        self._now = now
+        self._waiting: dict[str, tuple[Backoff, float]] = {}
+
+    def failed(self, name: str) -> None:
+        """Leave it alone for a while."""
+        backoff, _ = self._waiting.get(name, (self._backoff(), 0.0))
+        self._waiting[name] = backoff, self._now() + backoff.next()
+
+    def worked(self, name: str) -> None:
+        """It need not wait any more."""
+        self._waiting.pop(name, None)
+
+    def keep_only(self, names: Collection[str]) -> None:
+        """Forget everything else: it is no longer wanted."""
+        self._waiting = {name: waiting for name, waiting in self._waiting.items() if name in names}
+
+    def over(self, name: str) -> bool:
+        """Whether it may be tried now."""
+        return name not in self._waiting or self._now() >= self._waiting[name][1]
+
+    def left(self) -> float | None:
+        """Seconds until the first may be tried again, at least 0; None if nothing waits."""
+        ends = [end for _, end in self._waiting.values()]
+        return max(0.0, min(ends) - self._now()) if ends else None

@@ -4,14 +4,17 @@ The same sealed object goes up however often it takes: it is never sealed again 
 name on the partner's server is the handover's id, first with `.part`, then renamed in one step.
 """
 
-from collections.abc import Iterator, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import BinaryIO
 
 from config.times import from_text, to_text
 from exchange import archive, control, files, intake
 from exchange.envelope import EnvelopeError, seal
-from exchange.landing import Landing, Small
+from exchange.failures import Failures
+from exchange.landing import Landing, LandingError, LandingFull, Small, UnfinishedChanged
 from exchange.manifest import AgreementRef, Concern, Manifest, ManifestError
 from exchange.parts import Parts
 from exchange.spool import Claim
@@ -46,6 +49,7 @@ def seal_next(parts: Parts, handover: Handover) -> None:
     manifest = manifest_for(
         parts, handover.id, handover.partner, handover.sequence, judgement.concern, age.fingerprint(recipient)
     )
+    files.require_room(envelope.parent, parts.spool.payload(handover.id).stat().st_size)
     try:
         with parts.spool.payload(handover.id).open("rb") as payload, unfinished.open("wb") as target:
             sealed = seal(
@@ -61,6 +65,10 @@ def seal_next(parts: Parts, handover: Handover) -> None:
         unfinished.unlink(missing_ok=True)
         _hold(parts, handover, claim, [problem.reason], [problem.message[:1].upper() + problem.message[1:] + "."])
         return
+    except BaseException:
+        # half an envelope must not keep the disk full, or the ledger could write nothing either
+        unfinished.unlink(missing_ok=True)
+        raise
     files.move(unfinished, envelope)
     parts.ledger.write(
         lambda tx: tx.append(
@@ -101,19 +109,51 @@ def needs_resending(parts: Parts, handover: Handover) -> bool:
 
 
 def upload(parts: Parts, landing: Landing, handover: Handover) -> None:
-    """sealed -> sent: put the sealed object into the partner's landing zone and give it its final name."""
+    """sealed -> sent: put the sealed object into the partner's landing zone and give it its final name.
+
+    Goes on behind what an earlier attempt has brought there; if that even got to the final name, nothing is left to do.
+    """
     envelope = parts.spool.envelope(handover.id)
-    with envelope.open("rb") as source:
-        landing.put(source, envelope.stat().st_size, handover.id + UNFINISHED)
-    landing.rename(handover.id + UNFINISHED, handover.id + ENDING)
+    size = envelope.stat().st_size
+    if landing.size(handover.id + ENDING) != size:
+        with envelope.open("rb") as source:
+            _put(landing, source, size, handover.id + UNFINISHED)
+        landing.rename(handover.id + UNFINISHED, handover.id + ENDING)
     _record_sent(parts, handover)
 
 
-def upload_small(parts: Parts, landing: Landing, handovers: Sequence[Handover]) -> None:
-    """sealed -> sent for many small objects at once; each is recorded when its final name is there."""
+def _put(landing: Landing, source: BinaryIO, size: int, name: str) -> None:
+    try:
+        landing.put(source, size, name, offset=landing.resume_offset(source, size, name))
+    except UnfinishedChanged:
+        landing.put(source, size, name)
+    except LandingFull:
+        # what lies there unfinished would keep everything else out, too
+        with contextlib.suppress(LandingError):
+            landing.remove(name)
+        raise
+
+
+def upload_small(parts: Parts, landing: Landing, handovers: Sequence[Handover], done: Callable[[str], None]) -> None:
+    """sealed -> sent for many small objects at once; each is recorded, and `done` told its id, when its final name is
+    there. One that cannot be read keeps no other; the first failure is raised at the end."""
     by_name = {handover.id + ENDING: handover for handover in handovers}
-    messages = (_message(parts.spool.envelope(handover.id), handover.id) for handover in handovers)
-    landing.put_many(messages, lambda message: _record_sent(parts, by_name[message.final]))
+    failures = Failures()
+
+    def messages() -> Iterator[Small]:
+        for handover in handovers:
+            message = None
+            with failures.kept():
+                message = _message(parts.spool.envelope(handover.id), handover.id)
+            if message is not None:
+                yield message
+
+    def record(message: Small) -> None:
+        _record_sent(parts, by_name[message.final])
+        done(by_name[message.final].id)
+
+    landing.put_many(messages(), record)
+    failures.raise_first()
 
 
 def upload_receipts(parts: Parts, landing: Landing, handovers: Sequence[Handover]) -> None:

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from config.errors import HandoverError
 from config.home import Home
 from config.times import from_text, system_clock
+from exchange import landing
 from exchange.assembly import agreements_with
 from exchange.drop import scan
 from exchange.questions import in_flight
 from keys.keyring import Keyring
 from keys.trust import Trust
-from ledger.query import Row, handovers_under_key, reachability, sequence_gaps
+from ledger.query import Row, handovers_under_key, outage, reachability, sequence_gaps
 from ledger.store import Ledger
 
 KEY_WARNING = datetime.timedelta(days=60)
@@ -64,6 +65,7 @@ def status(home: Home, ledger: Ledger, keyring: Keyring, trust: Trust) -> Status
     open_rows = [row for row in rows if not row.is_final]
     overdue = tuple(row.id for row in rows if row.overdue)
     partners = {partner: reachability(ledger, partner) for partner in agreements_with(home, trust)}
+    outages = {partner: cause for partner in partners if (cause := outage(ledger, partner)) is not None}
     gaps = {partner: missing for partner in trust.partners if (missing := sequence_gaps(ledger, partner))}
     keys: dict[str, str | None] = {info.purpose: info.valid_until for info in keyring.infos()}
     return Status(
@@ -78,7 +80,7 @@ def status(home: Home, ledger: Ledger, keyring: Keyring, trust: Trust) -> Status
         ledger_size=ledger.size,
         ledger_root=ledger.root().hex(),
         daemon=daemon_runs(home),
-        problems=tuple(_problems(home, rows, overdue, gaps, partners, keys, now)),
+        problems=tuple(_problems(home, rows, overdue, gaps, outages, keys, now)),
     )
 
 
@@ -87,7 +89,7 @@ def _problems(
     rows: list[Row],
     overdue: tuple[str, ...],
     gaps: dict[str, list[int]],
-    partners: dict[str, str],
+    outages: dict[str, str],
     keys: dict[str, str | None],
     now: datetime.datetime,
 ) -> list[str]:
@@ -97,7 +99,7 @@ def _problems(
     for state in ("held", "quarantined"):
         if number := sum(row.state == state for row in rows):
             problems.append(f"{number} {state}: see 'handover list --state {state}'")
-    problems += [f"{partner} cannot be reached" for partner, state in partners.items() if state == "unreachable"]
+    problems += [_outage(partner, cause) for partner, cause in outages.items()]
     problems += [f"{len(missing)} handovers from {partner} never came" for partner, missing in gaps.items()]
     for purpose, until in keys.items():
         if until is not None and from_text(until) - now < KEY_WARNING:
@@ -105,6 +107,15 @@ def _problems(
     if not home.marker.is_file():
         problems.append("the outbound folder has lost its marker file")
     return problems
+
+
+def _outage(partner: str, cause: str) -> str:
+    """What keeps us from using a partner's landing zone, in the words that the error had."""
+    kind = getattr(landing, cause, None)
+    if not (isinstance(kind, type) and issubclass(kind, landing.LandingError)):
+        return f"{partner} cannot be reached"
+    said = kind.said.format(place=partner)
+    return f"{said}: nothing is sent to it" if kind is landing.HostKeyChanged else said
 
 
 def daemon_runs(home: Home) -> bool:

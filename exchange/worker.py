@@ -6,6 +6,7 @@ from typing import Protocol
 
 from config.errors import HandoverError, Tampered
 from exchange import log as logs
+from exchange.landing import HostKeyChanged, LandingError
 from exchange.log import Log
 from exchange.retry import Backoff
 
@@ -29,37 +30,44 @@ class Worker(threading.Thread):
         self._supervisor = supervisor
         self._backoff = backoff
         self._wake = threading.Event()
+        self._urgent = threading.Event()
+        self._alone = False
 
     def wake(self) -> None:
-        """Run the next round now (or as soon as a pause after a failure is over)."""
+        """Run the next round now; a partner that could not be used is still left alone until its pause is over."""
+        self._wake.set()
+
+    def hurry(self) -> None:
+        """Run the next round now in any case: a person did something, or the service ends."""
+        self._urgent.set()
         self._wake.set()
 
     def run(self) -> None:
         """The thread's body."""
         while not self._supervisor.stopping.is_set():
             self._wake.clear()
+            self._urgent.clear()
             pause = self._once()
-            if self._backoff.failing:
-                self._supervisor.stopping.wait(pause)
-            else:
-                self._wake.wait(pause)
+            if not self._supervisor.stopping.is_set():
+                (self._urgent if self._alone else self._wake).wait(pause)
 
     def _once(self) -> float:
+        self._alone = False
         try:
             pause = self._round()
         except Tampered as problem:
             self._supervisor.fail(problem)
             return 0.0
         except (HandoverError, OSError) as problem:
-            self._supervisor.log(
-                "round.failed", worker=self.name, error=type(problem).__name__, at_line=logs.where(problem)
-            )
+            self._tell("round.failed", problem)
+            self._alone = isinstance(problem, LandingError)
+            if isinstance(problem, HostKeyChanged):
+                # only a person can mend this, and who poses as the partner is not to be called again and again
+                return self._backoff.next_longest()
             return self._backoff.next()
         except Exception as problem:
             # the thread must live on: the ledger and the spool are consistent after every round that failed
-            self._supervisor.log(
-                "round.broken", worker=self.name, error=type(problem).__name__, at_line=logs.where(problem)
-            )
+            self._tell("round.broken", problem)
             return self._backoff.next()
         self._backoff.reset()
         return pause

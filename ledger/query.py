@@ -178,12 +178,22 @@ def _is_overdue(h: Handover, now: datetime, deadlines: Deadlines) -> bool:
 
 def reachability(ledger: View, partner: str) -> str:
     """`unreachable` while an outage that was recorded lasts, else `reachable`; `unknown` before any contact."""
-    sql = "SELECT event FROM entries WHERE partner = ? AND event IN {} ORDER BY seq DESC LIMIT 1"
-    outage = ledger.rows(sql.format("('partner.unreachable', 'partner.reachable')"), partner)
-    if outage == [("partner.unreachable",)]:
+    if outage(ledger, partner) is not None:
         return "unreachable"
-    contact = ledger.rows(sql.format("('sent', 'receipted', 'partner.reachable')"), partner)
-    return "reachable" if contact else "unknown"
+    sql = "SELECT 1 FROM entries WHERE partner = ? AND event IN ('sent', 'receipted', 'partner.reachable') LIMIT 1"
+    return "reachable" if ledger.rows(sql, partner) else "unknown"
+
+
+def outage(ledger: View, partner: str) -> str | None:
+    """The cause, as it was recorded, of an outage that lasts; None if there is none."""
+    sql = (
+        "SELECT event, json_extract(CAST(entry AS TEXT), '$.detail.cause') FROM entries WHERE partner = ? "
+        "AND event IN ('partner.unreachable', 'partner.reachable') ORDER BY seq DESC LIMIT 1"
+    )
+    for event, cause in ledger.rows(sql, partner):
+        if event == "partner.unreachable":
+            return str(cause or "")
+    return None
 
 
 def sequence_gaps(ledger: Ledger, partner: str) -> list[int]:
