@@ -14,7 +14,7 @@ from pathlib import Path
 
 from config.errors import NotNow
 from config.home import MARKER
-from exchange import clerk, intake, landed, receiver, sender, uploads
+from exchange import clerk, intake, landed, receiver, sender, strays, uploads
 from exchange.drop import Candidate, Completeness, scan
 from exchange.failures import Failures
 from exchange.landed import Arrival
@@ -101,7 +101,7 @@ def take_dropped(parts: Parts, completeness: Completeness) -> int:
             hint=f"mount it again, or create {MARKER} in it if it is the right folder",
         )
     failures = Failures()
-    for go_on in (_finish, clerk.about_held):
+    for go_on in (_finish, clerk.about_held, strays.put_aside):
         with failures.kept():
             go_on(parts)
     seen: set[Path] = set()
