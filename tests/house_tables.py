@@ -39,7 +39,6 @@ RULES = (
     ("exchange.manifest", "an unknown manifest version is refused"),
     ("exchange.envelope", "signed inner data names the outer recipient"),
     ("ledger.identifier", "RFC 9562 5.7"),
-    ("exchange.receiver", "FORMATS 2"),
     # FORMATS 3: receipt
     ("exchange.manifest", "FORMATS 3"),
     ("exchange.receipt", "FORMATS 3"),
