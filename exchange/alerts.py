@@ -5,6 +5,9 @@
 
 An alert is made of a ledger entry, so it can be repeated but not invented. One that cannot be delivered is logged and
 does not hold up anything: the ledger and `handover status` still say what is wrong.
+
+While an alert waits for a slow hook, further ones of its kind about the same partner become one with it, which then
+names no handover. So nobody who makes us record a thousand refusals keeps people from being told of anything else.
 """
 
 import json
@@ -12,16 +15,12 @@ import subprocess
 import threading
 import urllib.request
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from queue import Empty, Full, Queue
+from dataclasses import asdict, dataclass, replace
 
 from exchange.log import Log
 
 TIMEOUT = 30.0
 """Seconds that a command or a webhook may take."""
-
-MAX_WAITING = 1000
-"""Alerts that wait for a slow hook; more are dropped, and the log says so."""
 
 EVENTS = frozenset(
     {
@@ -56,7 +55,9 @@ class Alerts:
         self._command = tuple(command)
         self._webhook = webhook
         self._log = log
-        self._queue: Queue[Alert | None] = Queue(MAX_WAITING)
+        self._waiting: dict[tuple[str, str | None], Alert] = {}
+        self._changed = threading.Condition()
+        self._closed = False
         self._thread = threading.Thread(target=self._deliver_all, name="alerts", daemon=True)
         self._thread.start()
 
@@ -64,32 +65,33 @@ class Alerts:
         """Deliver `alert` if it is of a kind that people are told of, and anybody wants to be told."""
         if alert.event not in EVENTS or not (self._command or self._webhook):
             return
-        try:
-            self._queue.put_nowait(alert)
-        except Full:
-            self._log("alert.dropped", about=alert.event)
+        with self._changed:
+            kind = (alert.event, alert.partner)
+            several = kind in self._waiting and self._waiting[kind] != alert
+            self._waiting[kind] = replace(alert, handover=None) if several else alert
+            self._changed.notify()
 
     def close(self) -> None:
         """Deliver what waits, for at most TIMEOUT seconds, and end."""
-        try:
-            self._queue.put(None, timeout=1)
-        except Full:
-            return
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
         self._thread.join(TIMEOUT)
 
     def _deliver_all(self) -> None:
-        while True:
-            try:
-                alert = self._queue.get(timeout=1)
-            except Empty:
-                continue
-            if alert is None:
-                return
+        while (alert := self._next()) is not None:
             for deliver in (self._run, self._post):
                 try:
                     deliver(alert)
-                except (OSError, subprocess.SubprocessError, ValueError) as problem:
+                except Exception as problem:
+                    # whatever a hook or the server of a webhook does, the next alert is delivered
                     self._log("alert.failed", about=alert.event, error=type(problem).__name__)
+
+    def _next(self) -> Alert | None:
+        """The alert that has waited longest; None when there is none left and no more will come."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._closed)
+            return self._waiting.pop(next(iter(self._waiting))) if self._waiting else None
 
     def _run(self, alert: Alert) -> None:
         if self._command:
