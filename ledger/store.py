@@ -100,6 +100,11 @@ class Ledger(View):
         """Where the ledger lies."""
         return self._path
 
+    @property
+    def verifiers(self) -> tuple[note.Verifier, ...]:
+        """The keys that sign, or once signed, this ledger's checkpoints."""
+        return self._verifiers
+
     # --- writing ----------------------------------------------------------------------------------------------------
 
     def write(self, work: Callable[[Transaction], T]) -> T:

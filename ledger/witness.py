@@ -1,23 +1,20 @@
 """Two organisations witness each other's ledgers, by a few lines on every message that they exchange anyway.
 
-    {"checkpoint": my newest checkpoint, a signed note,
-     "old": the size of mine that you cosigned last, as far as I know,
-     "consistency": [base64 hashes: my tree of that checkpoint continues the one of `old`],
-     "cosigned": my cosignature lines over the newest checkpoint of yours that I have checked,
-     "seen": the size of that checkpoint; 0 with no lines: I have checked none yet}
+    my newest checkpoint, and the proof that it continues the one that you cosigned last   -> you cosign it, or object
+    your newest checkpoint that I have checked, with your signature and mine               -> you keep mine, or find out
+                                                                                              that you were rolled back
 
-Specification: the rules of C2SP tlog-witness, carried by messages instead of HTTP. Messages get lost, come twice and
-overtake each other, so most of what does not fit is no conflict: it is just not cosigned, and the `seen` of the answer
-lets the partner start from the right size next time. A conflict is what an honest ledger can never say; it is recorded
-as `witness.conflict`. When the partner has cosigned what this ledger does not hold, this ledger was rolled back: that
-is recorded as `witness.rolled-back` and raised, because nothing may go on as before.
+Specification: the rules of C2SP tlog-witness, carried by messages (`ledger/statement.py`) instead of HTTP. Messages get
+lost, come twice and overtake each other, so most of what does not fit is no conflict: it is just not cosigned, and the
+`seen` of the answer lets the partner start from the right size next time. A conflict is what an honest ledger can never
+say; it is recorded as `witness.conflict`, and the message goes on.
 
->>> Statement.from_json({"checkpoint": "x", "old": 0, "consistency": [], "cosigned": "", "seen": 0}).seen
-0
+When a note that one of our own ledger keys has signed, and the partner has cosigned, is of a tree that this ledger does
+not hold, this ledger was rolled back: that is recorded once as `witness.rolled-back` and raised, because nothing may go
+on as before. Less than that note stops nobody: a partner's word alone, however large the number, is a conflict.
 """
 
-import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -25,67 +22,18 @@ from config.errors import Refused, Tampered
 from ledger import checkpoint, merkle, note
 from ledger.canonical import Json
 from ledger.checkpoint import Checkpoint, Cosigner
-from ledger.entry import MAX_SIZE, Draft
+from ledger.entry import Draft
 from ledger.head import open_checkpoint
-from ledger.note import NoteError, Signature, Verifier
+from ledger.note import Verifier
+from ledger.statement import Statement, StatementError
 from ledger.store import Ledger, Transaction
 from ledger.view import View, Witnessed, size_of
 
-MAX_HASHES = 63
-"""Longest consistency proof that C2SP tlog-witness allows."""
-
-MAX_LINES = 8
-"""Cosignature lines in one statement: an old and a new key of each of a few algorithms."""
-
-_FIELDS = frozenset({"checkpoint", "old", "consistency", "cosigned", "seen"})
-
-
-class StatementError(Refused):
-    """A `witness` block that is not of the form above."""
-
-    reason = "bad-witness"
+__all__ = ["Outcome", "RolledBack", "Statement", "StatementError", "compose", "receive"]
 
 
 class RolledBack(Tampered):
     """A partner has cosigned what this ledger does not hold: an older copy was put in its place."""
-
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """What one side says about both ledgers. Always: `from_json(s.to_json()) == s`."""
-
-    checkpoint: str
-    old: int
-    consistency: tuple[bytes, ...]
-    cosigned: str
-    seen: int
-
-    def to_json(self) -> dict[str, Json]:
-        """The manifest's `witness` block."""
-        return {
-            "checkpoint": self.checkpoint,
-            "old": self.old,
-            "consistency": [base64.b64encode(digest).decode() for digest in self.consistency],
-            "cosigned": self.cosigned,
-            "seen": self.seen,
-        }
-
-    @classmethod
-    def from_json(cls, block: Mapping[str, Json]) -> "Statement":
-        """Read the block; raises StatementError. Signatures and proofs are not checked here."""
-        if set(block) != _FIELDS:
-            raise StatementError("a witness block does not have exactly its five fields")
-        hashes, old, seen = block["consistency"], block["old"], block["seen"]
-        signed, cosigned = block["checkpoint"], block["cosigned"]
-        if not isinstance(signed, str) or not isinstance(cosigned, str):
-            raise StatementError("a witness block holds something else than text where notes should be")
-        if type(old) is not int or type(seen) is not int or not (0 <= old <= MAX_SIZE and 0 <= seen <= MAX_SIZE):
-            raise StatementError("a size in a witness block is out of range")
-        if not isinstance(hashes, list) or len(hashes) > MAX_HASHES:
-            raise StatementError(f"the proof in a witness block is no list of at most {MAX_HASHES} hashes")
-        if (seen == 0) != (_lines(cosigned) == ()):
-            raise StatementError("a witness block names a size without its cosignature, or the other way round")
-        return cls(signed, old, tuple(_hash(text) for text in hashes), cosigned, seen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +50,13 @@ def compose(ledger: Ledger, partner: str) -> Statement:
         newest = view.checkpoint()
         size, old = size_of(newest), view.partner_seen(partner)
         if old > size:
-            raise RolledBack(f"{partner} has cosigned {old} entries of this ledger, which holds {size}", hint=_HINT)
+            raise _rolled_back(partner, old, size)
         known = view.witnessed(partner)
         return Statement(
             checkpoint=newest.decode(),
             old=old,
             consistency=view.consistency(old, size),
-            cosigned="" if known is None else known.cosigned,
+            cosigned="" if known is None else _with_ours(known),
             seen=0 if known is None else known.size,
         )
 
@@ -128,52 +76,76 @@ def receive(
     """Take a partner's statement in: check and persist in one commit, so that the answer can only be what was kept.
 
     `sequence` and `handover` are the running number and id of the concern that brought it, None for other messages.
-    Raises RolledBack, after recording it, if the partner has cosigned what this ledger does not hold.
+    Raises RolledBack, after recording it, if the partner proves that it has cosigned what this ledger does not hold.
     """
     signer = replace(cosigner, now=int(now.timestamp()))
 
-    def take(tx: Transaction) -> tuple[Outcome, str | None]:
-        lost = _take_cosignature(tx, partner, statement, witness_verifiers)
-        if lost is not None:
-            detail: dict[str, Json] = {"seen": statement.seen, "size": tx.size}
-            tx.append(Draft(event="witness.rolled-back", actor="daemon", partner=partner, detail=detail))
-            return Outcome(cosigned=False), lost
+    def take(tx: Transaction) -> tuple[Outcome, RolledBack | None]:
         try:
+            _take_cosigned(tx, partner, statement, ledger.verifiers, witness_verifiers)
             _check_sequence(tx, partner, sequence, handover)
             cosigned = _take_checkpoint(tx, partner, statement, ledger_verifiers, signer, sequence)
+        except RolledBack as loss:
+            _record_once(tx, partner, statement)
+            return Outcome(cosigned=False), loss
         except Refused as problem:
-            detail = {"reason": problem.reason, "old": statement.old}
+            detail: dict[str, Json] = {"reason": problem.reason, "old": statement.old}
             tx.append(Draft(event="witness.conflict", actor="daemon", partner=partner, detail=detail))
             return Outcome(cosigned=False, conflict=problem.reason), None
         return Outcome(cosigned), None
 
     # SPEC: FORMATS 5 witness: check-and-persist is atomic and happens before the answer
-    outcome, lost = ledger.write(take)
-    if lost is not None:
-        raise RolledBack(lost, hint=_HINT)
+    outcome, loss = ledger.write(take)
+    if loss is not None:
+        raise loss
     return outcome
 
 
-def _take_cosignature(tx: Transaction, partner: str, statement: Statement, verifiers: Sequence[Verifier]) -> str | None:
-    """Keep the partner's signatures on our checkpoint; returns in words how we were rolled back, if we were."""
-    # SPEC: FORMATS 5 witness: a cosigned size that my ledger does not have means that I was rolled back
-    if statement.seen > tx.size:
-        return f"{partner} has cosigned {statement.seen} entries of this ledger, which holds {tx.size}"
+def _take_cosigned(
+    tx: Transaction, partner: str, statement: Statement, own: Sequence[Verifier], witnesses: Sequence[Verifier]
+) -> None:
+    """Keep the partner's signatures on our checkpoint; raises RolledBack, or Refused for what proves nothing."""
     if statement.seen > 0:
-        own = tx.checkpoint_of(statement.seen)
-        if own is None:
-            return f"{partner} has cosigned a checkpoint of {statement.seen} entries that this ledger never made"
-        try:
-            opened = note.open_note(note.add_signatures(own, _lines(statement.cosigned)), verifiers)
-        except NoteError as problem:
-            if problem.reason != "unknown-key":
-                return f"{partner} has cosigned another tree of {statement.seen} entries than this ledger's"
-        else:
-            for signature in opened.verified:
-                tx.keep_cosignature(partner, statement.seen, signature.line)
+        opened = note.open_note(statement.cosigned.encode(errors="replace"), (*own, *witnesses))
+        stated, held = checkpoint.parse(opened.text), tx.checkpoint_of(statement.seen)
+        ours, theirs = _ids(own), _ids(witnesses)
+        if not any(s.name == stated.origin and (s.name, s.key_id) in ours for s in opened.verified):
+            raise Refused("a partner has cosigned what no key of this ledger has signed", reason="not-ours")
+        if stated.size != statement.seen:
+            raise Refused("a partner has cosigned another size than it says", reason="other-size")
+        lines = [s.line for s in opened.verified if (s.name, s.key_id) in theirs]
+        if not _holds(tx, stated, opened.text, held):
+            if not lines:
+                raise Refused("a partner shows a checkpoint without its known key's signature", reason="unknown-key")
+            raise _rolled_back(partner, stated.size, tx.size)
+        for line in lines if held is not None else ():
+            tx.keep_cosignature(partner, statement.seen, line)
     # the last word counts, not the greatest: a partner that was restored from a backup starts from less
     tx.keep_partner_seen(partner, statement.seen)
-    return None
+
+
+def _holds(view: View, stated: Checkpoint, text: str, held: bytes | None) -> bool:
+    """Whether this ledger was once, or still is, what a checkpoint says. Not every size has a checkpoint of its own."""
+    if held is not None:
+        return note.split(held)[0] == text
+    return stated.size <= view.size and view.root(stated.size) == stated.root
+
+
+def _rolled_back(partner: str, seen: int, size: int) -> RolledBack:
+    # SPEC: FORMATS 5 witness: a cosigned size that my ledger does not have means that I was rolled back
+    if seen > size:
+        return RolledBack(f"{partner} has cosigned {seen} entries of this ledger, which holds {size}", hint=_HINT)
+    return RolledBack(f"{partner} has cosigned another tree of {seen} entries than this ledger's", hint=_HINT)
+
+
+def _record_once(tx: Transaction, partner: str, statement: Statement) -> None:
+    """The message is read again at every start, for as long as nobody has done anything about it."""
+    root = statement.cosigned.split("\n")[2]
+    for (seq,) in tx.rows("SELECT seq FROM entries WHERE event = 'witness.rolled-back' AND partner = ?", partner):
+        if (said := tx.entry(seq).detail)["seen"] == statement.seen and said["root"] == root:
+            return
+    detail: dict[str, Json] = {"seen": statement.seen, "root": root, "size": tx.size}
+    tx.append(Draft(event="witness.rolled-back", actor="daemon", partner=partner, detail=detail))
 
 
 def _check_sequence(view: View, partner: str, sequence: int | None, handover: str | None) -> None:
@@ -228,26 +200,12 @@ def _is_news(tx: Transaction, partner: str, stated: Checkpoint, known: Witnessed
     return False
 
 
-def _lines(cosigned: str) -> tuple[str, ...]:
-    if cosigned == "":
-        return ()
-    lines = tuple(cosigned.removesuffix("\n").split("\n"))
-    if not cosigned.endswith("\n") or len(lines) > MAX_LINES:
-        raise StatementError(f"the cosignatures in a witness block are not at most {MAX_LINES} lines")
-    try:
-        return tuple(Signature.parse(line).line for line in lines)
-    except NoteError:
-        raise StatementError("a cosignature in a witness block is malformed") from None
+def _with_ours(known: Witnessed) -> str:
+    return note.add_signatures(known.note.encode(), known.cosigned.splitlines()).decode()
 
 
-def _hash(text: Json) -> bytes:
-    try:
-        digest = note.decode_base64(text) if isinstance(text, str) else b""
-    except NoteError:
-        digest = b""
-    if len(digest) != merkle.HASH_SIZE:
-        raise StatementError("a hash in a witness block is malformed")
-    return digest
+def _ids(verifiers: Sequence[Verifier]) -> set[tuple[str, bytes]]:
+    return {(verifier.name, verifier.key_id) for verifier in verifiers}
 
 
 _HINT = "the ledger's file was replaced by an older copy; stop, find out who did it, and restore the newest backup"

@@ -8,8 +8,11 @@ import pytest
 
 from config.errors import Tampered
 from config.times import to_text
+from exchange.audit import read_ledger
 from exchange.manifest import AgreementRef, Concern
 from keys import age
+from ledger import note
+from ledger.checkpoint import Checkpoint, cosign
 from ledger.identifier import new_id
 from tests.exchange.hostile import (
     CONCERN,
@@ -22,7 +25,7 @@ from tests.exchange.hostile import (
     refusal,
     silence,
 )
-from tests.organisations import Pair
+from tests.organisations import Pair, restart
 
 ATLANTIS = "E06999999"
 
@@ -68,16 +71,33 @@ def test_step_6_a_malformed_witness_block_is_quarantined(pair: Pair, block: dict
     assert receive(pair) == silence(data, "bad-witness")
 
 
-def test_step_6_a_partner_that_has_seen_more_of_our_ledger_than_there_is_stops_everything(pair: Pair) -> None:
+def test_step_6_a_partner_that_only_says_that_it_has_seen_more_of_our_ledger_is_an_incident(pair: Pair) -> None:
     honest = manifest(pair)
-    line = str(pair.ofsted.parts.ledger.checkpoint().decode().splitlines()[-1])
-    said = dataclasses.replace(honest, witness={**honest.witness, "seen": 10_000, "cosigned": f"{line}\n"})
+    said = dataclasses.replace(honest, witness={**honest.witness, "seen": 10**9, "cosigned": "— x AAAAAAAA\n"})
+    land(pair, envelope(pair, said), f"{said.id}.age")
+    outcome = receive(pair)
+    assert outcome.events == ["witness.conflict", "received", "delivered"]
+    assert (outcome.reason, outcome.learnt) == ("bad-note", False)
+
+
+def test_step_6_a_partner_that_proves_that_it_has_seen_more_of_our_ledger_stops_everything(pair: Pair) -> None:
+    honest = manifest(pair)
+    lost = Checkpoint("ofsted/handover", 10_000, bytes(32)).encode()
+    signed = note.sign_note(lost, [pair.ofsted.parts.keyring.note_signer("ledger", "ofsted/handover")])
+    line = cosign(signed, pair.lgsco.parts.keyring.cosigner("witness", "lgsco/witness"))
+    cosigned = note.add_signatures(signed, [line]).decode()
+    said = dataclasses.replace(honest, witness={**honest.witness, "seen": 10_000, "cosigned": cosigned})
     land(pair, envelope(pair, said), f"{said.id}.age")
     with pytest.raises(Tampered, match="10000 entries"):
         pair.ofsted.receive()
-    assert pair.ofsted.events()[-1] == "witness.rolled-back"
+    for _ in range(2):
+        with pytest.raises(Tampered, match="10000 entries"):
+            restart(pair.ofsted, pair.lgsco, pair.clock)
+    with read_ledger(pair.ofsted.home) as ledger:
+        assert ledger.entry(ledger.size - 1).event == "witness.rolled-back"
+        assert len(ledger.rows("SELECT 1 FROM entries WHERE event = 'witness.rolled-back'")) == 1
+        assert ledger.handovers() == []
     assert pair.ofsted.inbound() == []
-    assert pair.ofsted.states("in") == []
 
 
 def test_step_6_a_running_number_that_comes_twice_is_an_incident_and_cosigned_by_nobody(pair: Pair) -> None:

@@ -58,6 +58,23 @@ def test_the_daemon_whose_ledger_it_is_stops_when_the_partner_says_what_it_has_c
     assert older.lgsco.inbound() == []
 
 
+def test_a_ledger_that_has_lost_nothing_but_what_came_in_is_noticed_by_its_own_daemon(
+    pair: Pair, tmp_path: Path
+) -> None:
+    pair.lgsco.drop(b"one", f"{CASE} one.pdf")
+    pair.settle()
+    pair.lgsco = copy_of(pair.lgsco, pair, pair.ofsted, tmp_path / "backup.db")
+    # no running number of LGSCO's is lost with these, only what it received and answered
+    pair.ofsted.drop(b"{}", f"{CASE} one.json", CONCERN)
+    pair.settle()
+    pair.lgsco = put_back(pair.lgsco, pair, pair.ofsted, tmp_path / "backup.db")
+    pair.ofsted.drop(b"{}", f"{CASE} two.json", CONCERN)
+    pair.ofsted.take()
+    pair.ofsted.send()
+    with pytest.raises(RolledBack):
+        pair.lgsco.receive()
+
+
 def test_an_honest_ledger_that_is_stopped_copied_and_started_is_never_accused(pair: Pair, tmp_path: Path) -> None:
     for number in range(3):
         pair.lgsco.drop(b"x", f"{CASE} {number}.pdf")

@@ -1,23 +1,16 @@
 """ledger/witness.py: two real ledgers that exchange statements over a wire that loses, repeats and reorders."""
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from ledger import note
-from ledger.canonical import Json
 from ledger.view import View, size_of
-from ledger.witness import Outcome, Statement, StatementError
+from ledger.witness import Outcome, Statement
 from tests.ledger.ledgers import LGSCO, OFSTED, START, sqlite3
 from tests.ledger.pairs import Pair, Side
-
-GOOD: dict[str, Any] = {"checkpoint": "x", "old": 0, "consistency": [], "cosigned": "", "seen": 0}
-LINE = note.Signature("lgsco/witness", b"abcd", b"e" * 72).line + "\n"
 
 
 @pytest.fixture
@@ -46,6 +39,7 @@ def test_a_cosignature_comes_back_and_is_kept_with_our_checkpoint(pair: Pair) ->
     whole = note.add_signatures(own, [line])
     opened = note.open_note(whole, [LGSCO.verifier, OFSTED.witness_verifier])
     assert [s.name for s in opened.verified] == ["lgsco/handover", "ofsted/witness"]
+    assert pair.b.say().cosigned == whole.decode()
     assert pair.a.ledger.newest_cosigned() == 3
     assert pair.a.ledger.partner_seen("ofsted") == 3
 
@@ -69,7 +63,7 @@ def test_what_is_said_is_of_one_moment_whatever_is_heard_meanwhile(pair: Pair, m
 
 def test_the_time_of_the_cosignature_is_that_of_receiving(pair: Pair) -> None:
     pair.b.hear(pair.a.say())
-    signature = note.Signature.parse(pair.b.say().cosigned.strip())
+    signature = note.Signature.parse(pair.b.say().cosigned.splitlines()[-1])
     assert int.from_bytes(signature.blob[:8], "big") == int(START.timestamp())
 
 
@@ -148,60 +142,3 @@ def test_any_mixture_of_lost_repeated_and_overtaking_messages_ends_in_agreement(
     assert pair.a.conflicts() == pair.b.conflicts() == []
     assert pair.b.seen() == pair.a.ledger.size
     assert pair.a.seen() == pair.b.ledger.size
-
-
-# --- the form of the block --------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"more": 1}, "five fields"),
-        ({"checkpoint": 5}, "text"),
-        ({"cosigned": None}, "text"),
-        ({"old": -1}, "size"),
-        ({"old": True}, "size"),
-        ({"old": 2**53}, "size"),
-        ({"seen": "3"}, "size"),
-        ({"consistency": "abc"}, "list"),
-        ({"consistency": [_ := "AA=="] * 64}, "list"),
-        ({"consistency": ["AA=="]}, "hash"),
-        ({"consistency": [5]}, "hash"),
-        ({"consistency": ["é"]}, "hash"),
-        ({"seen": 3}, "without its cosignature"),
-        ({"cosigned": LINE}, "without its cosignature"),
-        ({"seen": 3, "cosigned": LINE.strip()}, "lines"),
-        ({"seen": 3, "cosigned": LINE * 9}, "lines"),
-        ({"seen": 3, "cosigned": "— lgsco/witness\n"}, "malformed"),
-        ({"seen": 3, "cosigned": "\n"}, "malformed"),
-    ],
-)
-def test_a_malformed_block_is_refused(change: dict[str, Json], words: str) -> None:
-    with pytest.raises(StatementError) as caught:
-        Statement.from_json({**GOOD, **change})
-    assert (caught.value.reason, words in caught.value.message) == ("bad-witness", True)
-
-
-def test_a_missing_field_is_refused() -> None:
-    for name in GOOD:
-        with pytest.raises(StatementError, match="five fields"):
-            Statement.from_json({key: value for key, value in GOOD.items() if key != name})
-
-
-_ANY: Mapping[str, st.SearchStrategy[Json]] = {
-    "checkpoint": st.text(max_size=20),
-    "old": st.integers(-5, 2**60),
-    "consistency": st.lists(st.binary(min_size=31, max_size=32).map(lambda b: b.hex()) | st.text(), max_size=3),
-    "cosigned": st.sampled_from(["", LINE, LINE * 2, "x"]),
-    "seen": st.integers(0, 2**60),
-}
-
-
-@settings(max_examples=200)
-@given(st.fixed_dictionaries(dict(_ANY)))
-def test_whatever_is_read_is_written_the_same(block: dict[str, Json]) -> None:
-    try:
-        statement = Statement.from_json(block)
-    except StatementError:
-        return
-    assert statement.to_json() == block
