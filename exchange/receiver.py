@@ -77,6 +77,16 @@ def _check_size(parts: Parts, source: BinaryIO) -> None:
         raise Unauthenticated("an envelope is larger than allowed", reason="too-large")
 
 
+def forget_decided(parts: Parts, arrival: Arrival) -> None:
+    """After a restart, before any receipt goes: remove an envelope that was decided before, if it is still there."""
+    known = parts.ledger.handover(arrival.partner, "in", arrival.path.stem)
+    if known is not None:
+        with open_regular(arrival.path) as source:
+            decided = _is_decided(source, known)
+        if decided:
+            parts.spool.finish_incoming(arrival.path)
+
+
 def _is_decided(source: BinaryIO, known: Handover) -> bool:
     """After a restart: whether this is the very envelope that was decided, its answer being on its way anyway.
 

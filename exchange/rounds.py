@@ -6,7 +6,6 @@ seal_and_send   accepted -> sealed -> sent, and receipts that are due, for one p
 receive_landed  landing zone -> delivered, acknowledged, rejected or quarantined, for one partner
 """
 
-import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -49,7 +48,11 @@ class Connection:
 
 
 def recover(parts: Parts) -> None:
-    """Bring the spool into agreement with the ledger; to be called once, before anything else runs."""
+    """Bring the spool into agreement with the ledger; to be called once, before anything else runs.
+
+    Envelopes that were taken in are left to the first `receive_landed`: they may be many, and the service is ready
+    before they are delivered.
+    """
     parts.spool.create()
     parts.spool.clear_receipts()
     parts.spool.clear_work_files()
@@ -60,8 +63,8 @@ def recover(parts: Parts) -> None:
         # what cannot be finished now (disk full) is tried again by every round
         _finish(parts)
     for partner, path in list(parts.spool.incoming()):
-        with contextlib.suppress(OSError, NotNow):
-            receiver.receive(parts, Arrival(partner, path, recovered=True))
+        with Failures().kept():
+            receiver.forget_decided(parts, Arrival(partner, path, recovered=True))
 
 
 def _finish(parts: Parts) -> None:

@@ -179,6 +179,20 @@ def test_a_start_on_a_full_disk_goes_on_with_the_rest(pair: Pair, monkeypatch: p
     assert (pair.lgsco.home.held / "ofsted" / "decision.exe").exists()
 
 
+def test_a_restart_is_over_before_what_waits_in_the_spool_is_delivered(pair: Pair) -> None:
+    pair.lgsco.drop(b"decision")
+    pair.lgsco.take()
+    pair.lgsco.send()
+    (envelope,) = pair.ofsted.landing().iterdir()
+    folder = pair.ofsted.home.spool / "in" / "lgsco"
+    folder.mkdir(exist_ok=True)
+    envelope.rename(folder / envelope.name)
+    pair.ofsted = restart(pair.ofsted, pair.lgsco, pair.clock)
+    assert pair.ofsted.states("in") == []
+    assert pair.ofsted.receive() == 1
+    assert pair.ofsted.states("in") == ["delivered"]
+
+
 def test_a_repetition_that_waited_for_a_restart_is_still_answered(pair: Pair) -> None:
     pair.lgsco.drop(b"decision")
     pair.lgsco.take()
@@ -189,6 +203,7 @@ def test_a_repetition_that_waited_for_a_restart_is_still_answered(pair: Pair) ->
     folder = pair.ofsted.home.spool / "in" / "lgsco"
     (folder / envelope.name).write_bytes(data)
     pair.ofsted = restart(pair.ofsted, pair.lgsco, pair.clock)
+    pair.ofsted.receive()
     assert pair.ofsted.events()[-1] == "repeated"
     assert [h.receipt for h in pair.ofsted.handovers()] == ["due"]
 
