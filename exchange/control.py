@@ -65,7 +65,7 @@ def seal_receipt(parts: Parts, handover: Handover) -> tuple[str, Path]:
         receipt=receipt_for(parts, handover),
         witness=witness.compose(parts.ledger, handover.partner).to_json(),
     )
-    path = parts.spool.receipt(message)
+    path = parts.spool.receipt(handover.partner, message)
     with path.open("wb") as target:
         seal(None, manifest, signer=parts.keyring.signer("signing"), recipients=[recipient], dst=target)
         files.sync_file(target)

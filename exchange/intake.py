@@ -27,6 +27,9 @@ UNKNOWN_PARTNER = "unknown"
 MAX_SIDECAR = 64 * 1024
 """A sidecar is a few lines; a larger one is not read."""
 
+_NOT_FOR_US = (errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENXIO)
+"""Why a sidecar stays unreadable until a person mends it: its mode, or it is a link, a socket or a pipe."""
+
 UNREADABLE = "not readable"
 """Stands for the text of a sidecar that is too large, a link, not UTF-8, or not ours to read: no TOML, so it holds."""
 
@@ -137,13 +140,19 @@ def _held(claim: Claim, judgement: Judgement, size: int) -> Draft:
 
 
 def _read_sidecar(path: Path) -> tuple[str | None, str]:
-    """The sidecar's text and which file it was. One that is there but cannot be read holds the file it belongs to."""
+    """The sidecar's text and which file it was. One that is there but not for us to read holds the file it belongs to.
+
+    Raises OSError where this machine fails to read it now: then its file waits.
+    """
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as problem:
         # beside a name of full length no sidecar can lie
-        missing = problem.errno in (errno.ENOENT, errno.ENAMETOOLONG)
-        return (None, "") if missing else (UNREADABLE, "")
+        if problem.errno in (errno.ENOENT, errno.ENAMETOOLONG):
+            return None, ""
+        if problem.errno in _NOT_FOR_US:
+            return UNREADABLE, ""
+        raise
     try:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             return UNREADABLE, ""
@@ -151,7 +160,7 @@ def _read_sidecar(path: Path) -> tuple[str | None, str]:
         if len(data) > MAX_SIDECAR:
             return UNREADABLE, ""
         return data.decode("utf-8"), _which(os.fstat(handle))
-    except (OSError, UnicodeDecodeError):
+    except UnicodeDecodeError:
         return UNREADABLE, ""
     finally:
         os.close(handle)

@@ -54,7 +54,6 @@ def recover(parts: Parts) -> None:
     before they are delivered.
     """
     parts.spool.create()
-    parts.spool.clear_receipts()
     parts.spool.clear_work_files()
     parts.spool.unfinished.update(parts.spool.outgoing())
     with Failures().kept():
@@ -146,8 +145,10 @@ def send_sealed(parts: Parts, connection: Connection) -> int:
 def send_receipts(parts: Parts, connection: Connection) -> int:
     """Answer what a partner has sent us; returns how many receipts went. Raises LandingError."""
     due = parts.ledger.handovers(partner=connection.partner, direction="in", receipt="due")
-    if due:
-        sender.upload_receipts(parts, connection.open(parts), due)
+    if due or parts.spool.receipts(connection.partner):
+        landing = connection.open(parts)
+        sender.clear_receipts(parts, landing, connection.partner)
+        sender.upload_receipts(parts, landing, due)
     return len(due)
 
 

@@ -156,8 +156,24 @@ def upload_small(parts: Parts, landing: Landing, handovers: Sequence[Handover], 
     failures.raise_first()
 
 
+def clear_receipts(parts: Parts, landing: Landing, partner: str) -> None:
+    """Receipts are made anew for every attempt, under new names: what one that was cut off left on the partner's server
+    would lie there for ever."""
+    for path in parts.spool.receipts(partner):
+        try:
+            landing.remove(path.stem + UNFINISHED)
+        except LandingError as problem:
+            # a server on which nothing may be removed gets its answers nevertheless
+            if not problem.of_one_file:
+                raise
+        path.unlink()
+
+
 def upload_receipts(parts: Parts, landing: Landing, handovers: Sequence[Handover]) -> None:
-    """Answer delivered and rejected handovers; the ledger records of each that the answer went."""
+    """Answer delivered and rejected handovers; the ledger records of each that the answer went.
+
+    A receipt that did not get there stays in the spool until `clear_receipts`.
+    """
     under_way: dict[str, tuple[Handover, Path]] = {}
 
     def messages() -> Iterator[Small]:
@@ -172,11 +188,7 @@ def upload_receipts(parts: Parts, landing: Landing, handovers: Sequence[Handover
         parts.ledger.write(lambda tx: tx.append(draft))
         path.unlink()
 
-    try:
-        landing.put_many(messages(), done)
-    finally:
-        for _, path in under_way.values():
-            path.unlink(missing_ok=True)
+    landing.put_many(messages(), done)
 
 
 def _message(path: Path, name: str) -> Small:

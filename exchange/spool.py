@@ -7,7 +7,7 @@
     spool/in/<partner>/<id>.age        an envelope taken from the landing zone
     spool/in/<partner>/<id>.payload    its content, not yet let out
     spool/in/<partner>/<id>.delivery   where the content is about to appear: written before the rename
-    spool/receipts/<id>.age       a receipt on its way
+    spool/receipts/<partner>/<id>.age  a receipt on its way, or one whose upload was cut off
 
 A claim is durable before the file moves, so after a crash each folder here tells on its own what was going on:
 a claim without a payload was not begun, a payload without a ledger entry is still to be accepted under the same id.
@@ -167,11 +167,13 @@ class Spool:
 
     # --- receipts -------------------------------------------------------------------------------------------
 
-    def receipt(self, message: str) -> Path:
-        """Where a receipt on its way lies."""
-        return self._receipts / f"{message}.age"
+    def receipt(self, partner: str, message: str) -> Path:
+        """Where a new receipt on its way lies."""
+        folder = self._receipts / partner
+        files.make_directory(folder, 0o700)
+        return folder / f"{message}.age"
 
-    def clear_receipts(self) -> None:
-        """After a restart: receipts are made anew from the ledger, so old ones go."""
-        for path in self._receipts.iterdir():
-            path.unlink()
+    def receipts(self, partner: str) -> list[Path]:
+        """Receipts whose upload was cut off: as long as one lies here, a part of it may lie on the partner's server."""
+        folder = self._receipts / partner
+        return sorted(folder.iterdir()) if folder.is_dir() else []

@@ -82,7 +82,7 @@ class FolderLanding:
         return path.stat().st_size if path.exists() else None
 
     def remove(self, name: str) -> None:
-        (self._folder / name).unlink()
+        (self._folder / name).unlink(missing_ok=True)
 
     def get(self, name: str, dst: BinaryIO) -> int:
         return dst.write((self._folder / name).read_bytes())

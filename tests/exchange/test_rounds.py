@@ -8,7 +8,7 @@ import pytest
 
 from config.errors import NotNow
 from exchange import files
-from exchange.landing import Small
+from exchange.landing import ConnectionLost, Small
 from exchange.rounds import Connection
 from tests.organisations import CASE, DECISION, FolderLanding, Pair, restart
 
@@ -33,6 +33,35 @@ class Answering(FolderLanding):
         super().rename(old, new)
         if new.endswith(".age"):
             self._answer()
+
+
+class CutOff(FolderLanding):
+    """A connection that is lost when a file lies there under its unfinished name."""
+
+    def rename(self, old: str, new: str) -> None:
+        raise ConnectionLost("sftp.lgsco.example:22")
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_receipt_whose_upload_was_cut_off_leaves_nothing_on_the_server(pair: Pair, *, restarted: bool) -> None:
+    pair.lgsco.drop(b"decision")
+    pair.lgsco.take()
+    pair.lgsco.send()
+    pair.ofsted.receive()
+    folder = pair.lgsco.landing()
+    for _ in range(2):
+        pair.ofsted.connection = Connection("lgsco", CutOff(folder))
+        with pytest.raises(ConnectionLost):
+            pair.ofsted.send()
+        assert [path.suffix for path in folder.iterdir()] == [".part"]
+    pair.ofsted.connection.close()
+    if restarted:
+        pair.ofsted = restart(pair.ofsted, pair.lgsco, pair.clock)
+    pair.ofsted.send()
+    assert [path.suffix for path in folder.iterdir()] == [".age"]
+    assert pair.ofsted.spooled() == []
+    pair.settle()
+    assert pair.lgsco.states() == ["acknowledged"]
 
 
 @pytest.mark.parametrize("size", [10, 300_000], ids=["small", "large"])

@@ -167,7 +167,8 @@ def test_half_written_work_files_of_before_a_restart_are_cleared_away(spool: Spo
     assert [path.name for path in folder.iterdir()] == [f"{ID}.age"]
 
 
-def test_receipts_of_before_a_restart_are_made_anew(spool: Spool) -> None:
-    spool.receipt(ID).write_bytes(b"old")
-    spool.clear_receipts()
-    assert not spool.receipt(ID).exists()
+def test_receipts_are_kept_for_each_partner(spool: Spool) -> None:
+    path = spool.receipt("lgsco", ID)
+    path.write_bytes(b"sealed")
+    assert spool.receipts("lgsco") == [path]
+    assert spool.receipts("ofsted") == []
