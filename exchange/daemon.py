@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from types import FrameType
 
-from config.errors import HandoverError, NotNow
+from config.errors import HandoverError, NotNow, Tampered
 from exchange import embedded, rounds
 from exchange.alerts import Alert, Alerts
 from exchange.assembly import agreements_with, trusted
@@ -86,10 +86,12 @@ class Daemon:
     def run(self) -> None:
         """Until SIGTERM, SIGINT or a failure; raises the Tampered that stopped it, if one did."""
         self._install_signals()
-        rounds.recover(self.parts)
         watcher = Watcher()
-        server = embedded.serve(self.parts) if self.parts.home.settings.landing.embedded else None
+        server = None
         try:
+            rounds.recover(self.parts)
+            if self.parts.home.settings.landing.embedded:
+                server = embedded.serve(self.parts)
             self._start_workers()
             if not self.parts.home.settings.watch.polling:
                 watcher.watch(self.parts.home.outbound, self._dropped)
@@ -98,6 +100,8 @@ class Daemon:
             notify(self._environment, "READY=1")
             self.log("daemon.ready", organisation=self.parts.me, partners=len(self.parts.agreements))
             self._supervise()
+        except Tampered as problem:
+            self.fail(problem)
         finally:
             notify(self._environment, "STOPPING=1")
             self.stopping.set()
