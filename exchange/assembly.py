@@ -14,7 +14,6 @@ from config.authorities import Register
 from config.errors import Misuse, NotNow, Tampered
 from config.home import Home
 from config.times import system_clock
-from exchange import sftp
 from exchange.landing import Address, Landing
 from exchange.parts import Effects, Parts
 from exchange.spool import Spool
@@ -99,6 +98,8 @@ def system_effects(home: Home, keyring: Keyring) -> Effects:
     """The real clock, randomness and network."""
 
     def connect(card: Card) -> Landing:
+        from exchange import sftp  # paramiko takes long to import, and most commands only read
+
         return sftp.connect(
             landing_address(home, card),
             keyring.transport_key(),

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Never
 
-from ledger.verify import Report
-
 from config.errors import Misuse, Refused
 from config.home import Home
 from config.times import system_clock
@@ -14,7 +12,9 @@ from exchange.assembly import ledger_verifiers, trusted
 from keys.keyring import Keyring, Secret
 from keys.trust import Trust
 from ledger import checkpoint, entry, note, tlogproof, verify
+from ledger.note import NoteError
 from ledger.store import Ledger
+from ledger.verify import Report
 
 MAX_FILE = 1024 * 1024
 """Proofs and checkpoints are a few kilobytes; a larger file is something else."""
@@ -51,8 +51,18 @@ def verify_ledger(home: Home, keyring: Keyring, trust: Trust, since: Path | None
         home.ledger,
         ledger_verifiers(keyring),
         witness_verifiers=witnesses,
-        since=_read(since) if since is not None else None,
+        since=_checkpoint(since) if since is not None else None,
     )
+
+
+def _checkpoint(path: Path) -> bytes:
+    data = _read(path)
+    try:
+        checkpoint.parse(note.split(data)[0])
+    except NoteError as problem:
+        hint = "give a file that 'handover ledger checkpoint' wrote"
+        raise Misuse(f"{path} is no checkpoint: {problem.message}", hint=hint) from None
+    return data
 
 
 def prove(ledger: Ledger, what: str) -> bytes:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from config.errors import Misuse, Refused
 from config.home import Home
-from config.times import system_clock, to_text
 from exchange import files
 from exchange.assembly import agreements_with
 from exchange.parts import Parts
@@ -39,7 +38,8 @@ def make_card(home: Home, keyring: Keyring, output: Path | None) -> MadeCard:
     card = Card(
         organisation=me,
         name=settings.organisation.name,
-        issued=to_text(system_clock()),
+        # the same card as long as the keys are the same: what was read out over the telephone stays true
+        issued=max(info.created for info in keyring.infos()),
         ledger_origin=ledger_origin(me),
         ledger_keys=tuple(info.public for info in keyring.infos() if info.purpose == "ledger"),
         witness_keys=tuple(info.public for info in keyring.infos() if info.purpose == "witness"),
