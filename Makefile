@@ -5,7 +5,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint docs bench lock clean
+.PHONY: demo test lint docs bench faults lock clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed
@@ -23,13 +23,19 @@ lint: $(VENV)/tested
 
 # Writes every generated page: docs/configuration.md, docs/architecture.md, docs/states.svg
 docs: $(VENV)/tested
-	$(BIN)/python -m config.sample --write
+	$(BIN)/python -m config.sample --write-docs
 	$(BIN)/python -m tests.house --write
 	$(BIN)/python -m tests.states --write
 
 # Ratios against peers on this machine; never part of the tests
 bench: $(VENV)/tested
-	for script in tests/bench/bench_*.py; do $(BIN)/python $$script || exit 1; done
+	for script in tests/bench/bench_*.py; do $(BIN)/python -m tests.bench.$$(basename $$script .py) || exit 1; done
+
+# The program dies, or a call fails, at every system call of the way of a file: hours, unless SECONDS=… ends it before;
+# the next one goes on where this one ended
+faults: $(VENV)/tested
+	tests/setup
+	$(BIN)/python -m tests.faults.sweep $(if $(SECONDS),--seconds $(SECONDS))
 
 # Renews the lock files after a change of setup.cfg: versions and hashes, no addresses
 lock: $(VENV)/tested

@@ -1,0 +1,1 @@
+"""Faults at single system calls of the real program: killed there, or told there that the call failed."""

@@ -1,0 +1,117 @@
+"""What must hold once everything has come to rest, whatever broke on the way: nothing lost, doubled, or left over."""
+
+from dataclasses import dataclass
+
+from exchange.audit import read_ledger, verify_home
+from ledger.entry import Entry
+from ledger.handover import Handover
+from tests.faults.scene import FILES, Dropped, Scene
+
+KINDS = ("lost", "doubled", "unverifiable", "left over")
+"""Of findings; the sweep's table has a column for each."""
+
+LAST_PLACE = {"acknowledged": "sent", "held": "held", "rejected": "held"}
+UNWANTED = {"witness.conflict", "witness.rolled-back", "envelope.quarantined", "quarantined"}
+
+Life = tuple[Handover, list[Entry], dict[str, object]]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One way in which the invariant does not hold."""
+
+    kind: str
+    what: str
+
+
+def findings(scene: Scene) -> list[Finding]:
+    """Everything that is against the invariant."""
+    return [*_places(scene), *_ledgers(scene), *_left_over(scene)]
+
+
+def _places(scene: Scene) -> list[Finding]:
+    found = []
+    for file in FILES:
+        holders = sorted(
+            str(path.relative_to(scene.homes))
+            for root in (scene.homes, *(one.sshd.zone for one in scene.both.values()))
+            for path in root.rglob("*")
+            if path.is_file() and not path.is_symlink() and file.mark in path.read_bytes()
+        )
+        mine = f"lgsco/{LAST_PLACE[file.outcome]}/"
+        wanted = [mine] + (["ofsted/inbound/"] if file.outcome == "acknowledged" else [])
+        for place in wanted:
+            there = [path for path in holders if path.startswith(place)]
+            if len(there) != 1:
+                found.append(Finding("lost" if not there else "doubled", f"{file.name}: {there} in {place}"))
+        if len(holders) > len(wanted):
+            found.append(Finding("doubled", f"{file.name}: {holders}"))
+        found += [
+            Finding("lost", f"{path} is not what was dropped")
+            for path in holders
+            if (scene.homes / path).read_bytes() != file.content
+        ]
+    return found
+
+
+def _ledgers(scene: Scene) -> list[Finding]:
+    found = []
+    for name, one in scene.both.items():
+        report = verify_home(one.home)
+        found += [Finding("unverifiable", f"{name}: {problem}") for problem in report.problems]
+        if not report.ok and not report.problems:
+            found.append(Finding("unverifiable", name))
+        events = one.events()
+        found += [Finding("unverifiable", f"{name}: {event}") for event in events if event in UNWANTED]
+    lgsco, ofsted = (_lives(scene, name) for name in ("lgsco", "ofsted"))
+    for file in FILES:
+        mine = [life for life in lgsco if life[2]["name"] == file.name]
+        if len(mine) != 1:
+            found.append(Finding("doubled" if mine else "lost", f"{file.name}: {len(mine)} handovers"))
+            continue
+        theirs = [life for life in ofsted if life[0].id == mine[0][0].id]
+        found += _agree(file, mine[0], theirs)
+    if len(lgsco) != len(FILES):
+        found.append(Finding("doubled", f"{len(lgsco)} handovers for {len(FILES)} files"))
+    return found
+
+
+def _agree(file: Dropped, mine: Life, theirs: list[Life]) -> list[Finding]:
+    handover, entries, _ = mine
+    found = []
+    if handover.state != file.outcome:
+        found.append(Finding("lost", f"{file.name} is {handover.state}"))
+    count = [entry.event for entry in entries].count(file.outcome)
+    if count != 1:
+        found.append(Finding("doubled" if count else "lost", f"{file.name}: {count} times {file.outcome}"))
+    if file.outcome == "held":
+        return found + [Finding("doubled", f"{file.name} is known to the partner")] * len(theirs)
+    if len(theirs) != 1:
+        return [*found, Finding("lost", f"{file.name}: the partner knows of {len(theirs)}")]
+    answer, told, _ = theirs[0]
+    wanted = "delivered" if file.outcome == "acknowledged" else "rejected"
+    times = [entry.event for entry in told].count(wanted)
+    if times != 1:
+        found.append(Finding("doubled" if times else "lost", f"{file.name}: {times} times {wanted}"))
+    if answer.receipt != "sent":
+        found.append(Finding("lost", f"{file.name}: the receipt is {answer.receipt}"))
+    if (answer.manifest_sha256, answer.envelope_sha256) != (handover.manifest_sha256, handover.envelope_sha256):
+        found.append(Finding("unverifiable", f"{file.name}: the ledgers disagree about its digests"))
+    return found
+
+
+def _lives(scene: Scene, organisation: str) -> list[Life]:
+    with read_ledger(scene.both[organisation].home) as ledger:
+        return [
+            (handover, list(ledger.entries_of(handover)), dict(ledger.openings(handover.first_seq)))
+            for handover in ledger.handovers()
+        ]
+
+
+def _left_over(scene: Scene) -> list[Finding]:
+    there = scene.paths()
+    more, less = sorted(there - scene.tidy), sorted(scene.tidy - there)
+    return [
+        *(Finding("left over", path) for path in more if path + "/" not in "".join(more)),
+        *(Finding("lost", f"{path} is missing") for path in less),
+    ]

@@ -1,0 +1,179 @@
+"""Four files between two organisations, stopped at three moments, to each of which one can return.
+
+    drop      LGSCO has dropped them           its run takes, seals and sends them
+    deliver   they lie in Ofsted's zone        its run delivers or refuses them, and answers
+    settle    the answers lie in LGSCO's zone  its run puts each file into its last place
+
+A moment is a copy of both homes and both landing zones. Both zones are served by OpenSSH.
+"""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.faults.program import Ended, Program
+from tests.faults.trace import ABOUT_FILES, ABOUT_THE_NETWORK, CALLS, Call, Fault, calls, strace
+from tests.organisations import CASE
+from tests.system.daemons import Running, exchange
+
+SETTINGS = {
+    "watch.quiet": "10ms",
+    "watch.rescan": "200ms",
+    "retry.first": "50ms",
+    "retry.max": "200ms",
+}
+LIMIT = 400_000
+"""Ofsted takes no larger files, and LGSCO does not know."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A file and what must become of it."""
+
+    name: str
+    size: int
+    sidecar: bool
+    outcome: str
+
+    @property
+    def mark(self) -> bytes:
+        """Text that the file is full of, and no other."""
+        return f"[personal data of {self.name}]\n".encode()
+
+    @property
+    def content(self) -> bytes:
+        """All of it."""
+        return (self.mark * (self.size // len(self.mark) + 1))[: self.size]
+
+
+FILES = (
+    Dropped(f"{CASE} small.pdf", 1_000, True, "acknowledged"),
+    Dropped(f"{CASE} large.pdf", 300_000, False, "acknowledged"),
+    Dropped(f"{CASE} held.exe", 500, True, "held"),
+    Dropped(f"{CASE} refused.pdf", 500_000, False, "rejected"),
+)
+MOMENTS = {"drop": "lgsco", "deliver": "ofsted", "settle": "lgsco"}
+"""Moments, and who acts next."""
+
+
+class Scene:
+    """Both organisations, and the way back to each moment."""
+
+    def __init__(self, folder: Path, both: dict[str, Running], program: Program) -> None:
+        self.both = both
+        self.folder = folder
+        self.homes = folder / "homes"
+        self._program = program
+        self._output = folder / "output"
+        self._output.mkdir()
+        self.tidy: frozenset[str] = frozenset()
+        """Every path below both homes after a run without faults."""
+
+    def prepare(self) -> None:
+        """Play everything once without faults, keeping each moment."""
+        config = self.both["ofsted"].home.config_file
+        config.write_text(config.read_text().replace('# max_file = "10GiB"', f'max_file = "{LIMIT}B"'))
+        for file in FILES:
+            self.both["lgsco"].drop(file.content, file.name)
+            if file.sidecar:
+                folder = next(self.both["lgsco"].home.outbound.rglob(file.name)).parent
+                (folder / f"{file.name}.concern.toml").write_text("event_date = 2026-10-01\n")
+        for moment, organisation in MOMENTS.items():
+            self._keep(moment)
+            ended = self.run(organisation)
+            assert ended.code == 0, ended.err
+        self._settle_servers()
+        self.tidy = self.paths()
+
+    def paths(self) -> frozenset[str]:
+        """Every path below both homes and zones, but for SQLite's own beside the ledger and the lock of a daemon."""
+        roots = {"homes": self.homes, **{f"zone of {name}": one.sshd.zone for name, one in self.both.items()}}
+        return frozenset(
+            f"{root}/{path.relative_to(top)}"
+            for root, top in roots.items()
+            for path in top.rglob("*")
+            if not path.name.endswith(("-wal", "-shm", "-journal", ".pid", ".log"))
+        )
+
+    def restore(self, moment: str) -> None:
+        """Back to a moment."""
+        self._settle_servers()
+        shutil.rmtree(self.homes)
+        _copy(self.folder / moment / "homes", self.homes)
+        for name, one in self.both.items():
+            for path in one.sshd.zone.iterdir():
+                path.unlink()
+            _copy(self.folder / moment / name, one.sshd.zone)
+
+    def run(self, organisation: str) -> Ended:
+        """`run --once` without a fault."""
+        return self._program.run(self._arguments(organisation), self._output)
+
+    def traced(self, organisation: str) -> list[Call]:
+        """`run --once`, and the calls of interest that it made."""
+        started = self._program.start(self._arguments(organisation), self._output)
+        log = self._output / "strace"
+        with strace(started.pid, log, "-y", f"--trace={','.join(CALLS)}"):
+            ended = started.finish()
+        assert ended.code == 0, ended.err
+        return calls(log.read_text(errors="replace"), str(self.homes))
+
+    def faulty(self, organisation: str, fault: Fault) -> tuple[Ended, str]:
+        """`run --once` with a fault; also what the fault hit, empty if that call was not reached."""
+        started = self._program.start(self._arguments(organisation), self._output)
+        log = self._output / "strace"
+        with strace(started.pid, log, "-y", f"--trace={fault.call}", "-e", fault.injection):
+            ended = started.finish()
+        said = log.read_text(errors="replace").splitlines()
+        if ended.code == -9 and not ended.hung:
+            hit = [line for line in said if fault.call in line][-1:]
+        else:
+            hit = [line for line in said if "(INJECTED)" in line]
+        return ended, hit[0] if hit else ""
+
+    def _arguments(self, organisation: str) -> list[str]:
+        return ["--home", str(self.both[organisation].home.root), "run", "--once"]
+
+    def _keep(self, moment: str) -> None:
+        self._settle_servers()
+        _copy(self.homes, self.folder / moment / "homes")
+        for name, one in self.both.items():
+            _copy(one.sshd.zone, self.folder / moment / name)
+
+    def _settle_servers(self) -> None:
+        """Wait until no connection is left that could still write."""
+        deadline = time.monotonic() + 20
+        while any(one.sshd.sessions() for one in self.both.values()):
+            assert time.monotonic() < deadline, "a connection does not end"
+            time.sleep(0.01)
+
+
+@contextmanager
+def scene() -> Iterator[Scene]:
+    """A prepared scene, in memory where there is such a folder."""
+    import tempfile
+
+    memory = Path("/dev/shm")
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None)))
+        (folder / "homes").mkdir()
+        both = stack.enter_context(exchange(folder / "homes", dict(SETTINGS)))
+        made = Scene(folder, both, stack.enter_context(Program()))
+        made.prepare()
+        yield made
+
+
+def about(call: Call) -> str:
+    """What kind of call it is, for a table."""
+    return "network" if call.name in ABOUT_THE_NETWORK and call.name not in ABOUT_FILES else "files"
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["cp", "-a", f"{source}{os.sep}.", str(target)], check=True)

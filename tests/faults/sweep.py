@@ -1,0 +1,121 @@
+"""`make faults`: the program dies, or a call fails, at every point in turn; prints what was lost, doubled or left over.
+
+    python -m tests.faults.sweep [--seconds N] [--workers N] [--results FILE] [--only TEXT] [--again]
+
+Deaths come first, then errors, each spread over the whole way of the files, so that an unfinished sweep has looked
+everywhere. Results are kept in FILE, and the next sweep goes on behind them as long as the program is the same; every
+point with a problem is named below the table. Ends with 1 if there is any.
+"""
+
+import argparse
+import hashlib
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+from tests.faults.attempt import Point, attempt, points
+from tests.faults.invariant import KINDS
+from tests.faults.scene import MOMENTS, Scene, scene
+from tests.faults.trace import KILL
+
+ROOT = Path(__file__).parents[2]
+COLUMNS = (*KINDS, "unclear", "stuck")
+
+
+def main() -> int:
+    """The sweep, or one of its workers."""
+    options = _options()
+    results = options.results or ROOT / "build" / f"faults-{_version()}.jsonl"
+    results.parent.mkdir(parents=True, exist_ok=True)
+    # an interrupt, too, ends the servers and removes the folders
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    if options.worker is not None:
+        _work(options, results)
+        return 0
+    workers = [
+        subprocess.Popen([sys.executable, "-m", "tests.faults.sweep", *sys.argv[1:], "--worker", str(number)], cwd=ROOT)
+        for number in range(options.workers)
+    ]
+    try:
+        failed = [worker.wait() for worker in workers]
+    finally:
+        for worker in workers:
+            worker.terminate()
+            worker.wait()
+    return max(_report(_read(results), results), *failed)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seconds", type=float, default=1e9, help="begin no new point after so long")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--results", type=Path)
+    parser.add_argument("--only", default="", help="only points whose text contains this")
+    parser.add_argument("--again", action="store_true", help="try points with a problem once more")
+    parser.add_argument("--worker", type=int, help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def _version() -> str:
+    """Of the program: results of another one say nothing about this."""
+    digest = hashlib.sha256()
+    for room in ("config", "ledger", "keys", "exchange"):
+        for path in sorted((ROOT / room).rglob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def _work(options: argparse.Namespace, results: Path) -> None:
+    end = time.monotonic() + options.seconds
+    done = {name for name, said in _read(results).items() if not (options.again and said["problems"])}
+    with scene() as made, results.open("a", encoding="utf-8", buffering=1) as file:
+        for point in _points(made, options.only):
+            if str(point) in done or int(point.order[1], 16) % options.workers != options.worker:
+                continue
+            if time.monotonic() > end:
+                return
+            file.write(json.dumps(attempt(made, point).to_json()) + "\n")
+
+
+def _points(made: Scene, only: str) -> list[Point]:
+    found = [point for moment in MOMENTS for point in points(made, moment) if only in str(point)]
+    return sorted(found, key=lambda point: point.order)
+
+
+def _read(results: Path) -> dict[str, dict[str, object]]:
+    """The newest outcome of each point."""
+    if not results.exists():
+        return {}
+    lines = [json.loads(line) for line in results.read_text("utf-8").splitlines()]
+    return {line["point"]: line for line in lines}
+
+
+def _report(outcomes: dict[str, dict[str, object]], results: Path) -> int:
+    rows: dict[tuple[str, str], Counter[str]] = {}
+    for name, said in outcomes.items():
+        moment, call, _, kind = name.split()
+        row = rows.setdefault((moment, f"{call} {'killed' if kind == KILL else 'error'}"), Counter())
+        row["points"] += 1
+        row["met"] += bool(said["hit"])
+        problems = said["problems"]
+        assert isinstance(problems, list)
+        row.update({problem for problem, _ in problems})
+    headings = ("points", "met", *COLUMNS)
+    print(f"{'moment':8} {'fault':20}" + "".join(f"{heading:>13}" for heading in headings))
+    for (moment, what), row in sorted(rows.items()):
+        print(f"{moment:8} {what:20}" + "".join(f"{row[heading]:13}" for heading in headings))
+    total = sum(rows.values(), Counter())
+    print(f"{'':8} {'all':20}" + "".join(f"{total[heading]:13}" for heading in headings))
+    bad = {name: said["problems"] for name, said in outcomes.items() if said["problems"]}
+    for name, problems in sorted(bad.items()):
+        print(f"{name}: {problems}")
+    print(f"results: {results}")
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

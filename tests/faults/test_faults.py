@@ -1,0 +1,102 @@
+"""A sample of the sweep, spread over all kinds of calls: the program dies or a call fails, nothing is lost or doubled.
+
+`make faults` tries every point there is.
+"""
+
+from collections.abc import Iterator
+from functools import cache
+
+import pytest
+
+from tests.faults.attempt import Point, attempt, points
+from tests.faults.invariant import findings
+from tests.faults.scene import FILES, MOMENTS, Scene, scene
+from tests.faults.trace import KILL
+
+DEATHS = {
+    "drop": ("openat", "write", "pwrite64", "fsync", "rename", "unlink", "mkdir", "rmdir", "connect", "sendto",
+             "recvfrom"),
+    "deliver": ("openat", "pwrite64", "fsync", "rename", "unlink", "chmod", "sendto", "recvfrom"),
+    "settle": ("openat", "pwrite64", "fsync", "rename", "unlink", "rmdir", "ftruncate"),
+}  # fmt: skip
+ERRORS = {
+    "drop": ("write ENOSPC", "pwrite64 EIO", "fsync EIO", "rename ENOSPC", "mkdir ENOSPC", "sendto ECONNRESET",
+             "recvfrom ECONNRESET", "connect ECONNREFUSED"),
+    "deliver": ("openat EIO", "pwrite64 ENOSPC", "fsync EIO", "rename EIO", "read EIO", "sendto EPIPE"),
+    "settle": ("openat EMFILE", "pwrite64 EIO", "fsync ENOSPC", "unlink EIO", "pread64 EIO"),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def prepared() -> Iterator[Scene]:
+    with scene() as made:
+        yield made
+
+
+@cache
+def all_points(scene: Scene, moment: str) -> dict[Point, str]:
+    """The same for the whole module: one trace of each moment is enough."""
+    return points(scene, moment)
+
+
+def one(scene: Scene, moment: str, call: str, kind: str, about: str = "") -> Point:
+    """A point among those of its kind, always the same as long as the program is."""
+    of_kind = [
+        point
+        for point, what in all_points(scene, moment).items()
+        if (point.fault.call, point.fault.kind) == (call, kind) and about in what
+    ]
+    assert of_kind, f"the run after {moment} calls no {call} about {about}"
+    return of_kind[0]
+
+
+def check(scene: Scene, point: Point) -> None:
+    outcome = attempt(scene, point)
+    assert outcome.problems == [], f"{point}: {outcome.hit}"
+    assert outcome.hit, f"{point} was not reached"
+
+
+@pytest.mark.parametrize(("moment", "call"), [(moment, call) for moment, calls in DEATHS.items() for call in calls])
+def test_a_death_before_a_call_loses_doubles_and_leaves_nothing(prepared: Scene, moment: str, call: str) -> None:
+    check(prepared, one(prepared, moment, call, KILL))
+
+
+@pytest.mark.parametrize(("moment", "error"), [(moment, error) for moment, calls in ERRORS.items() for error in calls])
+def test_a_failed_call_loses_doubles_and_leaves_nothing(prepared: Scene, moment: str, error: str) -> None:
+    call, kind = error.split()
+    check(prepared, one(prepared, moment, call, kind))
+
+
+@pytest.mark.parametrize(
+    ("moment", "call", "kind", "about"),
+    [
+        pytest.param("drop", "openat", "EMFILE", "held.exe.concern.toml", id="a sidecar cannot be opened now"),
+        pytest.param("drop", "read", "EIO", "small.pdf.concern.toml", id="a sidecar cannot be read now"),
+    ],
+)
+def test_a_point_that_once_broke_something(prepared: Scene, moment: str, call: str, kind: str, about: str) -> None:
+    check(prepared, one(prepared, moment, call, kind, about))
+
+
+def test_the_sweep_has_a_point_at_every_step_of_the_way(prepared: Scene) -> None:
+    assert {moment: len(all_points(prepared, moment)) > 1000 for moment in MOMENTS} == dict.fromkeys(MOMENTS, True)
+
+
+def test_the_invariant_notices_what_is_against_it(prepared: Scene) -> None:
+    def kinds() -> set[str]:
+        return {finding.kind for finding in findings(prepared)}
+
+    prepared.restore("settle")
+    assert kinds() == {"lost", "left over"}  # nothing is acknowledged yet, and the spool is full
+    assert prepared.run("lgsco").code == 0
+    assert kinds() == set()
+    lgsco, ofsted = prepared.both["lgsco"].home, prepared.both["ofsted"].home
+    (sent,) = lgsco.sent.rglob(FILES[0].name)
+    (ofsted.inbound / "copy.pdf").write_bytes(sent.read_bytes())
+    assert kinds() == {"doubled", "left over"}
+    (ofsted.inbound / "copy.pdf").unlink()
+    (lgsco.spool / "half").write_bytes(FILES[0].mark)
+    assert kinds() >= {"doubled", "lost", "left over"}  # a part of a file, where none may be
+    (lgsco.spool / "half").unlink()
+    sent.write_bytes(FILES[0].content[:-1])
+    assert kinds() == {"lost"}
