@@ -144,7 +144,9 @@ def _check(parts: Parts, partner: str, handover: Handover, receipt: Receipt) -> 
     proof = tlogproof.parse(receipt.proof.encode())
     if proof.extra is None or proof.index != receipt.entry:
         raise ReceiptRefused("a receipt's proof is of another entry", reason="other-entry")
-    proof.verify(proof.extra, parts.trust.ledger_verifiers(partner))
+    stated = proof.verify(proof.extra, parts.trust.ledger_verifiers(partner))
+    # of that ledger and no other: what we have cosigned of it says the same
+    witness.compare(parts.ledger, partner, stated)
     # (4) and that entry says the same as the receipt
     if not _says(entries.parse(proof.extra), parts.me, receipt):
         raise ReceiptRefused("the partner's ledger entry does not say what its receipt says", reason="entry-disagrees")

@@ -10,6 +10,7 @@
     witnessed    the newest checkpoint of each partner that we checked and cosigned
     cosignatures partners' signatures on our checkpoints
     partner_seen the size of ours that each partner says it cosigned last
+    unproven     how many checkpoints in a row each partner could have proven to us, and has not
 
 Triggers refuse UPDATE and DELETE on the first three. They stop accidents, not an attacker with the file: against
 those stand the checkpoints that partners hold.
@@ -75,10 +76,12 @@ def _statements() -> tuple[str, ...]:
         "    body BLOB NOT NULL,\n    signature TEXT NOT NULL,\n    PRIMARY KEY (partner, handover, kind)\n) STRICT",
         _handovers(),
         "CREATE TABLE witnessed (\n    partner TEXT PRIMARY KEY,\n    size INTEGER NOT NULL,\n    root BLOB NOT NULL,\n"
-        "    note TEXT NOT NULL,\n    cosigned TEXT NOT NULL,\n    sequence INTEGER\n) STRICT",
+        "    note TEXT NOT NULL,\n    cosigned TEXT NOT NULL,\n    seen INTEGER NOT NULL,\n"
+        "    at INTEGER NOT NULL\n) STRICT",
         "CREATE TABLE cosignatures (\n    size INTEGER NOT NULL,\n    partner TEXT NOT NULL,\n    line TEXT NOT NULL,\n"
         "    PRIMARY KEY (size, partner, line)\n) STRICT, WITHOUT ROWID",
         "CREATE TABLE partner_seen (\n    partner TEXT PRIMARY KEY,\n    size INTEGER NOT NULL\n) STRICT",
+        "CREATE TABLE unproven (\n    partner TEXT PRIMARY KEY,\n    number INTEGER NOT NULL\n) STRICT",
     )
     indexes = (
         *(f"CREATE INDEX entries_{name} ON entries ({name})" for name in _INDEXED),

@@ -65,13 +65,14 @@ class Transaction(View):
     def keep_witnessed(self, partner: str, state: Witnessed) -> None:
         """Remember the newest checkpoint of a partner that we checked."""
         self._put(
-            "INSERT OR REPLACE INTO witnessed VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO witnessed VALUES (?, ?, ?, ?, ?, ?, ?)",
             partner,
             state.size,
             state.root,
             state.note,
             state.cosigned,
-            state.sequence,
+            state.seen,
+            state.at,
         )
 
     def keep_cosignature(self, partner: str, size: int, line: str) -> None:
@@ -81,6 +82,10 @@ class Transaction(View):
     def keep_partner_seen(self, partner: str, size: int) -> None:
         """Remember from which size a proof for this partner has to start."""
         self._put("INSERT OR REPLACE INTO partner_seen (partner, size) VALUES (?, ?)", partner, size)
+
+    def keep_unproven(self, partner: str, number: int) -> None:
+        """Remember how many checkpoints in a row a partner could have proven to us, and has not."""
+        self._put("INSERT OR REPLACE INTO unproven (partner, number) VALUES (?, ?)", partner, number)
 
     def keep_checkpoint(self, size: int, note: bytes) -> None:
         """Store a signed checkpoint; it names the one before, so that a missing one is seen."""

@@ -26,8 +26,10 @@ class Witnessed:
     note: str
     cosigned: str
     """Our cosignature lines over `note`."""
-    sequence: int | None
-    """The number of the newest concern that brought a checkpoint along; None if only receipts did."""
+    seen: int
+    """How many entries of ours the partner had cosigned when it stated this one."""
+    at: int
+    """How many entries we had when we kept it: who has cosigned more has read what we said after that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,12 +162,17 @@ class View(Known):
 
     def witnessed(self, partner: str) -> Witnessed | None:
         """The newest checkpoint of a partner that we checked."""
-        row = self._row("SELECT size, root, note, cosigned, sequence FROM witnessed WHERE partner = ?", partner)
+        row = self._row("SELECT size, root, note, cosigned, seen, at FROM witnessed WHERE partner = ?", partner)
         return None if row is None else Witnessed(*row)
 
     def partner_seen(self, partner: str) -> int:
         """The size of ours that a partner says it cosigned last; 0 if it never said."""
         row = self._row("SELECT size FROM partner_seen WHERE partner = ?", partner)
+        return 0 if row is None else int(row[0])
+
+    def unproven(self, partner: str) -> int:
+        """How many checkpoints in a row a partner could have proven to us, and has not."""
+        row = self._row("SELECT number FROM unproven WHERE partner = ?", partner)
         return 0 if row is None else int(row[0])
 
 

@@ -29,7 +29,10 @@ from ledger.statement import Statement, StatementError
 from ledger.store import Ledger, Transaction
 from ledger.view import View, Witnessed, size_of
 
-__all__ = ["Outcome", "RolledBack", "Statement", "StatementError", "compose", "receive"]
+__all__ = ["Outcome", "RolledBack", "Statement", "StatementError", "compare", "compose", "receive"]
+
+MAX_UNPROVEN = 5
+"""Checkpoints in a row that a partner could have proven to us and has not; an honest one never has a single one."""
 
 
 class RolledBack(Tampered):
@@ -84,13 +87,12 @@ def receive(
         try:
             _take_cosigned(tx, partner, statement, ledger.verifiers, witness_verifiers)
             _check_sequence(tx, partner, sequence, handover)
-            cosigned = _take_checkpoint(tx, partner, statement, ledger_verifiers, signer, sequence)
+            cosigned = _take_checkpoint(tx, partner, statement, ledger_verifiers, signer)
         except RolledBack as loss:
             _record_once(tx, partner, statement)
             return Outcome(cosigned=False), loss
         except Refused as problem:
-            detail: dict[str, Json] = {"reason": problem.reason, "old": statement.old}
-            tx.append(Draft(event="witness.conflict", actor="daemon", partner=partner, detail=detail))
+            _record_conflict(tx, partner, problem.reason, old=statement.old)
             return Outcome(cosigned=False, conflict=problem.reason), None
         return Outcome(cosigned), None
 
@@ -120,8 +122,6 @@ def _take_cosigned(
             raise _rolled_back(partner, stated.size, tx.size)
         for line in lines if held is not None else ():
             tx.keep_cosignature(partner, statement.seen, line)
-    # the last word counts, not the greatest: a partner that was restored from a backup starts from less
-    tx.keep_partner_seen(partner, statement.seen)
 
 
 def _holds(view: View, stated: Checkpoint, text: str, held: bytes | None) -> bool:
@@ -159,45 +159,75 @@ def _check_sequence(view: View, partner: str, sequence: int | None, handover: st
 
 
 def _take_checkpoint(
-    tx: Transaction,
-    partner: str,
-    statement: Statement,
-    verifiers: Sequence[Verifier],
-    cosigner: Cosigner,
-    sequence: int | None,
+    tx: Transaction, partner: str, statement: Statement, verifiers: Sequence[Verifier], cosigner: Cosigner
 ) -> bool:
     """Cosign the partner's checkpoint if it continues the last one; raises Refused for a conflict."""
     signed = statement.checkpoint.encode(errors="replace")
     stated = open_checkpoint(signed, verifiers)
     known = tx.witnessed(partner)
-    if known is not None and not _is_news(tx, partner, stated, known, sequence):
+    size, root = (0, merkle.EMPTY_ROOT) if known is None else (known.size, known.root)
+    if known is not None:
+        _compare(stated, known)
+        if stated.size < size and statement.seen > known.seen:
+            # both only ever grow in one ledger, so one of the two is not that ledger, or it went back in between
+            raise Refused("a partner's ledger has become smaller", reason="smaller-than-before")
+    if stated.size >= size:
+        # what was overtaken by something newer is no news; else the last word counts, not the greatest: a partner
+        # that has forgotten what it cosigned starts from less
+        tx.keep_partner_seen(partner, statement.seen)
+    if stated.size <= size:
         return False
     # SPEC: C2SP tlog-witness: old ≠ stored size is not cosigned; the answer's `seen` says what is stored
-    if stated.size == 0 or statement.old != (0 if known is None else known.size):
+    if statement.old != size:
+        _count_unproven(tx, partner, statement, 0 if known is None else known.at)
         return False
     # SPEC: C2SP tlog-witness: old = 0 needs an empty proof; a proof that fails is a conflict
-    before = merkle.EMPTY_ROOT if known is None else known.root
-    merkle.verify_consistency(statement.old, stated.size, statement.consistency, before, stated.root)
+    merkle.verify_consistency(statement.old, stated.size, statement.consistency, root, stated.root)
     line = checkpoint.cosign(signed, cosigner)
-    tx.keep_witnessed(partner, Witnessed(stated.size, stated.root, statement.checkpoint, f"{line}\n", sequence))
+    kept = Witnessed(stated.size, stated.root, statement.checkpoint, f"{line}\n", statement.seen, tx.size)
+    tx.keep_witnessed(partner, kept)
+    tx.keep_unproven(partner, 0)
     return True
 
 
-def _is_news(tx: Transaction, partner: str, stated: Checkpoint, known: Witnessed, sequence: int | None) -> bool:
-    """Whether a checkpoint goes further than the one we know; raises Refused if the two cannot both be honest."""
-    if stated.size > known.size:
-        return True
+def _compare(stated: Checkpoint, known: Witnessed) -> None:
     # SPEC: FORMATS 5 witness: the same size with another root is a conflict
     if stated.size == known.size and stated.root != known.root:
         raise Refused("a partner signed two trees of one size", reason="other-root")
-    if sequence is None or sequence <= (known.sequence or 0):
-        return False
-    if stated.size == known.size:
-        tx.keep_witnessed(partner, replace(known, sequence=sequence))
-    elif known.sequence is not None:
-        # a later concern from an earlier ledger: it did not overtake, the partner's ledger went back
-        raise Refused("a partner's ledger has become smaller", reason="smaller-than-before")
-    return False
+
+
+def _count_unproven(tx: Transaction, partner: str, statement: Statement, at: int) -> None:
+    """Raise Refused when a partner that was told from which size to prove has long proven from another one.
+
+    It was told if it has cosigned a checkpoint that we made later than what we keep of it: with that came our `seen`.
+    A partner that was not, because messages take their time or are sealed in great numbers, is never counted.
+    """
+    if statement.seen <= at:
+        return
+    number = tx.unproven(partner) + 1
+    tx.keep_unproven(partner, number)
+    if number == MAX_UNPROVEN:
+        raise Refused("a partner never proves that its ledger continues", reason="never-consistent")
+
+
+def compare(ledger: Ledger, partner: str, stated: Checkpoint) -> None:
+    """Compare a checkpoint that came inside of something else, as in a receipt's proof, with the one that we know.
+
+    Raises Refused, after recording the conflict, if the two cannot both be honest.
+    """
+    known = ledger.witnessed(partner)
+    if known is None:
+        return
+    try:
+        _compare(stated, known)
+    except Refused as problem:
+        reason = problem.reason
+        ledger.write(lambda tx: _record_conflict(tx, partner, reason, size=stated.size))
+        raise
+
+
+def _record_conflict(tx: Transaction, partner: str, reason: str, **sizes: int) -> None:
+    tx.append(Draft(event="witness.conflict", actor="daemon", partner=partner, detail={"reason": reason, **sizes}))
 
 
 def _with_ours(known: Witnessed) -> str:

@@ -15,12 +15,13 @@ from exchange.setup import initialise
 from keys import card as cards
 from keys.keyring import Keyring
 from keys.trust import Trust
-from ledger import tlogproof
+from ledger import head, merkle, tlogproof
 from ledger.entry import Draft, Entry
 from ledger.handover import Handover
 from tests.exchange.envelopes import member
 from tests.exchange.hostile import encrypted, signed
 from tests.exchange.receipts import honest, land, message, take
+from tests.ledger.trees import stored
 from tests.organisations import CASE, PASSPHRASE, Pair
 
 ANOTHER = "01a205b3-cfff-7000-8000-000000000000"
@@ -74,6 +75,17 @@ def proved_by_the_senders_own_ledger(pair: Pair, receipt: Receipt) -> Receipt:
     return dataclasses.replace(receipt, entry=0, proof=ledger.prove(0).decode())
 
 
+def proved_by_a_fork(pair: Pair, receipt: Receipt) -> Receipt:
+    """Proven, truly, by a ledger that has the same key and size, but other entries."""
+    ledger, proof = pair.ofsted.parts.ledger, tlogproof.parse(receipt.proof.encode())
+    leaves = [b"other", *(ledger.entry_bytes(seq) for seq in range(1, ledger.size))]
+    read = stored([merkle.leaf_hash(data) for data in leaves])
+    root, hashes = merkle.root(len(leaves), read), merkle.inclusion_proof(receipt.entry, len(leaves), read)
+    signer = pair.ofsted.parts.keyring.note_signer("ledger", "ofsted/handover")
+    fork = dataclasses.replace(proof, hashes=hashes, checkpoint=head.sign(len(leaves), root, [signer]))
+    return dataclasses.replace(receipt, proof=fork.encode().decode())
+
+
 def changed(**fields: Any) -> Spoil:
     return lambda pair, receipt: dataclasses.replace(receipt, **fields)
 
@@ -109,6 +121,14 @@ def test_a_receipt_that_is_not_exactly_right_is_refused_with_its_reason(
 def test_a_true_proof_of_an_entry_of_another_kind_is_refused(pair: Pair, delivered: Handover) -> None:
     land(pair, message(pair, entry_of(pair, delivered)))
     assert take(pair) == [("receipt.refused", "entry-disagrees")]
+    assert pair.lgsco.states() == ["sent"]
+
+
+def test_a_receipt_that_is_proved_by_a_fork_is_refused_and_the_fork_is_an_incident(
+    pair: Pair, delivered: Handover
+) -> None:
+    land(pair, message(pair, proved_by_a_fork(pair, honest(pair))))
+    assert take(pair) == [("witness.conflict", "other-root"), ("receipt.refused", "other-root")]
     assert pair.lgsco.states() == ["sent"]
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from exchange import sender
 from ledger.witness import RolledBack
 from tests.organisations import CASE, Organisation, Pair, restart
 
@@ -82,3 +83,15 @@ def test_an_honest_ledger_that_is_stopped_copied_and_started_is_never_accused(pa
         pair.settle()
         pair.lgsco = copy_of(pair.lgsco, pair, pair.ofsted, tmp_path / "copy.db")
     assert not {"witness.conflict", "witness.rolled-back"} & {*pair.lgsco.events(), *pair.ofsted.events()}
+
+
+def test_files_that_are_sealed_in_another_order_than_they_came_accuse_nobody(pair: Pair) -> None:
+    for name in ("one", "two"):
+        pair.lgsco.drop(name.encode(), f"{CASE} {name}.pdf")
+        pair.lgsco.take()
+        pair.clock.advance(seconds=1)
+    for handover in reversed(pair.lgsco.handovers()):
+        sender.seal_next(pair.lgsco.parts, handover)
+    pair.settle()
+    assert pair.lgsco.states() == ["acknowledged"] * 2
+    assert "witness.conflict" not in pair.ofsted.events()

@@ -186,13 +186,13 @@ TAMPERED: list[tuple[str, str, int | None, str]] = [
     ),
     (
         "a witnessed checkpoint is edited",
-        "INSERT INTO witnessed SELECT 'ofsted', 9, zeroblob(32), note, '', 1 FROM checkpoints WHERE size = 4",
+        "INSERT INTO witnessed SELECT 'ofsted', 9, zeroblob(32), note, '', 1, 1 FROM checkpoints WHERE size = 4",
         None,
         "the checkpoint of ofsted that was witnessed is not the one that is remembered",
     ),
     (
         "a witnessed checkpoint is no checkpoint",
-        "INSERT INTO witnessed VALUES ('ofsted', 9, zeroblob(32), 'x', '', 1)",
+        "INSERT INTO witnessed VALUES ('ofsted', 9, zeroblob(32), 'x', '', 1, 1)",
         None,
         "the checkpoint of ofsted that was witnessed cannot be read: a note has no signatures",
     ),

@@ -118,6 +118,36 @@ def test_a_partner_that_has_forgotten_us_is_told_from_the_beginning_again(pair: 
     assert pair.b.hear(pair.a.say()) == Outcome(cosigned=True)
 
 
+def test_many_messages_that_were_sealed_before_an_answer_came_are_no_reason_for_suspicion(pair: Pair) -> None:
+    pair.swap()
+    pair.swap()
+    sealed = []
+    for _ in range(20):
+        pair.a.grow()
+        sealed.append(pair.a.say())
+        pair.b.grow()
+    assert [pair.b.hear(said).cosigned for said in sealed] == [True] + [False] * 19
+    assert pair.b.ledger.unproven("lgsco") == 0
+    # an answer to the first of them comes; what was sealed before that is no reason for suspicion either
+    pair.a.hear(pair.b.say())
+    pair.b.hear(pair.a.say())
+    assert [pair.b.hear(said).cosigned for said in sealed] == [False] * 20
+    assert (pair.b.ledger.unproven("lgsco"), pair.b.conflicts()) == (0, [])
+
+
+def test_of_answers_that_overtake_each_other_the_newest_counts(pair: Pair) -> None:
+    pair.swap()
+    late = pair.b.say()
+    pair.a.grow()
+    pair.b.grow()
+    pair.b.hear(pair.a.say())
+    assert pair.a.hear(pair.b.say()).cosigned
+    assert pair.a.hear(late) == Outcome(cosigned=False)
+    assert pair.a.ledger.partner_seen("ofsted") == 4
+    pair.a.grow()
+    assert pair.b.hear(pair.a.say()).cosigned
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_any_mixture_of_lost_repeated_and_overtaking_messages_ends_in_agreement(pair: Pair, seed: int) -> None:
     chance = random.Random(seed)
@@ -137,6 +167,7 @@ def test_any_mixture_of_lost_repeated_and_overtaking_messages_ends_in_agreement(
                 before = receiver.seen()
                 receiver.hear(said)
                 assert receiver.seen() >= before
+                assert receiver.ledger.unproven(receiver.partner.name) == 0
     for _ in range(2):
         pair.swap()
     assert pair.a.conflicts() == pair.b.conflicts() == []

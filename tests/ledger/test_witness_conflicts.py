@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from config.errors import Refused
 from ledger import note
-from ledger.witness import Outcome
+from ledger.checkpoint import Checkpoint
+from ledger.witness import Outcome, Statement, compare
 from tests.ledger.ledgers import LGSCO, OFSTED, add, fresh_id, incoming, sqlite3
 from tests.ledger.pairs import NOTE, Pair, Side
 
@@ -89,24 +91,79 @@ def test_a_running_number_that_is_used_twice_is_a_conflict(pair: Pair) -> None:
     assert pair.b.hear(pair.a.say(), sequence=7, handover=two).conflict == "sequence-reused"
 
 
-def test_a_later_concern_from_a_smaller_ledger_is_a_conflict(pair: Pair, tmp_path: Path) -> None:
+def test_a_smaller_ledger_that_knows_more_of_ours_is_a_conflict(pair: Pair, tmp_path: Path) -> None:
+    pair.swap()
     sqlite3(pair.a.ledger.path, f"VACUUM INTO '{tmp_path / 'old.db'}'")
     pair.a.grow(5)
-    assert pair.b.hear(pair.a.say(), sequence=4).cosigned
+    assert pair.b.hear(pair.a.say()).cosigned
+    pair.b.grow()
+    answer = pair.b.say()
     with LGSCO.open(tmp_path / "old.db") as old:
         pair.a.ledger = old
-        early = pair.a.say()
-        assert pair.b.hear(early, sequence=3).conflict is None
-        assert pair.b.hear(early).conflict is None
-        assert pair.b.hear(early, sequence=5).conflict == "smaller-than-before"
+        assert pair.b.hear(pair.a.say()).conflict is None
+        # a dishonest partner does not look at what proves its loss
+        assert pair.a.hear(replace(answer, seen=0, cosigned="")).cosigned
+        pair.a.grow()
+        said = pair.a.say()
+        assert pair.b.hear(said) == Outcome(cosigned=False, conflict="smaller-than-before")
     assert pair.b.conflicts() == ["smaller-than-before"]
 
 
-def test_a_receipt_between_two_concerns_is_no_reason_for_suspicion(pair: Pair) -> None:
-    early = pair.a.say()
+def test_a_lower_running_number_may_be_sealed_later_and_come_first(pair: Pair) -> None:
+    second = pair.a.say()
     pair.a.grow()
-    assert pair.b.hear(pair.a.say()).cosigned
-    assert pair.b.hear(early, sequence=1).conflict is None
+    first = pair.a.say()
+    assert pair.b.hear(first, sequence=1, handover=fresh_id()).cosigned
+    assert pair.b.hear(second, sequence=2, handover=fresh_id()) == Outcome(cosigned=False)
+    assert pair.b.conflicts() == []
+
+
+def _forked(pair: Pair, number: int) -> Statement:
+    """What a partner says of a ledger that continues nothing, and never from where we ask it to."""
+    text = Checkpoint("lgsco/handover", 1000 + number, os.urandom(32)).encode()
+    return replace(pair.a.say(), checkpoint=note.sign_note(text, [LGSCO.signer]).decode(), old=0, consistency=())
+
+
+def test_a_ledger_that_never_proves_that_it_continues_is_a_conflict_once(pair: Pair) -> None:
+    pair.swap()
+    pair.b.grow()
+    pair.swap()
+    known = pair.b.ledger.witnessed("lgsco")
+    found = [pair.b.hear(_forked(pair, n)).conflict for n in range(12)]
+    assert found == [None] * 4 + ["never-consistent"] + [None] * 7
+    assert pair.b.conflicts() == ["never-consistent"]
+    assert pair.b.ledger.witnessed("lgsco") == known
+
+
+def test_a_proof_ends_the_suspicion(pair: Pair) -> None:
+    pair.swap()
+    pair.b.grow()
+    pair.swap()
+    for _ in range(2):
+        for number in range(4):
+            assert pair.b.hear(_forked(pair, number)).conflict is None
+        pair.a.grow()
+        pair.swap()
+        pair.b.grow()
+        pair.swap()
+    assert pair.b.conflicts() == []
+
+
+def test_a_ledger_that_never_begins_at_its_beginning_is_a_conflict(pair: Pair) -> None:
+    pair.a.hear(pair.b.say())
+    found = [pair.b.hear(replace(_forked(pair, n), old=7)).conflict for n in range(5)]
+    assert found[-1] == "never-consistent"
+
+
+def test_a_checkpoint_that_came_otherwise_is_compared_with_the_one_that_is_known(pair: Pair) -> None:
+    compare(pair.b.ledger, "lgsco", Checkpoint("lgsco/handover", 3, bytes(32)))
+    pair.swap()
+    compare(pair.b.ledger, "lgsco", Checkpoint("lgsco/handover", 3, pair.a.ledger.root()))
+    compare(pair.b.ledger, "lgsco", Checkpoint("lgsco/handover", 2, bytes(32)))
+    assert pair.b.conflicts() == []
+    with pytest.raises(Refused) as caught:
+        compare(pair.b.ledger, "lgsco", Checkpoint("lgsco/handover", 3, bytes(32)))
+    assert (caught.value.reason, pair.b.conflicts()) == ("other-root", ["other-root"])
 
 
 def test_a_partner_replaced_by_an_older_copy_is_noticed_by_us(pair: Pair, tmp_path: Path) -> None:
