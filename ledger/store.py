@@ -206,6 +206,8 @@ def _identity(path: Path) -> tuple[int, int]:
     """Which file a name stands for; a replaced file is another one."""
     try:
         status = path.stat()
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return (0, 0)
+    except OSError as problem:
+        raise NotNow(f"the ledger's file cannot be looked at: {problem.strerror}") from None
     return (status.st_dev, status.st_ino)
