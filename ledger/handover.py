@@ -57,6 +57,8 @@ TRANSITIONS: Mapping[tuple[Direction, State | None, str], State] = {
     ("out", "accepted", "withdrawn"): "withdrawn",
     ("out", "sealed", "withdrawn"): "withdrawn",
     ("out", "held", "withdrawn"): "withdrawn",
+    # a withdrawal can cross with a delivery, of an envelope that had arrived although its upload seemed to fail
+    ("out", "withdrawn", "acknowledged"): "acknowledged",
     ("out", "acknowledged", "destroyed"): "destroyed",
     ("in", None, "received"): "received",
     ("in", None, "quarantined"): "quarantined",
@@ -65,6 +67,8 @@ TRANSITIONS: Mapping[tuple[Direction, State | None, str], State] = {
     ("in", "received", "rejected"): "rejected",
     ("in", "received", "quarantined"): "quarantined",
     ("in", "quarantined", "received"): "received",
+    # it came damaged, and then whole, but is not allowed
+    ("in", "quarantined", "rejected"): "rejected",
     ("in", "delivered", "repeated"): "delivered",
     ("in", "rejected", "repeated"): "rejected",
     ("in", "delivered", "receipted"): "delivered",

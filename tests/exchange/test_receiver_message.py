@@ -92,7 +92,7 @@ def test_step_6_a_partner_that_proves_that_it_has_seen_more_of_our_ledger_stops_
         pair.ofsted.receive()
     for _ in range(2):
         with pytest.raises(Tampered, match="10000 entries"):
-            restart(pair.ofsted, pair.lgsco, pair.clock)
+            restart(pair.ofsted, pair.lgsco, pair.clock).receive()
     with read_ledger(pair.ofsted.home) as ledger:
         assert ledger.entry(ledger.size - 1).event == "witness.rolled-back"
         assert len(ledger.rows("SELECT 1 FROM entries WHERE event = 'witness.rolled-back'")) == 1
@@ -172,6 +172,17 @@ def test_step_8_an_expired_message_is_refused(pair: Pair) -> None:
     pair.clock.advance(days=30)
     land(pair, envelope(pair, said), f"{said.id}.age")
     assert receive(pair) == refusal("expired", learnt=True)
+
+
+def test_step_8_an_expired_message_that_came_damaged_before_is_refused_and_answered(pair: Pair) -> None:
+    said = manifest(pair)
+    pair.clock.advance(days=30)
+    whole = envelope(pair, said)
+    land(pair, whole[:-50], f"{said.id}.age")
+    assert receive(pair).events == ["quarantined"]
+    land(pair, whole, f"{said.id}.age")
+    outcome = receive(pair)
+    assert (outcome.events, outcome.reason, outcome.answers) == (["rejected"], "expired", 1)
 
 
 def test_step_8_a_message_from_the_future_is_refused_beyond_a_day(pair: Pair) -> None:

@@ -63,6 +63,24 @@ def test_exactly_the_table_is_allowed(direction: Direction, state: State | None,
     assert state is None or state in caught.value.message
 
 
+def test_what_came_damaged_and_then_whole_may_be_refused_and_is_answered() -> None:
+    known = lived(
+        entry(1, "quarantined", "in", bytes=999, detail={"reason": "cut-off"}),
+        entry(2, "rejected", "in", bytes=100, detail={"reason": "expired", "sequence": 7}),
+    )
+    assert (known.state, known.reason, known.receipt, known.bytes) == ("rejected", "expired", "due", 100)
+    assert known.sequence == 7
+
+
+def test_a_withdrawal_that_crosses_with_a_delivery_ends_as_a_delivery() -> None:
+    known = lived(
+        *(entry(i, event) for i, event in enumerate(("accepted", "sealed"))),
+        entry(2, "withdrawn", detail={"reason": "sent in error"}),
+        entry(3, "acknowledged", detail={"delivered_at": "2026-11-23T12:00:00.000Z"}),
+    )
+    assert (known.state, known.reason, known.delivered_at) == ("acknowledged", None, "2026-11-23T12:00:00.000Z")
+
+
 def test_every_state_of_the_type_can_be_reached() -> None:
     assert STATES["out"] | STATES["in"] == set(get_args(State))
 
@@ -151,10 +169,9 @@ def test_the_size_is_that_of_the_file_not_of_the_envelope() -> None:
     assert lived(entry(1, "received", "in", bytes=100), entry(2, "quarantined", "in", bytes=999)).bytes == 100
 
 
-def test_final_states_of_an_outgoing_handover_are_never_left_except_by_destruction() -> None:
-    for (direction, before, event), after in TRANSITIONS.items():
-        if before in FINAL[direction] and after != before:
-            assert (direction, before, event) == ("out", "acknowledged", "destroyed")
+def test_final_states_are_left_only_by_destruction_and_by_a_receipt_that_crossed_with_a_withdrawal() -> None:
+    left = {arrow for arrow, after in TRANSITIONS.items() if arrow[1] in FINAL[arrow[0]] and after != arrow[1]}
+    assert left == {("out", "acknowledged", "destroyed"), ("out", "withdrawn", "acknowledged")}
 
 
 @settings(max_examples=200)
