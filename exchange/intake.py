@@ -30,6 +30,9 @@ MAX_SIDECAR = 64 * 1024
 _NOT_FOR_US = (errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENXIO)
 """Why a sidecar stays unreadable until a person mends it: its mode, or it is a link, a socket or a pipe."""
 
+_NOT_OURS = (*_NOT_FOR_US, errno.ENOENT, errno.ENOTDIR, errno.EROFS)
+"""Why a sidecar is not removed, now or later: it has gone, or its folder is not ours to write."""
+
 UNREADABLE = "not readable"
 """Stands for the text of a sidecar that is too large, a link, not UTF-8, or not ours to read: no TOML, so it holds."""
 
@@ -178,6 +181,7 @@ def remove_sidecar(parts: Parts, claim: Claim) -> None:
     try:
         if _which(sidecar.lstat()) == claim.sidecar_seen:
             sidecar.unlink()
-    except OSError:
-        # what cannot be removed is not read again either: the file is taken, and it goes with the folder
-        return
+    except OSError as problem:
+        # what is not ours to remove is not read again either: the file is taken, and it goes with the folder
+        if problem.errno not in _NOT_OURS:
+            raise
