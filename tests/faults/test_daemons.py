@@ -1,8 +1,8 @@
 """The same with real daemons: a call fails, or the daemon dies, in any of its threads, on both sides at once.
 
 strace counts calls in each thread by itself, so a fault meets several of them. Each daemon is the whole program, and is
-started again whenever it ends, as a service manager does; only its first life has a fault. A fault that is no death must
-not end it, except while it starts.
+started again whenever it ends, as a service manager does; only its first life has a fault. A fault that is no death
+must not end it, except while it starts.
 """
 
 import signal
@@ -87,7 +87,6 @@ def until(daemons: dict[str, Supervised], condition: Callable[[], bool]) -> None
     [
         Fault("fsync", 9, "EIO"),
         Fault("pwrite64", 40, "ENOSPC"),
-        Fault("rename", 3, "EIO"),
         Fault("connect", 1, "ECONNREFUSED"),
         Fault("fsync", 14, "KILL"),
         Fault("sendto", 12, "KILL"),
@@ -114,7 +113,7 @@ def test_daemons_that_die_or_fail_at_a_call_lose_and_double_nothing(tmp_path: Pa
                     )
                 )
             except OSError:
-                return False  # a file went while we looked
+                return False  # a file went away while we looked
 
         until(daemons, at_rest)
         for daemon in daemons.values():

@@ -72,9 +72,6 @@ def test_a_failed_call_loses_doubles_and_leaves_nothing(prepared: Scene, moment:
     [
         pytest.param("drop", "openat", "EMFILE", "held.exe.concern.toml", id="a sidecar cannot be opened now"),
         pytest.param("drop", "read", "EIO", "small.pdf.concern.toml", id="a sidecar cannot be read now"),
-        pytest.param(
-            "drop", "newfstatat", "EIO", "small.pdf.concern.toml", id="a sidecar cannot be looked at any more"
-        ),
         pytest.param("drop", "unlink", "EIO", "held.exe.concern.toml", id="a sidecar cannot be removed now"),
         pytest.param("drop", "newfstatat", "EIO", '/ledger.db"', id="the ledger cannot be looked at before a commit"),
     ],
