@@ -11,13 +11,13 @@ from collections.abc import Callable
 from config import agreement as agreements
 from config.agreement import Agreement
 from config.authorities import Register
-from config.errors import Misuse, NotNow, Tampered
+from config.errors import Misuse, NotNow
 from config.home import Home
 from config.times import system_clock
+from exchange import card_folder
 from exchange.landing import Address, Landing
 from exchange.parts import Effects, Parts
 from exchange.spool import Spool
-from keys import card as cards
 from keys.card import Card
 from keys.keyring import Keyring, Secret
 from keys.private_keys import ledger_origin
@@ -26,11 +26,16 @@ from ledger import note
 from ledger.store import Ledger
 
 
-def assemble(home: Home, passphrase: Callable[[], Secret], effects: Effects | None = None) -> Parts:
-    """Open everything that belongs to `home`; raises a HandoverError that says what is wrong with it."""
+def assemble(
+    home: Home, passphrase: Callable[[], Secret], effects: Effects | None = None, *, replacing: str | None = None
+) -> Parts:
+    """Open everything that belongs to `home`; raises a HandoverError that says what is wrong with it.
+
+    Whose card is about to be replaced (`replacing`) is not asked about the present one.
+    """
     home.check_permissions()
     keyring = Keyring.open(home.keys, passphrase)
-    trust = trusted(home)
+    trust = trusted(home, replacing=replacing)
     parts_effects = effects or system_effects(home, keyring)
     me = home.settings.organisation.id
     ledger = Ledger.open(
@@ -52,22 +57,12 @@ def assemble(home: Home, passphrase: Callable[[], Secret], effects: Effects | No
     )
 
 
-def trusted(home: Home) -> Trust:
-    """The partners whose cards lie in the home, each checked against its signature; raises Refused or NotNow."""
-    found = []
-    for path in sorted(home.cards.glob("*.toml")):
-        try:
-            signature = path.with_name(path.name + ".sig").read_text("ascii")
-            card = cards.verify(path.read_bytes(), signature)
-        except (OSError, UnicodeDecodeError):
-            raise NotNow(
-                f"the card of {path.stem} or its signature cannot be read",
-                hint=f"restore {path.name} and {path.name}.sig in the cards folder, or add the partner again",
-            ) from None
-        if card.organisation != path.stem:
-            raise Tampered(f"the card in the place of {path.stem} is that of {card.organisation}")
-        found.append(card)
-    return Trust(found)
+def trusted(home: Home, *, replacing: str | None = None) -> Trust:
+    """The partners whose cards lie in the home, each checked against its signature; raises Refused or NotNow.
+
+    A card that is about to be replaced is left out: it may be the one that is broken.
+    """
+    return card_folder.read_all(home.cards, but=() if replacing is None else (replacing,))
 
 
 def ledger_verifiers(keyring: Keyring) -> tuple[note.Verifier, ...]:

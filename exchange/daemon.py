@@ -22,6 +22,7 @@ from types import FrameType
 
 from config.errors import HandoverError, NotNow, Tampered
 from exchange import embedded, rounds
+from exchange import log as logs
 from exchange.alerts import Alert, Alerts
 from exchange.assembly import agreements_with, trusted
 from exchange.drop import Completeness
@@ -78,6 +79,7 @@ class Daemon:
         self._logged = parts.ledger.size
         self._version = parts.ledger.data_version()
         self._ordering = threading.Lock()
+        self._failing: dict[str, str] = {}
         wanted = parts.home.settings.alerts
         self._alerts = Alerts(wanted.command, wanted.webhook, log)
 
@@ -109,7 +111,7 @@ class Daemon:
             self._end_workers()
             if server is not None:
                 server.close()
-            self._log_tail()
+            self._look(self._log_tail)
             self._alerts.close()
             self.log("daemon.stopped", organisation=self.parts.me)
         if self.error is not None:
@@ -155,8 +157,8 @@ class Daemon:
         heartbeat = watchdog_interval(self._environment, os.getpid())
         last_beat = self.parts.effects.monotonic()
         while not self.stopping.wait(min(TICK, heartbeat or TICK)):
-            self._log_tail()
-            self._take_orders()
+            self._look(self._log_tail)
+            self._look(self._take_orders)
             if all(worker.is_alive() for worker in self._workers.values()):
                 now = self.parts.effects.monotonic()
                 if heartbeat is not None and now - last_beat >= heartbeat / 2:
@@ -167,12 +169,25 @@ class Daemon:
                 self.error = NotNow("a part of the daemon ended unexpectedly", hint="start it again; see its log")
                 self.stopping.set()
 
+    def _look(self, look: Callable[[], None]) -> None:
+        """What fails is logged once and tried again with the next tick; evidence of tampering stops everything."""
+        try:
+            look()
+        except Tampered as problem:
+            self.fail(problem)
+        except Exception as problem:
+            said = f"{type(problem).__name__} {logs.where(problem)}"
+            if self._failing.get(look.__name__) != said:
+                self._failing[look.__name__] = said
+                self.log("look.failed", error=type(problem).__name__, at_line=logs.where(problem))
+        else:
+            self._failing.pop(look.__name__, None)
+
     def _log_tail(self) -> None:
-        size = self.parts.ledger.size
-        for entry in self.parts.ledger.entries(self._logged, size):
+        for entry in self.parts.ledger.entries(self._logged, self.parts.ledger.size):
             self.log(entry.event, seq=entry.seq, handover=entry.handover, partner=entry.partner)
             self._alerts.tell(Alert(self.parts.me, entry.event, entry.handover, entry.partner))
-        self._logged = size
+            self._logged = entry.seq + 1
 
     def _take_orders(self) -> None:
         """If another process wrote to the ledger: learn new partners, and try at once what a person may have meant."""
@@ -180,12 +195,13 @@ class Daemon:
             version = self.parts.ledger.data_version()
             if version == self._version:
                 return
-            self._version = version
             trust = trusted(self.parts.home)
             self.parts = replace(self.parts, trust=trust, agreements=agreements_with(self.parts.home, trust))
             self._start_workers()
             for worker in self._workers.values():
                 worker.hurry()
+            # last: what fails above is done again at the next look
+            self._version = version
 
     # --- workers ------------------------------------------------------------------------------------------------
 
@@ -226,7 +242,7 @@ class Daemon:
 
     def _drop_round(self) -> float:
         # whoever added a partner may drop a file for it at once
-        self._take_orders()
+        self._look(self._take_orders)
         if rounds.take_dropped(self.parts, self._completeness):
             self._wake("out:")
         waiting = self._completeness.waiting()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from config.errors import Misuse, Refused
 from config.home import Home
-from exchange import files
+from exchange import card_folder, files
 from exchange.assembly import agreements_with
 from exchange.parts import Parts
 from keys import card as cards
@@ -62,16 +62,15 @@ def make_card(home: Home, keyring: Keyring, output: Path | None) -> MadeCard:
     return MadeCard(data.decode(), signature, cards.fingerprint(data), str(output) if output else None)
 
 
+def named_in(path: Path) -> str:
+    """Whose card a file says it is, before anybody confirmed it."""
+    data, signature = _read(path)
+    return cards.verify(data, signature).organisation
+
+
 def add_partner(parts: Parts, path: Path, fingerprint: str) -> dict[str, str]:
     """Trust the organisation whose card this is, after its fingerprint was confirmed by a person."""
-    try:
-        data = path.read_bytes()
-        signature = path.with_name(path.name + ".sig").read_text("ascii")
-    except (OSError, UnicodeDecodeError) as problem:
-        raise Misuse(
-            f"the card or its signature cannot be read ({type(problem).__name__})",
-            hint="a card is two files, NAME.toml and NAME.toml.sig, side by side",
-        ) from None
+    data, signature = _read(path)
     if not cards.same_fingerprint(cards.fingerprint(data), fingerprint):
         raise Refused(
             "the fingerprint is not this card's: it was mistyped, or the card was changed on its way",
@@ -82,8 +81,9 @@ def add_partner(parts: Parts, path: Path, fingerprint: str) -> dict[str, str]:
     if card.organisation == parts.me:
         raise Misuse("this is the card of this organisation itself", hint="give the partner's card")
     _check_agreed(parts, card)
-    files.write_new(parts.home.cards / f"{card.organisation}.toml", data, 0o644)
-    files.write_new(parts.home.cards / f"{card.organisation}.toml.sig", signature.encode(), 0o644)
+    # raises what this card has in common with another partner's, before it keeps everybody from reading any
+    Trust([card, *(parts.trust.card(other) for other in parts.trust.partners if other != card.organisation)])
+    card_folder.stage(parts.home.cards, card.organisation, data, signature)
     agreement = agreements_with(parts.home, Trust([card]))[card.organisation]
     flows = agreement.flows_from(parts.me, card.organisation)
     parts.home.create_partner_folders(card.organisation, [flow.category for flow in flows])
@@ -97,7 +97,18 @@ def add_partner(parts: Parts, path: Path, fingerprint: str) -> dict[str, str]:
             )
         )
     )
+    card_folder.switch(parts.home.cards, card.organisation)
     return {"organisation": card.organisation, "name": card.name, "fingerprint": cards.fingerprint(data)}
+
+
+def _read(path: Path) -> tuple[bytes, str]:
+    try:
+        return path.read_bytes(), path.with_name(path.name + ".sig").read_text("ascii")
+    except (OSError, UnicodeDecodeError) as problem:
+        raise Misuse(
+            f"the card or its signature cannot be read ({type(problem).__name__})",
+            hint="a card is two files, NAME.toml and NAME.toml.sig, side by side",
+        ) from None
 
 
 def _check_agreed(parts: Parts, card: Card) -> None:

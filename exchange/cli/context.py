@@ -102,6 +102,12 @@ class HomeContext:
 
         return assemble(self.home, self.passphrase)
 
+    def parts_replacing(self, partner: str) -> "Parts":
+        """The same for a command that replaces the card of `partner`, which may be broken."""
+        from exchange.assembly import assemble
+
+        return assemble(self.home, self.passphrase, replacing=partner)
+
 
 def ask(question: str, *, hidden: bool = False, twice: bool = False, instead: str = "") -> str:
     """Ask the person at the terminal; raises NotNow, naming what to give `instead`, when there is nobody to ask."""

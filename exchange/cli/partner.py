@@ -37,10 +37,10 @@ def card_(context: HomeContext, output: str | None, as_json: bool) -> None:
 @with_home
 def add_(context: HomeContext, card: str, fingerprint: str | None, as_json: bool) -> None:
     """Trust a partner: CARD (with CARD.sig beside it) and the fingerprint that the partner read out."""
-    from exchange.partners import add_partner
+    from exchange.partners import add_partner, named_in
 
     confirmed = fingerprint or ask("fingerprint that the partner read out", instead="--fingerprint")
-    added = add_partner(context.parts, Path(card), confirmed)
+    added = add_partner(context.parts_replacing(named_in(Path(card))), Path(card), confirmed)
     if as_json:
         show.as_json(added)
     else:
