@@ -1,11 +1,12 @@
 """Orders are entries; the pipelines carry them out once, or answer why not."""
 
+import shutil
 from functools import partial
 
 import pytest
 
 from config.errors import Misuse
-from exchange import orders
+from exchange import orders, rounds
 from ledger.entry import Draft
 from ledger.store import Transaction
 from tests.organisations import CASE, DECISION, Organisation, Pair
@@ -127,3 +128,35 @@ def test_who_ordered_is_committed_to_and_not_spelled_out(pair: Pair) -> None:
     assert entry.event == "withdraw.asked"
     assert b"Kim" not in entry.encode()
     assert ledger.openings(entry.seq) == {"by": "Kim Example"}
+
+
+def test_a_withdrawal_that_crossed_with_a_delivery_ends_as_acknowledged(pair: Pair) -> None:
+    """The upload was done, its reply lost: our side still says sealed when the withdrawal is ordered."""
+    pair.lgsco.drop(b"content")
+    pair.lgsco.take()
+    rounds.seal_accepted(pair.lgsco.parts, "ofsted")
+    (handover,) = pair.lgsco.handovers()
+    pair.ofsted.landing().mkdir(parents=True, exist_ok=True)
+    shutil.copy(pair.lgsco.parts.spool.envelope(handover.id), pair.ofsted.landing() / f"{handover.id}.age")
+    order(pair.lgsco, "withdraw")
+    pair.lgsco.send()
+    assert pair.lgsco.states() == ["withdrawn"]
+    pair.settle()
+    assert pair.lgsco.states() == ["acknowledged"]
+    assert "receipt.refused" not in pair.lgsco.events()
+
+
+def test_a_refusal_after_a_damaged_first_copy_is_answered(pair: Pair) -> None:
+    pair.lgsco.drop(b"content")
+    pair.lgsco.take()
+    pair.lgsco.send()
+    (landed,) = pair.ofsted.landing().iterdir()
+    whole = landed.read_bytes()
+    landed.write_bytes(whole[:-1])
+    pair.ofsted.receive()
+    assert pair.ofsted.states("in") == ["quarantined"]
+    pair.clock.advance(days=31)
+    landed.write_bytes(whole)
+    pair.settle()
+    assert pair.ofsted.states("in") == ["rejected"]
+    assert [(h.state, h.reason) for h in pair.lgsco.handovers()] == [("rejected", "expired")]
