@@ -8,7 +8,7 @@
      5  the manifest names this file, its sender, us and the key it opened with
      6  the partner's checkpoint is consistent with the last one (witness)
      7  it was not delivered before (else: the same receipt again), its id not used for another (else quarantine)
-     8  it is neither expired nor from the future
+     8  it is neither expired nor from the future, nor numbered far beyond what came before
      9  the agreement, in the same version, allows it
     10  the content has the size and the digest that were signed, and ends where it should     else quarantine
     11  delivery: synced, renamed, recorded; the receipt goes after that
@@ -41,6 +41,9 @@ from ledger.store import Transaction
 
 CLOCK_TOLERANCE = datetime.timedelta(hours=24)
 """How far a partner's clock may run ahead of ours before its messages are refused."""
+
+MAX_JUMP = 1_000_000
+"""How far a running number may lie above the highest that came: more never were under way at once."""
 
 _PIECE = 1024 * 1024
 
@@ -150,6 +153,7 @@ def _pass_on(parts: Parts, arrival: Arrival, opened: Opened, manifest: Manifest)
         return
     try:
         _check_times(parts, manifest)
+        _check_sequence(parts, arrival.partner, manifest)
         _check_agreement(parts, arrival.partner, manifest)
         _record_received(parts, arrival, opened, manifest, known)
         concern, payload = _content(manifest)
@@ -177,6 +181,17 @@ def _check_times(parts: Parts, manifest: Manifest) -> None:
         raise NotAccepted("a manifest was made in the future", reason="not-yet-valid")
     if manifest.expires is not None and from_text(manifest.expires) <= now:
         raise NotAccepted("a manifest has expired", reason="expired")
+
+
+def _check_sequence(parts: Parts, partner: str, manifest: Manifest) -> None:
+    """Step 8."""
+    if _is_jump(parts, partner, manifest):
+        raise NotAccepted("a running number is far above all before it", reason="sequence-jump")
+
+
+def _is_jump(parts: Parts, partner: str, manifest: Manifest) -> bool:
+    """Whether a number would, if it were believed, name a million others as missing."""
+    return (manifest.sequence or 0) > parts.ledger.highest_sequence(partner, "in") + MAX_JUMP
 
 
 def _check_agreement(parts: Parts, partner: str, manifest: Manifest) -> None:
@@ -276,4 +291,7 @@ def _reject(parts: Parts, arrival: Arrival, opened: Opened, manifest: Manifest, 
     """Record the refusal; it makes a signed negative receipt due."""
     envelope = opened.digest_rest()
     draft = _draft("rejected", arrival, manifest, opened, reason=problem.reason)
+    if _is_jump(parts, arrival.partner, manifest):
+        # one that was recorded would be the highest that came
+        draft = draft.replace(detail={name: value for name, value in draft.detail.items() if name != "sequence"})
     parts.ledger.write(lambda tx: tx.append(draft.replace(envelope_sha256=envelope)))

@@ -13,7 +13,7 @@ from exchange.drop import scan
 from exchange.questions import in_flight
 from keys.keyring import Keyring
 from keys.trust import Trust
-from ledger.query import Row, handovers_under_key, outage, reachability, sequence_gaps
+from ledger.query import MAX_GAPS, Row, handovers_under_key, outage, reachability, sequence_gaps
 from ledger.store import Ledger
 
 KEY_WARNING = datetime.timedelta(days=60)
@@ -100,7 +100,7 @@ def _problems(
         if number := sum(row.state == state for row in rows):
             problems.append(f"{number} {state}: see 'handover list --state {state}'")
     problems += [_outage(partner, cause) for partner, cause in outages.items()]
-    problems += [f"{len(missing)} handovers from {partner} never came" for partner, missing in gaps.items()]
+    problems += [f"{_number(missing)} handovers from {partner} never came" for partner, missing in gaps.items()]
     for purpose, until in keys.items():
         if until is not None and from_text(until) - now < KEY_WARNING:
             problems.append(f"the {purpose} key ends on {until[:10]}")
@@ -181,3 +181,7 @@ def check_home(home: Home) -> dict[str, str | int | bool | None]:
         "partners": ", ".join(trust.partners) or None,
         "agreements": ", ".join(f"{a.id}/{a.version}" for a in agreements.values()) or None,
     }
+
+
+def _number(missing: list[int]) -> str:
+    return f"{len(missing)} or more" if len(missing) == MAX_GAPS else str(len(missing))

@@ -97,6 +97,12 @@ class Known:
         )
         return None if row is None else str(row[0])
 
+    def highest_sequence(self, partner: str, direction: Direction) -> int:
+        """The highest running number of a handover with that partner; 0 if there is none."""
+        sql = "SELECT max(sequence) FROM handovers WHERE partner = ? AND direction = ?"
+        row = self._row(sql, partner, direction)
+        return 0 if row is None or row[0] is None else int(row[0])
+
 
 def _handover(row: Iterable[Any]) -> Handover:
     return Handover(*row)

@@ -48,8 +48,7 @@ class Transaction(View):
 
     def next_sequence(self, partner: str) -> int:
         """The running number of the next handover to `partner`, from 1."""
-        found = self._row("SELECT max(sequence) FROM handovers WHERE partner = ? AND direction = 'out'", partner)
-        return 1 + (0 if found is None or found[0] is None else int(found[0]))
+        return 1 + self.highest_sequence(partner, "out")
 
     def keep_document(self, kind: str, partner: str, identifier: str, body: bytes, signature: str) -> None:
         """Keep a signed message as it came: 'manifest' or 'receipt' of one handover. Its hash is in an entry."""

@@ -14,6 +14,7 @@ from keys import age
 from ledger import note
 from ledger.checkpoint import Checkpoint, cosign
 from ledger.identifier import new_id
+from ledger.query import sequence_gaps
 from tests.exchange.hostile import (
     CONCERN,
     CONTENT,
@@ -193,6 +194,24 @@ def test_step_8_a_message_from_the_future_is_refused_beyond_a_day(pair: Pair) ->
         outcome = receive(pair)
         assert outcome.events == events
     assert outcome.reason == "not-yet-valid"
+
+
+def test_step_8_a_running_number_far_above_all_before_it_is_refused_and_not_believed(pair: Pair) -> None:
+    for number, reason in ((2**53 - 1, "sequence-jump"), (1_000_000, None), (2_000_001, "sequence-jump")):
+        said = manifest(pair, sequence=number)
+        land(pair, envelope(pair, said), f"{said.id}.age")
+        outcome = receive(pair)
+        assert (outcome.events[-1], outcome.reason) == ("rejected" if reason else "delivered", reason)
+    ledger = pair.ofsted.parts.ledger
+    assert ledger.highest_sequence("lgsco", "in") == 1_000_000
+    assert sequence_gaps(ledger, "lgsco") == list(range(1, 101))
+
+
+def test_step_8_a_message_that_is_refused_for_another_reason_is_not_believed_its_number_either(pair: Pair) -> None:
+    said = manifest(pair, sequence=2**53 - 1, recipient="dfe")
+    land(pair, envelope(pair, said), f"{said.id}.age")
+    assert receive(pair).reason == "wrong-recipient"
+    assert pair.ofsted.parts.ledger.highest_sequence("lgsco", "in") == 0
 
 
 # --- step 9: the agreement ----------------------------------------------------------------------------------------

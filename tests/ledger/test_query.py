@@ -171,6 +171,18 @@ def test_missing_running_numbers_are_named(ledger: Ledger) -> None:
     assert sequence_gaps(ledger, "other") == []
 
 
+def test_of_very_many_missing_numbers_the_lowest_are_named(ledger: Ledger) -> None:
+    for number in (2, 4, 2**53 - 1):
+        add(ledger, next(incoming(fresh_id(), number)))
+    assert sequence_gaps(ledger, "ofsted") == [1, 3, 5, 6, *range(8, 104)]
+
+
+def test_no_number_is_missing_where_all_came_even_if_one_came_twice(ledger: Ledger) -> None:
+    for number in (2, 1, 2, 3):
+        add(ledger, next(incoming(fresh_id(), number, "other")))
+    assert sequence_gaps(ledger, "other") == []
+
+
 def test_handovers_are_counted_under_the_key_that_protects_them(ledger: Ledger) -> None:
     assert handovers_under_key(ledger, "SHA256:key") == 2
     assert handovers_under_key(ledger, "SHA256:other") == 0
