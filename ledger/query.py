@@ -112,7 +112,10 @@ def _conditions(wanted: Filter) -> Iterator[tuple[str, Sequence[object]]]:
             yield f"h.{name} = ?", [_bindable(value)]
     if wanted.handover is not None:
         yield "h.id = ?", [_bindable(wanted.handover)]
-    if wanted.state is not None and wanted.state != "overdue":
+    if wanted.state == "overdue":
+        # how late a handover may be depends on partner and category: `_matches` decides among these
+        yield f"h.direction = 'out' AND h.state IN ({', '.join('?' * len(_WAITING))})", _WAITING
+    elif wanted.state is not None:
         yield "h.state = ?", [_bindable(wanted.state)]
     if wanted.authorities is not None:
         codes = [_bindable(code) for code in sorted(wanted.authorities)]

@@ -112,6 +112,21 @@ def test_overdue_is_what_waits_longer_than_its_deadline(ledger: Ledger) -> None:
     assert [row.overdue for row in ask(ledger, now=LATE)] == [False, False, False, True, False]
 
 
+def test_what_can_never_be_overdue_is_not_even_read(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[object] = []
+    rows = ledger.rows
+
+    def counted(sql: str, *values: object) -> list[tuple[Any, ...]]:
+        found = rows(sql, *values)
+        read.extend(found)
+        return found
+
+    monkeypatch.setattr(ledger, "rows", counted)
+    add(ledger, *incoming(fresh_id(), 8))
+    assert states(ask(ledger, now=LATE, state="overdue")) == ["sent"]
+    assert len(read) == 2  # sent and accepted
+
+
 def test_the_deadline_itself_is_not_late(ledger: Ledger) -> None:
     sent = ask(ledger, state="sent")[0]
     assert sent.dropped_at is not None
