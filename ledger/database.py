@@ -38,6 +38,19 @@ def create_file(path: Path) -> None:
         raise NotNow(f"the ledger's file cannot be created: {problem.strerror}") from None
 
 
+def put_in_place(unfinished: Path, path: Path) -> None:
+    """Give a finished file its name, durably: after a power failure it has that name, or never had it."""
+    try:
+        unfinished.rename(path)
+        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+    except OSError as problem:
+        raise NotNow(f"the ledger's file cannot be created: {problem.strerror}") from None
+
+
 def connect(path: Path, *, writable: bool, timeout: float = BUSY_TIMEOUT) -> Connection:
     """Open an existing database in autocommit mode; usable from any thread, by one at a time."""
     check_library(pysqlite3.sqlite_version)

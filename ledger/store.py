@@ -16,7 +16,7 @@ from typing import Any, Self, TypeVar
 from config.errors import Misuse, NotNow, Tampered
 from config.times import Clock
 from ledger import head, merkle, note, schema
-from ledger.database import Connection, check_kind, connect, create_file, snapshot, translated
+from ledger.database import Connection, check_kind, connect, create_file, put_in_place, snapshot, translated
 from ledger.group import Group, Job
 from ledger.identifier import Random
 from ledger.known import rows_of
@@ -78,7 +78,7 @@ class Ledger(View):
                 connection.execute("COMMIT")
         finally:
             connection.close()
-        unfinished.rename(path)
+        put_in_place(unfinished, path)
         return cls(path, (head.OwnKey(signer),), signers, clock, random)
 
     @classmethod

@@ -1,5 +1,6 @@
 """ledger/store.py and what it is made of: append, read, prove, open, and what must never be possible."""
 
+import os
 import stat
 import threading
 from collections.abc import Iterator
@@ -33,6 +34,21 @@ def test_a_new_ledger_is_empty_signed_and_private(ledger: Ledger) -> None:
     modes = {f.name: stat.S_IMODE(f.stat().st_mode) for f in ledger.path.parent.iterdir()}
     assert "ledger.db" in modes
     assert set(modes.values()) == {0o600}
+
+
+def test_the_name_of_a_new_ledger_is_on_the_disk_before_anything_is_appended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[tuple[str, list[str]]] = []
+    fsync = os.fsync
+
+    def noted(handle: int) -> None:
+        synced.append((str(Path(f"/proc/self/fd/{handle}").readlink()), [f.name for f in tmp_path.iterdir()]))
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    with LGSCO.create(tmp_path / "ledger.db"):
+        assert synced == [(str(tmp_path), ["ledger.db"])]
 
 
 def test_a_ledger_is_never_overwritten(ledger: Ledger) -> None:
