@@ -5,13 +5,14 @@
 An answer that is shorter than asked is followed by a read of the rest, as the protocol demands. Constant memory.
 """
 
+import time
 from collections import deque
 from dataclasses import dataclass
 from typing import BinaryIO
 
 from exchange import sftp_packets as say
 from exchange.landing import ConnectionLost, LandingError
-from exchange.sftp_requests import UNASKED, Conversation
+from exchange.sftp_requests import QUICK, SMALLEST_WRITE, UNASKED, Conversation
 
 READS_IN_FLIGHT = 8
 """Reads under way at once: with 255 KiB each, just under the 2 MiB that the channel takes ahead of us."""
@@ -37,11 +38,15 @@ def download(talk: Conversation, path: bytes, dst: BinaryIO) -> int:
 
 
 def read_at(talk: Conversation, handle: bytes, offset: int, length: int) -> bytes:
-    """Bytes of an open file; fewer than `length` only at its end."""
+    """Bytes of an open file; fewer than `length` only at its end. On a slow line they are asked for in small pieces."""
     found = b""
+    piece = SMALLEST_WRITE
     while len(found) < length:
-        wanted = min(length - len(found), talk.abilities.read)
+        wanted = min(length - len(found), piece, talk.abilities.read)
+        began = time.monotonic()
         reply = talk.ask(say.Read(talk.next_id(), handle, offset + len(found), wanted))
+        if time.monotonic() - began < QUICK * talk.timeout:
+            piece *= 2
         if isinstance(reply, say.Status) and reply.code == say.EOF:
             break
         if not isinstance(reply, say.Data) or not 0 < len(reply.data) <= wanted:

@@ -28,6 +28,9 @@ LARGEST_WRITE = 261_120
 SMALLEST_WRITE = 32_768
 """Bytes in one read or write that every server must take (draft-ietf-secsh-filexfer-02, 3)."""
 
+QUICK = 1 / 8
+"""Part of the timeout within which an answer shows that more may be asked for at once."""
+
 UNASKED = "it answered what nobody asked"
 
 _RECEIVE = 1 << 16
@@ -48,7 +51,8 @@ class Conversation:
     def __init__(self, channel: paramiko.Channel, place: str) -> None:
         self.place = place
         self._channel = channel
-        self._timeout = channel.gettimeout() or 0.0
+        self.timeout = channel.gettimeout() or 0.0
+        """Seconds: the longest wait for an answer."""
         self._splitter = Splitter()
         self._came: deque[say.Packet] = deque()
         self._last_id = 0
@@ -79,10 +83,10 @@ class Conversation:
 
     def collect(self, *, wait: bool, patience: int = 1) -> list[say.Reply]:
         """Answers that came; with `wait`, at least one, for which `patience` times the usual wait is allowed."""
-        self._channel.settimeout(self._timeout * patience)
+        self._channel.settimeout(self.timeout * patience)
         while self._channel.recv_ready() or (wait and not self._came):
             self._receive()
-        self._channel.settimeout(self._timeout)
+        self._channel.settimeout(self.timeout)
         found = [reply for reply in self._came if isinstance(reply, say.Reply)]
         if len(found) != len(self._came):
             self.lost("it answered with a request")

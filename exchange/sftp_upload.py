@@ -7,8 +7,12 @@ A server answers a failed write like a good one, only with another number in it.
 look at each answer loses exactly the files that matter: those that did not fit any more. After a refusal nothing more
 is sent, what is under way is waited for, the reason is looked for (`exchange.sftp_blame`), and the file is cut back to
 the bytes that are surely there, so that the next attempt can go on behind them.
+
+Whether the server still answers can only be told if an answer is due soon. So little is sent ahead at first, twice as
+much with each round of quick answers, and less again when they become slow: a line of one KiB a second is no lost one.
 """
 
+import time
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
@@ -16,11 +20,18 @@ from exchange import sftp_packets as say
 from exchange.landing import ConnectionLost, LandingError, Progress, SourceChanged, UnfinishedChanged
 from exchange.sftp_blame import why_not
 from exchange.sftp_ending import Ending
-from exchange.sftp_requests import UNASKED, Conversation, is_ok
+from exchange.sftp_requests import QUICK, UNASKED, Conversation, is_ok
 from exchange.sftp_wire import write_header
 
 IN_FLIGHT = 4 * 1024 * 1024
 """Bytes sent and not yet acknowledged, at most: fills a gigabit line at 30 ms."""
+
+FIRST_IN_FLIGHT = 32 * 1024
+LEAST_IN_FLIGHT = 16 * 1024
+"""The same at first, and at least: on a slow line every write must be answered within the timeout."""
+
+SLOW = 1 / 4
+"""Part of the timeout after which an answer lets less be sent ahead."""
 
 NEW_FILE = say.WRITE | say.CREATE | say.TRUNCATE
 MODE = say.Attributes(permissions=0o660)
@@ -65,7 +76,8 @@ def _cut_back(talk: Conversation, handle: bytes, offset: int) -> None:
 
 @dataclass(slots=True)
 class _Flow:
-    """The writes of one upload. Always: acknowledged + in_flight + refused bytes == next - start."""
+    """The writes of one upload. Always: acknowledged + in_flight + refused bytes == next - start,
+    and in_flight < ahead + one write."""
 
     talk: Conversation
     handle: bytes
@@ -76,7 +88,8 @@ class _Flow:
     progress: Progress | None
     acknowledged: int = 0
     in_flight: int = 0
-    under_way: dict[int, tuple[int, int]] = field(default_factory=dict)
+    ahead: int = FIRST_IN_FLIGHT
+    under_way: dict[int, tuple[int, int, float]] = field(default_factory=dict)
     refused: list[tuple[int, int, say.Reply]] = field(default_factory=list)
     short: bool = False
 
@@ -93,30 +106,37 @@ class _Flow:
             raise SourceChanged("a file is shorter than it was when its upload began")
 
     def _may_send(self) -> bool:
-        return self.next < self.size and self.in_flight < IN_FLIGHT and not self.refused and not self.short
+        return self.next < self.size and self.in_flight < self.ahead and not self.refused and not self.short
 
     def _send_one(self) -> None:
-        length = min(self.talk.abilities.write, self.size - self.next)
+        length = min(self.talk.abilities.write, self.size - self.next, max(self.ahead // 2, LEAST_IN_FLIGHT))
         piece = _read_exactly(self.source, length)
         self.short = len(piece) < length
         if piece:
             number = self.talk.next_id()
             self.talk.post_bytes(write_header(number, self.handle, self.next, len(piece)) + piece)
-            self.under_way[number] = self.next, len(piece)
+            self.under_way[number] = self.next, len(piece), time.monotonic()
             self.next += len(piece)
             self.in_flight += len(piece)
 
     def _take(self, reply: say.Reply) -> None:
         if reply.id not in self.under_way:
             self.talk.lost(UNASKED)
-        start, length = self.under_way.pop(reply.id)
+        start, length, posted = self.under_way.pop(reply.id)
         self.in_flight -= length
+        self._pace(length, time.monotonic() - posted)
         if not is_ok(reply):
             self.refused.append((start, length, reply))
             return
         self.acknowledged += length
         if self.progress is not None and not self.refused:
             self.progress(self.acknowledged)
+
+    def _pace(self, length: int, took: float) -> None:
+        if took < QUICK * self.talk.timeout:
+            self.ahead = min(IN_FLIGHT, self.ahead + length)
+        elif took > SLOW * self.talk.timeout:
+            self.ahead = max(LEAST_IN_FLIGHT, self.ahead - length)
 
     def _explain(self) -> LandingError:
         start, length, reply = min(self.refused, key=lambda one: one[0])

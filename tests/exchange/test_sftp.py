@@ -46,7 +46,7 @@ def test_progress_counts_acknowledged_bytes_up_to_the_size(landing: SftpLanding)
     landing.put(BytesIO(os.urandom(2 * MIB)), 2 * MIB, "one.age.part", progress=counted.append)
     assert counted == sorted(counted)
     assert counted[-1] == 2 * MIB
-    assert len(counted) == 9
+    assert len(counted) > 8
 
 
 def test_a_put_replaces_an_older_longer_file(sshd: Sshd, landing: SftpLanding) -> None:
