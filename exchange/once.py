@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from config.errors import HandoverError, NotNow
+from config.errors import HandoverError, Tampered
 from exchange import embedded, rounds
 from exchange.drop import Completeness
 from exchange.log import Log
@@ -16,7 +16,10 @@ LONGEST_WAIT = 60.0
 
 
 def run_once(parts: Parts, log: Log) -> None:
-    """Take, send and receive until nothing moves; raises the first NotNow at the end, after all else was tried."""
+    """Take, send and receive until nothing moves; raises the first failure at the end, after all else was tried.
+
+    Evidence of tampering ends it at once.
+    """
     first_seq = parts.ledger.size
     rounds.recover(parts)
     server = embedded.serve(parts) if parts.home.settings.landing.embedded else None
@@ -26,7 +29,7 @@ def run_once(parts: Parts, log: Log) -> None:
     deadline = parts.effects.monotonic() + LONGEST_WAIT
     try:
         while True:
-            moved = rounds.take_dropped(parts, completeness)
+            moved = _try(failures, "drop", partial(rounds.take_dropped, parts, completeness))
             for partner, connection in connections.items():
                 moved += _try(failures, f"in:{partner}", partial(rounds.receive_landed, parts, partner))
                 if f"out:{partner}" not in failures:
@@ -50,6 +53,8 @@ def run_once(parts: Parts, log: Log) -> None:
 def _try(failures: dict[str, HandoverError | OSError], name: str, round_: Callable[[], int]) -> int:
     try:
         return round_()
-    except (NotNow, OSError) as problem:
+    except Tampered:
+        raise
+    except (HandoverError, OSError) as problem:
         failures.setdefault(name, problem)
         return 0
