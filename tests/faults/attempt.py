@@ -7,7 +7,7 @@ from typing import Self
 
 from tests.faults import invariant
 from tests.faults.program import Ended
-from tests.faults.scene import MOMENTS, Scene
+from tests.faults.scene import AGAIN, MOMENTS, Scene
 from tests.faults.trace import CALLS, KILL, Fault
 
 RUNS = 8
@@ -58,11 +58,20 @@ class Outcome:
         return asdict(self)
 
 
+def turns(moment: str) -> list[str]:
+    """Who has to act from a moment on until everything is done, if nothing breaks.
+
+    >>> turns("deliver-again")
+    ['ofsted', 'lgsco']
+    """
+    return list(MOMENTS.values())[list(MOMENTS).index(moment.removesuffix(AGAIN)) :]
+
+
 def points(scene: Scene, moment: str) -> dict[Point, str]:
     """Every fault at every call that the run after `moment` makes about our files or the network, and what the call is
     about; well mixed."""
     scene.restore(moment)
-    seen = scene.traced(MOMENTS[moment])
+    seen = scene.traced(turns(moment)[0])
     found = {
         Point(moment, Fault(call.name, call.number, kind)): call.about for call in seen for kind in CALLS[call.name]
     }
@@ -72,9 +81,9 @@ def points(scene: Scene, moment: str) -> dict[Point, str]:
 def attempt(scene: Scene, point: Point) -> Outcome:
     """Carry out one point."""
     scene.restore(point.moment)
-    ended, hit = scene.faulty(MOMENTS[point.moment], point.fault)
+    names = turns(point.moment)
+    ended, hit = scene.faulty(names[0], point.fault)
     problems = [] if _cannot_be_read(point, hit, ended) else _unclear(ended)
-    names = list(MOMENTS.values())[list(MOMENTS).index(point.moment) :]
     after: list[invariant.Finding] = []
     for number in range(RUNS):
         # first whose turn it was, then in turns

@@ -9,6 +9,7 @@ Nothing is left out: a fork calls the same `exchange.cli.main` as the installed 
 `python -m tests.faults.program` is the process that forks.
 """
 
+import contextlib
 import ctypes
 import importlib
 import json
@@ -84,6 +85,7 @@ class Program:
             stdout=subprocess.PIPE,
             text=True,
             cwd=Path(__file__).parents[2],
+            start_new_session=True,
         )
 
     def start(self, arguments: Sequence[str], folder: Path) -> Started:
@@ -158,4 +160,5 @@ def _command(arguments: list[str], out: str, err: str) -> None:
 
 
 if __name__ == "__main__":
-    _serve()
+    with contextlib.suppress(BrokenPipeError):  # a sweep that was interrupted no longer listens
+        _serve()

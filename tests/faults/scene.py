@@ -4,6 +4,8 @@
     deliver   they lie in Ofsted's zone        its run delivers or refuses them, and answers
     settle    the answers lie in LGSCO's zone  its run puts each file into its last place
 
+Each has a second one, `drop-again` and so on: that run died in the middle, and the next run has to clear up first.
+
 A moment is a copy of both homes and both landing zones. Both zones are served by OpenSSH.
 """
 
@@ -18,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.faults.program import Ended, Program
-from tests.faults.trace import ABOUT_FILES, ABOUT_THE_NETWORK, CALLS, Call, Fault, calls, strace
+from tests.faults.trace import CALLS, KILL, Call, Fault, calls, strace
 from tests.organisations import CASE
 from tests.system.daemons import Running, exchange
 
@@ -59,7 +61,10 @@ FILES = (
     Dropped(f"{CASE} refused.pdf", 500_000, False, "rejected"),
 )
 MOMENTS = {"drop": "lgsco", "deliver": "ofsted", "settle": "lgsco"}
-"""Moments, and who acts next."""
+"""The first three moments, and who acts next."""
+
+AGAIN = "-again"
+"""Ending of the name of a moment after a death."""
 
 
 class Scene:
@@ -90,6 +95,13 @@ class Scene:
             assert ended.code == 0, ended.err
         self._settle_servers()
         self.tidy = self.paths()
+        for moment, organisation in MOMENTS.items():
+            self.restore(moment)
+            renames = [call.number for call in self.traced(organisation) if call.name == "rename"]
+            self.restore(moment)
+            ended, _ = self.faulty(organisation, Fault("rename", renames[len(renames) // 2], KILL))
+            assert ended.code == -9, ended.err
+            self._keep(moment + AGAIN)
 
     def paths(self) -> frozenset[str]:
         """Every path below both homes and zones, but for SQLite's own beside the ledger and the lock of a daemon."""
@@ -167,11 +179,6 @@ def scene() -> Iterator[Scene]:
         made = Scene(folder, both, stack.enter_context(Program()))
         made.prepare()
         yield made
-
-
-def about(call: Call) -> str:
-    """What kind of call it is, for a table."""
-    return "network" if call.name in ABOUT_THE_NETWORK and call.name not in ABOUT_FILES else "files"
 
 
 def _copy(source: Path, target: Path) -> None:

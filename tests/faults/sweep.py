@@ -19,10 +19,11 @@ from pathlib import Path
 
 from tests.faults.attempt import Point, attempt, points
 from tests.faults.invariant import KINDS
-from tests.faults.scene import MOMENTS, Scene, scene
+from tests.faults.scene import AGAIN, MOMENTS, Scene, scene
 from tests.faults.trace import KILL
 
 ROOT = Path(__file__).parents[2]
+ALL = (*MOMENTS, *(moment + AGAIN for moment in MOMENTS))
 COLUMNS = (*KINDS, "unclear", "stuck")
 
 
@@ -31,9 +32,11 @@ def main() -> int:
     options = _options()
     results = options.results or ROOT / "build" / f"faults-{_version()}.jsonl"
     results.parent.mkdir(parents=True, exist_ok=True)
-    # an interrupt, too, ends the servers and removes the folders
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     if options.worker is not None:
+        # an interrupt, too, ends the servers and removes the folders
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: sys.exit(1))
         _work(options, results)
         return 0
     workers = [
@@ -41,12 +44,14 @@ def main() -> int:
         for number in range(options.workers)
     ]
     try:
-        failed = [worker.wait() for worker in workers]
+        failed = max(worker.wait() for worker in workers)
+    except KeyboardInterrupt:
+        failed = 1
     finally:
         for worker in workers:
             worker.terminate()
             worker.wait()
-    return max(_report(_read(results), results), *failed)
+    return max(_report(_read(results), results), failed)
 
 
 def _options() -> argparse.Namespace:
@@ -82,7 +87,7 @@ def _work(options: argparse.Namespace, results: Path) -> None:
 
 
 def _points(made: Scene, only: str) -> list[Point]:
-    found = [point for moment in MOMENTS for point in points(made, moment) if only in str(point)]
+    found = [point for moment in ALL for point in points(made, moment) if only in str(point)]
     return sorted(found, key=lambda point: point.order)
 
 
@@ -105,11 +110,11 @@ def _report(outcomes: dict[str, dict[str, object]], results: Path) -> int:
         assert isinstance(problems, list)
         row.update({problem for problem, _ in problems})
     headings = ("points", "met", *COLUMNS)
-    print(f"{'moment':8} {'fault':20}" + "".join(f"{heading:>13}" for heading in headings))
+    print(f"{'moment':14} {'fault':20}" + "".join(f"{heading:>13}" for heading in headings))
     for (moment, what), row in sorted(rows.items()):
-        print(f"{moment:8} {what:20}" + "".join(f"{row[heading]:13}" for heading in headings))
+        print(f"{moment:14} {what:20}" + "".join(f"{row[heading]:13}" for heading in headings))
     total = sum(rows.values(), Counter())
-    print(f"{'':8} {'all':20}" + "".join(f"{total[heading]:13}" for heading in headings))
+    print(f"{'':14} {'all':20}" + "".join(f"{total[heading]:13}" for heading in headings))
     bad = {name: said["problems"] for name, said in outcomes.items() if said["problems"]}
     for name, problems in sorted(bad.items()):
         print(f"{name}: {problems}")

@@ -10,7 +10,8 @@ import pytest
 
 from tests.faults.attempt import Point, attempt, points
 from tests.faults.invariant import findings
-from tests.faults.scene import FILES, MOMENTS, Scene, scene
+from tests.faults.scene import FILES, Scene, scene
+from tests.faults.sweep import ALL
 from tests.faults.trace import KILL
 
 DEATHS = {
@@ -18,6 +19,9 @@ DEATHS = {
              "recvfrom"),
     "deliver": ("openat", "pwrite64", "fsync", "rename", "unlink", "chmod", "sendto", "recvfrom"),
     "settle": ("openat", "pwrite64", "fsync", "rename", "unlink", "rmdir", "ftruncate"),
+    "drop-again": ("pwrite64", "rename"),
+    "deliver-again": ("rename", "unlink"),
+    "settle-again": ("fsync", "rmdir"),
 }  # fmt: skip
 ERRORS = {
     "drop": ("write ENOSPC", "pwrite64 EIO", "fsync EIO", "rename ENOSPC", "mkdir ENOSPC", "sendto ECONNRESET",
@@ -82,7 +86,7 @@ def test_a_point_that_once_broke_something(prepared: Scene, moment: str, call: s
 
 
 def test_the_sweep_has_a_point_at_every_step_of_the_way(prepared: Scene) -> None:
-    assert {moment: len(all_points(prepared, moment)) > 1000 for moment in MOMENTS} == dict.fromkeys(MOMENTS, True)
+    assert {moment: len(all_points(prepared, moment)) > 1000 for moment in ALL} == dict.fromkeys(ALL, True)
 
 
 def test_the_invariant_notices_what_is_against_it(prepared: Scene) -> None:
