@@ -2,6 +2,7 @@
 
 import os
 import sys
+import threading
 from pathlib import Path
 
 import click
@@ -25,6 +26,7 @@ def demo_(keep: str | None, once: bool) -> None:
 @with_home
 def run_(context: HomeContext, once: bool) -> None:
     """Run the service: watch the folders, send, receive, record."""
+    from config.errors import NotNow
     from exchange.daemon import Daemon, only_one
     from exchange.log import json_log
     from exchange.once import run_once
@@ -32,10 +34,17 @@ def run_(context: HomeContext, once: bool) -> None:
     with only_one(context.home.pid_file):
         parts = context.parts
         log = json_log(sys.stdout)
-        if once:
-            run_once(parts, log)
-        else:
-            Daemon(parts, log, os.environ).run()
+        # stderr is kept in the journal too: no thread that ends unexpectedly prints what it was doing
+        threading.excepthook = lambda ended: log("thread.broken", error=ended.exc_type.__name__)
+        try:
+            if once:
+                run_once(parts, log)
+            else:
+                Daemon(parts, log, os.environ).run()
+        except OSError as problem:
+            # an error's file name may be that of a case file
+            said = (problem.strerror or type(problem).__name__).lower()
+            raise NotNow(f"a file cannot be used: {said}", hint="'handover list' shows what waits") from None
 
 
 @click.command("status", epilog="Example: handover status --check && echo all is well")
