@@ -94,7 +94,8 @@ class Daemon:
             rounds.recover(self.parts)
             if self.parts.home.settings.landing.embedded:
                 server = embedded.serve(self.parts)
-            self._start_workers()
+            with self._ordering:
+                self._start_workers()
             if not self.parts.home.settings.watch.polling:
                 watcher.watch(self.parts.home.outbound, self._dropped)
                 watcher.watch(self.parts.home.landing, self._landed)
@@ -122,7 +123,7 @@ class Daemon:
 
         What does not end even then (sealing a very large file) ends with the process: every step is safe to kill.
         """
-        for worker in self._workers.values():
+        for worker in list(self._workers.values()):
             worker.hurry()
         self._join(GRACE)
         for outgoing in self._outgoing:
@@ -131,7 +132,7 @@ class Daemon:
 
     def _join(self, seconds: float) -> None:
         deadline = self.parts.effects.monotonic() + seconds
-        for worker in self._workers.values():
+        for worker in list(self._workers.values()):
             worker.join(max(0.0, deadline - self.parts.effects.monotonic()))
 
     def fail(self, problem: HandoverError) -> None:
@@ -159,7 +160,7 @@ class Daemon:
         while not self.stopping.wait(min(TICK, heartbeat or TICK)):
             self._look(self._log_tail)
             self._look(self._take_orders)
-            if all(worker.is_alive() for worker in self._workers.values()):
+            if all(worker.is_alive() for worker in list(self._workers.values())):
                 now = self.parts.effects.monotonic()
                 if heartbeat is not None and now - last_beat >= heartbeat / 2:
                     notify(self._environment, "WATCHDOG=1")
@@ -198,7 +199,7 @@ class Daemon:
             trust = trusted(self.parts.home)
             self.parts = replace(self.parts, trust=trust, agreements=agreements_with(self.parts.home, trust))
             self._start_workers()
-            for worker in self._workers.values():
+            for worker in list(self._workers.values()):
                 worker.hurry()
             # last: what fails above is done again at the next look
             self._version = version
@@ -224,8 +225,10 @@ class Daemon:
             return
         first = self.parts.home.settings.retry.first.total_seconds()
         backoff = Backoff(first, longest or self._rescan, self.parts.effects.jitter)
-        self._workers[name] = Worker(name, round_, self, backoff)
-        self._workers[name].start()
+        worker = Worker(name, round_, self, backoff)
+        # first started, then listed: the supervisor takes a listed worker that does not run for a dead one
+        worker.start()
+        self._workers[name] = worker
 
     def _wake(self, kind: str) -> None:
         for name, worker in list(self._workers.items()):

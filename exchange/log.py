@@ -3,6 +3,7 @@
 No function here takes free text, so no file name, complaint reference or message of another program can get in.
 """
 
+import contextlib
 import re
 from collections.abc import Callable
 from typing import TextIO
@@ -26,7 +27,9 @@ def json_log(stream: TextIO) -> Log:
     )
 
     def log(event: str, **ids: str | float | bool | None) -> None:
-        logger.info(event, **{key: _checked(value) for key, value in ids.items() if value is not None})
+        # a full disk or a reader that went away costs log lines, not the thread that writes them: the ledger has all
+        with contextlib.suppress(OSError):
+            logger.info(event, **{key: _checked(value) for key, value in ids.items() if value is not None})
 
     return log
 

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 
@@ -81,3 +82,26 @@ def test_a_card_that_cannot_be_read_stops_nothing_and_is_learnt_when_it_can(pair
         assert daemon.error is None
     assert [event for event, _ in logged].count("look.failed") == 1
     assert logged[-1][0] == "daemon.stopped"
+
+
+def test_a_worker_that_is_about_to_start_is_not_taken_for_a_dead_one(pair: Pair, logged: Logged) -> None:
+    for _ in range(20):
+        daemon = Daemon(pair.lgsco.parts, lambda event, **ids: logged.append((event, ids)), {})
+        dead: set[str] = set()
+        ended = threading.Event()
+        watching = threading.Thread(target=partial(_watch, daemon, dead, ended))
+        watching.start()
+        daemon._start_workers()
+        workers = list(daemon._workers.values())
+        ended.set()
+        watching.join()
+        daemon.stop()
+        for worker in workers:
+            worker.hurry()
+            worker.join()
+        assert dead == set()
+
+
+def _watch(daemon: Daemon, dead: set[str], ended: threading.Event) -> None:
+    while not ended.is_set():
+        dead.update(worker.name for worker in list(daemon._workers.values()) if not worker.is_alive())

@@ -1,0 +1,26 @@
+"""The service's log: ids only, and nothing ends because a line cannot be written."""
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from exchange.log import json_log
+
+
+def test_text_that_is_no_id_is_withheld() -> None:
+    stream = io.StringIO()
+    json_log(stream)("round.failed", worker="in:lgsco", about="Kim Example.pdf", seq=7, nothing=None)
+    line = json.loads(stream.getvalue())
+    assert line.pop("at")
+    assert line == {"event": "round.failed", "worker": "in:lgsco", "about": "(withheld)", "seq": 7}
+
+
+def test_a_disk_that_is_full_costs_lines_and_nothing_else() -> None:
+    stream = Path("/dev/full").open("w")
+    log = json_log(stream)
+    for _ in range(1000):
+        log("daemon.ready", organisation="lgsco")
+    with pytest.raises(OSError, match="No space left on device"):
+        stream.close()
