@@ -9,12 +9,10 @@ A round that fails for a reason that may pass (NotNow, a full disk) is repeated 
 else waiting. Evidence of tampering stops the whole service: it never repairs.
 """
 
-import contextlib
-import fcntl
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -40,25 +38,6 @@ TICK = 1.0
 
 GRACE = 5.0
 """Seconds that rounds under way get to finish when the service is stopped."""
-
-
-@contextlib.contextmanager
-def only_one(pid_file: Path) -> Iterator[None]:
-    """Hold the home for this process; raises NotNow when another daemon has it. The lock dies with the process."""
-    handle = os.open(pid_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise NotNow(
-                "another handover daemon runs on this home", hint="stop it first, or let it do the work"
-            ) from None
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
-        yield
-        pid_file.unlink(missing_ok=True)
-    finally:
-        os.close(handle)
 
 
 class Daemon:

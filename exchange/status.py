@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from config.errors import HandoverError
 from config.home import Home
 from config.times import from_text, system_clock
-from exchange import landing
+from exchange import landing, pid_file
 from exchange.assembly import agreements_with
 from exchange.drop import scan
 from exchange.questions import in_flight
@@ -79,7 +79,7 @@ def status(home: Home, ledger: Ledger, keyring: Keyring, trust: Trust) -> Status
         keys=keys,
         ledger_size=ledger.size,
         ledger_root=ledger.root().hex(),
-        daemon=daemon_runs(home),
+        daemon=pid_file.is_held(home.pid_file),
         problems=tuple(_problems(home, rows, overdue, gaps, outages, keys, now)),
     )
 
@@ -116,20 +116,6 @@ def _outage(partner: str, cause: str) -> str:
         return f"{partner} cannot be reached"
     said = kind.said.format(place=partner)
     return f"{said}: nothing is sent to it" if kind is landing.HostKeyChanged else said
-
-
-def daemon_runs(home: Home) -> bool:
-    """Whether a daemon holds the home's lock at this moment."""
-    import fcntl
-
-    try:
-        with home.pid_file.open("rb") as handle:
-            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    return False
 
 
 def key_rows(keyring: Keyring, ledger: Ledger) -> list[dict[str, str | int | bool | None]]:

@@ -27,9 +27,10 @@ def demo_(keep: str | None, once: bool) -> None:
 def run_(context: HomeContext, once: bool) -> None:
     """Run the service: watch the folders, send, receive, record."""
     from config.errors import NotNow
-    from exchange.daemon import Daemon, only_one
+    from exchange.daemon import Daemon
     from exchange.log import json_log
     from exchange.once import run_once
+    from exchange.pid_file import only_one
 
     with only_one(context.home.pid_file):
         parts = context.parts

@@ -1,10 +1,9 @@
 """The service's log: ids only, and nothing ends because a line cannot be written."""
 
+import contextlib
 import io
 import json
 from pathlib import Path
-
-import pytest
 
 from exchange.log import json_log
 
@@ -18,9 +17,11 @@ def test_text_that_is_no_id_is_withheld() -> None:
 
 
 def test_a_disk_that_is_full_costs_lines_and_nothing_else() -> None:
-    stream = Path("/dev/full").open("w")
-    log = json_log(stream)
-    for _ in range(1000):
-        log("daemon.ready", organisation="lgsco")
-    with pytest.raises(OSError, match="No space left on device"):
-        stream.close()
+    lines = 0
+    # closing it fails; what matters is that nothing before did
+    with contextlib.suppress(OSError), Path("/dev/full").open("w") as stream:
+        log = json_log(stream)
+        for _ in range(1000):
+            log("daemon.ready", organisation="lgsco")
+            lines += 1
+    assert lines == 1000
