@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.attempt import NOT_FOR_PEOPLE
-from tests.faults.trace import Fault
+from tests.faults.trace import KILL, Fault
 from tests.organisations import CASE
 from tests.system.daemons import PATIENCE, Running, exchange
 
@@ -39,7 +39,7 @@ class Supervised:
         """Start it, or start it again if it has ended."""
         if self._process is not None and self._process.poll() is None:
             return
-        faulty = ["strace", "-f", "--seccomp-bpf", "-o", f"{self.said}.strace", f"--trace={self._fault.call}",
+        faulty = ["strace", "-f", "-o", f"{self.said}.strace", f"--trace={self._fault.call}",
                   "-e", self._fault.injection]  # fmt: skip
         with self.said.open("ab") as log:
             self._process = subprocess.Popen(
@@ -48,6 +48,11 @@ class Supervised:
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
         self.lives += 1
+
+    def was_met(self) -> bool:
+        """Whether its fault happened at least once."""
+        log = Path(f"{self.said}.strace").read_text(errors="replace")
+        return ("+++ killed by SIGKILL" if self._fault.kind == KILL else "(INJECTED)") in log
 
     def stop(self) -> None:
         """End it as a service manager does: by the number that the daemon has written down."""
@@ -88,8 +93,8 @@ def until(daemons: dict[str, Supervised], condition: Callable[[], bool]) -> None
         Fault("fsync", 9, "EIO"),
         Fault("pwrite64", 40, "ENOSPC"),
         Fault("connect", 1, "ECONNREFUSED"),
-        Fault("fsync", 14, "KILL"),
-        Fault("sendto", 12, "KILL"),
+        Fault("fsync", 6, KILL),
+        Fault("sendto", 7, KILL),
     ],
     ids=lambda fault: f"{fault.call} {fault.kind}",
 )
@@ -128,5 +133,6 @@ def test_daemons_that_die_or_fail_at_a_call_lose_and_double_nothing(tmp_path: Pa
             assert not {"witness.conflict", "quarantined", "envelope.quarantined"} & set(events)
             assert not NOT_FOR_PEOPLE.search(daemon.said.read_text())
             assert "round.broken" not in daemon.said.read_text()
-            if fault.kind != "KILL" and '"daemon.ready"' in daemon.said.read_text().partition("error: ")[0]:
+            assert daemon.was_met(), f"{daemon.one.home.root.name} never met its fault"
+            if fault.kind != KILL and '"daemon.ready"' in daemon.said.read_text().partition("error: ")[0]:
                 assert daemon.lives == 1
