@@ -2,7 +2,6 @@
 
 import os
 import sys
-import threading
 from pathlib import Path
 
 import click
@@ -26,26 +25,9 @@ def demo_(keep: str | None, once: bool) -> None:
 @with_home
 def run_(context: HomeContext, once: bool) -> None:
     """Run the service: watch the folders, send, receive, record."""
-    from config.errors import NotNow
-    from exchange.daemon import Daemon
-    from exchange.log import json_log
-    from exchange.once import run_once
-    from exchange.pid_file import only_one
+    from exchange.service import serve
 
-    with only_one(context.home.pid_file):
-        parts = context.parts
-        log = json_log(sys.stdout)
-        # stderr is kept in the journal too: no thread that ends unexpectedly prints what it was doing
-        threading.excepthook = lambda ended: log("thread.broken", error=ended.exc_type.__name__)
-        try:
-            if once:
-                run_once(parts, log)
-            else:
-                Daemon(parts, log, os.environ).run()
-        except OSError as problem:
-            # an error's file name may be that of a case file
-            said = (problem.strerror or type(problem).__name__).lower()
-            raise NotNow(f"a file cannot be used: {said}", hint="'handover list' shows what waits") from None
+    serve(context.home, lambda: context.parts, sys.stdout, os.environ, once)
 
 
 @click.command("status", epilog="Example: handover status --check && echo all is well")

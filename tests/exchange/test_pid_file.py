@@ -49,17 +49,6 @@ def test_it_says_who_holds_it_and_goes_after_a_clean_stop(lock: Path) -> None:
     assert not is_held(lock)
 
 
-def test_a_file_that_was_removed_is_no_lock(lock: Path) -> None:
-    first = only_one(lock)
-    first.__enter__()
-    opened = os.open(lock, os.O_RDWR)
-    first.__exit__(None, None, None)
-    fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    with only_one(lock):
-        assert not os.path.samestat(os.fstat(opened), lock.stat())
-    os.close(opened)
-
-
 def test_of_many_that_start_and_stop_at_once_never_two_hold_it(lock: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-c", CONTENDER, str(lock), str(tmp_path / "inside")]
     contenders = [
