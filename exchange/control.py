@@ -138,7 +138,7 @@ def _check(parts: Parts, partner: str, handover: Handover, receipt: Receipt) -> 
     if handover.envelope_sha256 is None or not hmac.compare_digest(receipt.envelope_sha256, handover.envelope_sha256):
         raise ReceiptRefused("a receipt is for another envelope", reason="other-envelope")
     # (2) states only move forward; a withdrawal can cross with a delivery of which we did not hear
-    if handover.state not in ("sealed", "sent", "withdrawn"):
+    if handover.state not in ("sealed", "sent", *(("withdrawn",) if receipt.outcome == "delivered" else ())):
         raise ReceiptRefused("the handover was decided before this receipt came", reason="already-decided")
     # (3) the proof is of an entry in the partner's ledger, signed by the partner's ledger key
     proof = tlogproof.parse(receipt.proof.encode())
