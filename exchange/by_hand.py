@@ -36,8 +36,31 @@ def seal_by_hand(
     authority: str | None,
     reference: str | None,
 ) -> dict[str, str | int | None]:
-    """Seal `path` for `partner` into `output`. The ledger records it as sent: a receipt can still acknowledge it."""
+    """Seal `path` for `partner` into `output`. The ledger records it as sent: a receipt can still acknowledge it.
+
+    The name of `output` is taken at once, by an empty file: what is there already is never replaced.
+    """
     concern = _concern(parts, path, partner, category, authority, reference)
+    _take_name(output)
+    try:
+        return _seal_into(parts, path, output, partner, concern)
+    except BaseException:
+        # our own empty file goes; an envelope that was recorded stays
+        if output.exists() and output.stat().st_size == 0:
+            output.unlink()
+        raise
+
+
+def _take_name(output: Path) -> None:
+    try:
+        os.close(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
+    except FileExistsError:
+        raise Refused(
+            "there is a file of that name already", hint="nothing was sealed; give another name", reason="file-exists"
+        ) from None
+
+
+def _seal_into(parts: Parts, path: Path, output: Path, partner: str, concern: Concern) -> dict[str, str | int | None]:
     now = parts.effects.clock()
     handover = new_id(now, parts.effects.random)
     recipient = parts.trust.recipients(partner)[0]
@@ -70,21 +93,18 @@ def seal_by_hand(
                 dst=target,
             )
             files.sync_file(target)
+        record = draft("sealed", manifest_sha256=sealed.manifest_sha256, by_hand=True).replace(
+            bytes=sealed.size, envelope_sha256=sealed.envelope_sha256, key=manifest.recipient_key
+        )
+        # recorded before anybody can carry it away: a receipt always finds what it answers
+        parts.ledger.write(lambda tx: tx.append(record))
         files.move(temporary, output)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        for unfinished in (temporary, output):
+            unfinished.unlink(missing_ok=True)
         parts.ledger.write(lambda tx: tx.append(draft("withdrawn", reason="seal-failed")))
         raise
-    parts.ledger.write(
-        lambda tx: [
-            tx.append(
-                draft("sealed", manifest_sha256=sealed.manifest_sha256, by_hand=True).replace(
-                    bytes=sealed.size, envelope_sha256=sealed.envelope_sha256, key=manifest.recipient_key
-                )
-            ),
-            tx.append(draft("sent", by_hand=True)),
-        ]
-    )
+    parts.ledger.write(lambda tx: tx.append(draft("sent", by_hand=True)))
     return {"id": handover, "partner": partner, "envelope": str(output), "envelope_sha256": sealed.envelope_sha256}
 
 
