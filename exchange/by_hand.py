@@ -8,7 +8,7 @@ from pathlib import Path
 from config.agreement import Flow
 from config.errors import Misuse, Refused
 from config.home import Home
-from config.times import system_clock, to_text
+from config.times import from_text, system_clock, to_text
 from exchange import files
 from exchange.concern import FileFacts, judge
 from exchange.envelope import Opened, open_envelope, seal
@@ -22,6 +22,7 @@ from keys.trust import Trust
 from ledger.canonical import Json
 from ledger.entry import Draft
 from ledger.identifier import new_id
+from ledger.store import Ledger
 
 ENGLAND = "E92000001"
 """GSS code of the whole country: stands for a council that was not named."""
@@ -144,14 +145,17 @@ def _flow(parts: Parts, flows: tuple[Flow, ...], partner: str, category: str | N
 
 
 def open_by_hand(
-    home: Home, keyring: Keyring, trust: Trust, path: Path, output: Path | None
+    home: Home, keyring: Keyring, trust: Trust, ledger: Ledger, path: Path, output: Path | None
 ) -> dict[str, str | int | None]:
-    """Open and verify one envelope; the content appears in `output` only after everything has been checked."""
+    """Open and verify one envelope; the content appears in `output` only after everything has been checked.
+
+    What the ledger knows was signed in time if it was so when it was received: the sender's key may have ended since.
+    """
     with path.open("rb") as source:
         opened = open_envelope(source, keyring.identities())
         manifest = opened.manifest
         public = opened.verify_signature()
-        trust.signing_key(manifest.sender, public, system_clock())
+        trust.signing_key(manifest.sender, public, _received(ledger, opened) or system_clock())
         if manifest.recipient != home.settings.organisation.id:
             raise Refused("the envelope is addressed to another organisation", reason="wrong-recipient")
         if manifest.recipient_key != age.fingerprint(opened.identity.recipient()):
@@ -173,6 +177,14 @@ def open_by_hand(
         "sha256": payload.sha256 if payload else None,
         "file": str(written) if written else None,
     }
+
+
+def _received(ledger: Ledger, opened: Opened) -> datetime.datetime | None:
+    """When the ledger recorded this very manifest; None if it never did."""
+    known = ledger.handover(opened.manifest.sender, "in", opened.manifest.id)
+    if known is None or known.received_at is None or known.manifest_sha256 != opened.manifest_sha256:
+        return None
+    return from_text(known.received_at)
 
 
 def _write_content(opened: Opened, manifest: Manifest, output: Path | None) -> Path | None:

@@ -51,7 +51,7 @@ def open_(context: HomeContext, envelope: str, output: str | None, as_json: bool
     from exchange.by_hand import open_by_hand
 
     opened = open_by_hand(
-        context.home, context.keyring, context.trust, Path(envelope), Path(output) if output else None
+        context.home, context.keyring, context.trust, context.ledger, Path(envelope), Path(output) if output else None
     )
     if as_json:
         show.as_json(opened)

@@ -1,12 +1,18 @@
 """Envelopes made and opened by a person, beside the daemon."""
 
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from config.errors import Refused
-from exchange.by_hand import seal_by_hand
+from config.times import to_text
+from exchange.by_hand import open_by_hand, seal_by_hand
+from keys.card import SigningKey
+from keys.trust import Trust, UntrustedKey
 from tests.exchange.crashes import Crash, Machine
+from tests.exchange.hostile import envelope, manifest
 from tests.organisations import CASE, Pair
 
 
@@ -65,3 +71,41 @@ def test_what_cannot_be_finished_is_withdrawn_and_leaves_nothing(
             break
     assert number > 3
     assert pair.lgsco.states()[-1] == "sent"
+
+
+def test_what_was_received_in_time_is_opened_after_its_key_has_ended_and_nothing_else_is(
+    pair: Pair, tmp_path: Path
+) -> None:
+    now = datetime.now(UTC).replace(microsecond=0)
+    pair.clock.now = now - timedelta(days=2)
+    card = pair.ofsted.parts.trust.card("lgsco")
+    key = SigningKey(card.signing_keys[0].line, to_text(now - timedelta(days=9)), to_text(now - timedelta(days=1)))
+    trust = Trust([replace(card, signing_keys=(key,))])
+    pair.ofsted.parts = replace(pair.ofsted.parts, trust=trust)
+    copies = []
+    for name in ("received", "never"):
+        pair.lgsco.drop(name.encode(), f"{CASE} {name}.pdf")
+        pair.lgsco.take()
+        pair.lgsco.send()
+        (landed,) = pair.ofsted.landing().iterdir()
+        copies.append(tmp_path / landed.name)
+        if name == "never":
+            landed.rename(copies[-1])
+        else:
+            copies[-1].write_bytes(landed.read_bytes())
+            pair.ofsted.receive()
+    ofsted = pair.ofsted.parts
+
+    def opened(path: Path) -> dict[str, str | int | None]:
+        return open_by_hand(ofsted.home, ofsted.keyring, trust, ofsted.ledger, path, None)
+
+    assert opened(copies[0])["name"] == f"{CASE} received.pdf"
+    with pytest.raises(UntrustedKey) as refused:
+        opened(copies[1])
+    assert refused.value.reason == "key-expired"
+    # another message under an id that was received proves no time
+    reused = envelope(pair, manifest(pair, id=copies[0].stem).encode())
+    copies[0].write_bytes(reused)
+    with pytest.raises(UntrustedKey) as refused:
+        opened(copies[0])
+    assert refused.value.reason == "key-expired"
