@@ -34,6 +34,8 @@ MARKER = ".handover-outbound"
 _MARKER_TEXT = "Handover takes files from this folder only while this marker is here: an empty mount point has none.\n"
 _BY_OTHERS = 0o077
 """Private keys and the passphrase: the service alone."""
+_WRITE = 0o022
+"""What is public, but must not be changed: by the service alone."""
 _BY_STRANGERS = 0o027
 """Everything else: the service's group may look (the web page reads the ledger), nobody else may do anything."""
 
@@ -180,7 +182,10 @@ class Home:
             yield from _reachable(file, f"file {number} in the folder of the private keys ({file.name})", _BY_OTHERS)
         if self.passphrase_file is not None:
             yield from _reachable(self.passphrase_file, "the passphrase file", _BY_OTHERS, missing_is_wrong=True)
-        yield from _reachable(self.config_file, CONFIG_FILE, 0o022)
+        yield from _reachable(self.config_file, CONFIG_FILE, _WRITE)
+        yield from _reachable(self.cards, "the folder of the partners' cards", _WRITE)
+        for number, file in enumerate(sorted(self.cards.iterdir()) if _may_list(self.cards) else [], start=1):
+            yield from _reachable(file, f"file {number} in the folder of the partners' cards ({file.name})", _WRITE)
         for suffix in ("", "-wal", "-shm"):
             yield from _reachable(self.ledger.with_name(self.ledger.name + suffix), "the ledger", _BY_STRANGERS)
         for folder, name in ((self.spool, "the spool"), (self.quarantine, "the quarantine")):

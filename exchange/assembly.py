@@ -7,8 +7,9 @@ import os
 import random
 import time
 from collections.abc import Callable
+from functools import partial
 
-from config import agreement as agreements
+from config import agreement as agreement_files
 from config.agreement import Agreement
 from config.authorities import Register
 from config.errors import Misuse, NotNow
@@ -23,6 +24,7 @@ from keys.keyring import Keyring, Secret
 from keys.private_keys import ledger_origin
 from keys.trust import Trust
 from ledger import note
+from ledger.query import confirmed_cards
 from ledger.store import Ledger
 
 
@@ -35,7 +37,6 @@ def assemble(
     """
     home.check_permissions()
     keyring = Keyring.open(home.keys, passphrase)
-    trust = trusted(home, replacing=replacing)
     parts_effects = effects or system_effects(home, keyring)
     me = home.settings.organisation.id
     ledger = Ledger.open(
@@ -45,24 +46,32 @@ def assemble(
         clock=parts_effects.clock,
         random=parts_effects.random,
     )
+    try:
+        trust = trusted(home, ledger, replacing=replacing)
+        agreements = agreements_with(home, trust)
+    except BaseException:
+        ledger.close()
+        raise
     return Parts(
         home=home,
         ledger=ledger,
         keyring=keyring,
         trust=trust,
-        agreements=agreements_with(home, trust),
+        agreements=agreements,
         register=Register.shipped(),
         spool=Spool(home.spool),
         effects=parts_effects,
     )
 
 
-def trusted(home: Home, *, replacing: str | None = None) -> Trust:
+def trusted(home: Home, ledger: Ledger | None, *, replacing: str | None = None) -> Trust:
     """The partners whose cards lie in the home, each checked against its signature; raises Refused or NotNow.
 
-    A card that is about to be replaced is left out: it may be the one that is broken.
+    With the ledger, also against what was confirmed; without it only where the ledger itself is in question. A card
+    that is about to be replaced is left out: it may be the one that is broken.
     """
-    return card_folder.read_all(home.cards, but=() if replacing is None else (replacing,))
+    confirmed = None if ledger is None else partial(confirmed_cards, ledger)
+    return card_folder.read_all(home.cards, confirmed, but=() if replacing is None else (replacing,))
 
 
 def ledger_verifiers(keyring: Keyring) -> tuple[note.Verifier, ...]:
@@ -73,7 +82,7 @@ def ledger_verifiers(keyring: Keyring) -> tuple[note.Verifier, ...]:
 def agreements_with(home: Home, trust: Trust) -> dict[str, Agreement]:
     """The agreement with each partner: the one its settings name, else the only one that both are party to."""
     me = home.settings.organisation.id
-    known = agreements.load_all(home.agreement_files())
+    known = agreement_files.load_all(home.agreement_files())
     found: dict[str, Agreement] = {}
     for partner in trust.partners:
         named = home.settings.partner(partner).agreement

@@ -41,7 +41,7 @@ def read_ledger(home: Home) -> Ledger:
 
 def verify_home(home: Home) -> Report:
     """Recompute the whole ledger of a home."""
-    return verify_ledger(home, public_keyring(home), trusted(home), None)
+    return verify_ledger(home, public_keyring(home), trusted(home, None), None)
 
 
 def verify_ledger(home: Home, keyring: Keyring, trust: Trust, since: Path | None) -> Report:

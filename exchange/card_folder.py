@@ -9,7 +9,8 @@ A card and a signature that fit each other can be found after each of these step
 comes. A reader who sees one file before a rename and the other after it looks a second time.
 """
 
-from collections.abc import Collection
+import hashlib
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from config.errors import HandoverError, NotNow, Refused, Tampered
@@ -17,6 +18,8 @@ from exchange import files
 from keys import card as cards
 from keys.card import Card
 from keys.trust import Trust
+
+Confirmed = Callable[[], Mapping[str, str]]
 
 CARD = ".toml"
 STAGED = ".new"
@@ -38,31 +41,37 @@ def switch(folder: Path, organisation: str) -> None:
     files.move(staged, card)
 
 
-def read_all(folder: Path, *, but: Collection[str] = ()) -> Trust:
-    """All cards, each checked against its signature, `but` those of some; raises Refused, NotNow or Tampered."""
+def read_all(folder: Path, confirmed: Confirmed | None = None, *, but: Collection[str] = ()) -> Trust:
+    """All cards, each checked against its signature, `but` those of some; raises Refused, NotNow or Tampered.
+
+    Anybody can sign a card of his own making: so, where the ledger is at hand, each must be the one that was
+    `confirmed`, which is the SHA-256 of every organisation's card as it was recorded last.
+    """
+    try:
+        return _read_all(folder, confirmed, but)
+    except HandoverError:
+        return _read_all(folder, confirmed, but)
+
+
+def _read_all(folder: Path, confirmed: Confirmed | None, but: Collection[str]) -> Trust:
+    digests = confirmed() if confirmed is not None else None
     names = {path.name.removesuffix(STAGED).removesuffix(CARD) for path in folder.glob(f"*{CARD}*") if _is_card(path)}
-    return Trust([_read_again(folder, name) for name in sorted(names - set(but))])
+    return Trust([card for name in sorted(names - set(but)) if (card := _read(folder, name, digests)) is not None])
 
 
 def _is_card(path: Path) -> bool:
     return path.name.endswith((CARD, CARD + STAGED))
 
 
-def _read_again(folder: Path, organisation: str) -> Card:
-    try:
-        return _read(folder, organisation)
-    except HandoverError:
-        return _read(folder, organisation)
-
-
-def _read(folder: Path, organisation: str) -> Card:
-    """The first card with a signature that fits."""
+def _read(folder: Path, organisation: str, digests: Mapping[str, str] | None) -> Card | None:
+    """The first card with a signature that fits; None if one was only staged and never recorded."""
     path = folder / f"{organisation}{CARD}"
     staged = path.with_name(path.name + STAGED)
     problem: HandoverError | None = None
-    for data, signature in ((path, path), (path, staged), (staged, path), (staged, staged)):
+    for file, signature in ((path, path), (path, staged), (staged, path), (staged, staged)):
         try:
-            card = cards.verify(data.read_bytes(), _signature_of(signature).read_text("ascii"))
+            data = file.read_bytes()
+            card = cards.verify(data, _signature_of(signature).read_text("ascii"))
         except Refused as refused:
             problem = problem or refused
         except (OSError, UnicodeDecodeError):
@@ -70,10 +79,24 @@ def _read(folder: Path, organisation: str) -> Card:
         else:
             if card.organisation != organisation:
                 raise Tampered(f"the card in the place of {organisation} is that of {card.organisation}")
-            return card
+            if digests is None or digests.get(organisation) == hashlib.sha256(data).hexdigest():
+                return card
+            if file == path:
+                problem = problem or _exchanged(organisation, organisation in digests)
+    if problem is None and digests is not None and not path.exists():
+        return None
     raise problem or NotNow(
         f"the card of {organisation} or its signature cannot be read",
         hint=f"restore {path.name} and {path.name}{SIGNATURE} in the cards folder, or add the partner again",
+    )
+
+
+def _exchanged(organisation: str, known: bool) -> Tampered:
+    return Tampered(
+        f"the card of {organisation} is not the one whose fingerprint was confirmed"
+        if known
+        else f"there is a card of {organisation} whose fingerprint nobody confirmed",
+        hint="find out who put it into the cards folder; then add the partner again, its fingerprint read out anew",
     )
 
 

@@ -175,7 +175,7 @@ class Daemon:
             version = self.parts.ledger.data_version()
             if version == self._version:
                 return
-            trust = trusted(self.parts.home)
+            trust = trusted(self.parts.home, self.parts.ledger)
             self.parts = replace(self.parts, trust=trust, agreements=agreements_with(self.parts.home, trust))
             self._start_workers()
             for worker in list(self._workers.values()):

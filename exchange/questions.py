@@ -128,4 +128,4 @@ def life(home: Home, ledger: Ledger, trust: Trust, identifier: str) -> Story:
 def all_rows(home: Home) -> list[Row]:
     """Every handover of a home, oldest first, read without any private key."""
     with read_ledger(home) as ledger:
-        return in_flight(home, ledger, trusted(home), everything=True)
+        return in_flight(home, ledger, trusted(home, ledger), everything=True)

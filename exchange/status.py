@@ -158,7 +158,7 @@ def check_home(home: Home) -> dict[str, str | int | bool | None]:
     from exchange.assembly import trusted
 
     home.check_permissions()
-    trust = trusted(home)
+    trust = trusted(home, None)
     agreements = agreements_with(home, trust)
     return {
         "ok": True,

@@ -202,6 +202,15 @@ def outage(ledger: View, partner: str) -> str | None:
     return None
 
 
+def confirmed_cards(ledger: View) -> dict[str, str]:
+    """SHA-256 of the card of each partner, as a person confirmed it last."""
+    sql = (
+        "SELECT partner, json_extract(CAST(entry AS TEXT), '$.detail.card_sha256') FROM entries "
+        "WHERE event = 'partner.added' ORDER BY seq"
+    )
+    return {str(partner): str(digest) for partner, digest in ledger.rows(sql)}
+
+
 def sequence_gaps(ledger: View, partner: str) -> list[int]:
     """Running numbers of the partner that never came although higher ones did: the lowest, at most MAX_GAPS of them."""
     # as ranges: a partner chooses its numbers, and between two of them there can be more than a machine can hold

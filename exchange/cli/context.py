@@ -79,7 +79,7 @@ class HomeContext:
         """The partners' cards."""
         from exchange.assembly import trusted
 
-        return trusted(self.home)
+        return trusted(self.home, self.ledger)
 
     @cached_property
     def ledger(self) -> "Ledger":

@@ -1,16 +1,19 @@
 """A partner's card is added, or replaced by a newer one, without a moment in which there is no whole card."""
 
+import shutil
 import threading
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from config.errors import HandoverError, Misuse, NotNow
-from exchange import card_folder
+from config.errors import HandoverError, Misuse, NotNow, Tampered
 from exchange.assembly import assemble, trusted
 from exchange.partners import add_partner, make_card
+from keys import card as cards
+from keys.card import SigningKey
 from keys.keyring import Keyring
 from tests.exchange.crashes import Crash, Machine
 from tests.organisations import PASSPHRASE, Pair
@@ -24,6 +27,15 @@ def newer_card(pair: Pair, folder: Path) -> tuple[Path, str]:
     return path, make_card(pair.ofsted.home, ring, path).fingerprint
 
 
+def older_card(pair: Pair, folder: Path) -> tuple[Path, str]:
+    """Another file of the card that is in use, and its fingerprint."""
+    present = cards_of(pair) / "ofsted.toml"
+    path = folder / "older.toml"
+    for ending in ("", ".sig"):
+        shutil.copy(f"{present}{ending}", f"{path}{ending}")
+    return path, cards.fingerprint(path.read_bytes())
+
+
 def cards_of(pair: Pair) -> Path:
     return pair.lgsco.home.cards
 
@@ -32,8 +44,8 @@ def cards_of(pair: Pair) -> Path:
 def test_after_a_crash_at_any_step_the_old_card_or_the_new_one_is_trusted(
     pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh: bool
 ) -> None:
-    old = trusted(pair.lgsco.home).card("ofsted")
-    kept = {} if fresh else {path.name: path.read_bytes() for path in cards_of(pair).iterdir()}
+    old = trusted(pair.lgsco.home, pair.lgsco.parts.ledger).card("ofsted")
+    older = older_card(pair, tmp_path)
     path, fingerprint = newer_card(pair, tmp_path)
     machine = Machine(monkeypatch)
     issued: list[str | None] = []
@@ -42,8 +54,8 @@ def test_after_a_crash_at_any_step_the_old_card_or_the_new_one_is_trusted(
         for after in (False, True):
             for one in cards_of(pair).iterdir():
                 one.unlink()
-            for name, content in kept.items():
-                (cards_of(pair) / name).write_bytes(content)
+            if not fresh:
+                add_partner(pair.lgsco.parts, *older)
             machine.steps, machine.stop_at, machine.done = [], len(issued) // 2, after
             try:
                 with machine.on():
@@ -51,7 +63,7 @@ def test_after_a_crash_at_any_step_the_old_card_or_the_new_one_is_trusted(
                 done = True
             except Crash:
                 pass
-            found = trusted(pair.lgsco.home)
+            found = trusted(pair.lgsco.home, pair.lgsco.parts.ledger)
             issued.append(found.card("ofsted").issued if "ofsted" in found.partners else None)
     new = issued[-1]
     assert set(issued) == {None if fresh else old.issued, new}
@@ -59,15 +71,12 @@ def test_after_a_crash_at_any_step_the_old_card_or_the_new_one_is_trusted(
 
 
 def test_no_reader_sees_a_card_without_its_signature(pair: Pair, tmp_path: Path) -> None:
-    path, _ = newer_card(pair, tmp_path)
-    data, signature = path.read_bytes(), path.with_name("ofsted.toml.sig").read_text()
-    old = (cards_of(pair) / "ofsted.toml").read_bytes(), (cards_of(pair) / "ofsted.toml.sig").read_text()
+    both = older_card(pair, tmp_path), newer_card(pair, tmp_path)
     ended = threading.Event()
 
     def exchange() -> None:
-        for number in range(60):
-            card_folder.stage(cards_of(pair), "ofsted", *((data, signature) if number % 2 else old))
-            card_folder.switch(cards_of(pair), "ofsted")
+        for number in range(40):
+            add_partner(pair.lgsco.parts, *both[number % 2])
             time.sleep(0.02)
         ended.set()
 
@@ -75,7 +84,7 @@ def test_no_reader_sees_a_card_without_its_signature(pair: Pair, tmp_path: Path)
     writer.start()
     seen = set()
     while not ended.is_set():
-        seen.add(trusted(pair.lgsco.home).card("ofsted").issued)
+        seen.add(trusted(pair.lgsco.home, pair.lgsco.parts.ledger).card("ofsted").issued)
     writer.join()
     assert len(seen) == 2
 
@@ -104,10 +113,48 @@ def test_a_broken_card_is_mended_by_adding_the_partner_again(
 def test_a_card_without_its_signature_is_named(pair: Pair) -> None:
     (cards_of(pair) / "ofsted.toml.sig").unlink()
     with pytest.raises(NotNow, match="the card of ofsted or its signature cannot be read"):
-        trusted(pair.lgsco.home)
+        trusted(pair.lgsco.home, pair.lgsco.parts.ledger)
 
 
 def test_our_own_card_is_not_added(pair: Pair, tmp_path: Path) -> None:
     path, fingerprint = newer_card(pair, tmp_path)
     with pytest.raises(Misuse, match="this is the card of this organisation itself"):
         add_partner(pair.ofsted.parts, path, fingerprint)
+
+
+def test_a_card_in_the_place_of_the_confirmed_one_is_evidence_of_tampering(pair: Pair, tmp_path: Path) -> None:
+    path, fingerprint = newer_card(pair, tmp_path)
+    for ending in ("", ".sig"):
+        shutil.copy(f"{path}{ending}", cards_of(pair) / f"ofsted.toml{ending}")
+    with pytest.raises(Tampered, match="the card of ofsted is not the one whose fingerprint was confirmed") as found:
+        assemble(pair.lgsco.home, lambda: PASSPHRASE)
+    assert found.value.hint
+    parts = assemble(pair.lgsco.home, lambda: PASSPHRASE, replacing="ofsted")
+    with parts.ledger:
+        add_partner(parts, path, fingerprint)
+    assemble(pair.lgsco.home, lambda: PASSPHRASE).ledger.close()
+
+
+def test_a_card_that_nobody_confirmed_is_evidence_of_tampering(pair: Pair) -> None:
+    ring = Keyring.create(pair.base / "ring", "dfe", PASSPHRASE, datetime.now(UTC), work_factor=1)
+    card = trusted(pair.lgsco.home, pair.lgsco.parts.ledger).card("ofsted")
+    signing = next(info for info in ring.infos() if info.purpose == "signing")
+    planted = replace(
+        card,
+        organisation="dfe",
+        ledger_origin="dfe/handover",
+        ledger_keys=tuple(info.public for info in ring.infos() if info.purpose == "ledger"),
+        witness_keys=tuple(info.public for info in ring.infos() if info.purpose == "witness"),
+        signing_keys=(SigningKey(signing.public, signing.valid_from, None),),
+        issued=signing.valid_from,
+    ).encode()
+    (cards_of(pair) / "dfe.toml").write_bytes(planted)
+    (cards_of(pair) / "dfe.toml.sig").write_text(cards.sign(planted, ring.signer("signing")))
+    with pytest.raises(Tampered, match="there is a card of dfe whose fingerprint nobody confirmed"):
+        trusted(pair.lgsco.home, pair.lgsco.parts.ledger)
+
+
+def test_a_card_that_others_may_change_is_refused(pair: Pair) -> None:
+    (cards_of(pair) / "ofsted.toml").chmod(0o664)
+    with pytest.raises(Misuse, match="file 1 in the folder of the partners' cards"):
+        assemble(pair.lgsco.home, lambda: PASSPHRASE)
