@@ -6,9 +6,10 @@
     staged -> recorded in the ledger -> signature renamed -> card renamed
 
 A card and a signature that fit each other can be found after each of these steps, so it does not matter where a crash
-comes. A reader who sees one file before a rename and the other after it looks a second time.
+comes. A reader who sees one file before a rename and the other after it looks again.
 """
 
+import contextlib
 import hashlib
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -20,6 +21,9 @@ from keys.card import Card
 from keys.trust import Trust
 
 Confirmed = Callable[[], Mapping[str, str]]
+
+STEPS = 3
+"""What can come between two files that a reader reads: the record, and two renames. Each can spoil one look."""
 
 CARD = ".toml"
 STAGED = ".new"
@@ -47,10 +51,10 @@ def read_all(folder: Path, confirmed: Confirmed | None = None, *, but: Collectio
     Anybody can sign a card of his own making: so, where the ledger is at hand, each must be the one that was
     `confirmed`, which is the SHA-256 of every organisation's card as it was recorded last.
     """
-    try:
-        return _read_all(folder, confirmed, but)
-    except HandoverError:
-        return _read_all(folder, confirmed, but)
+    for _ in range(STEPS):
+        with contextlib.suppress(HandoverError):
+            return _read_all(folder, confirmed, but)
+    return _read_all(folder, confirmed, but)
 
 
 def _read_all(folder: Path, confirmed: Confirmed | None, but: Collection[str]) -> Trust:
