@@ -10,7 +10,7 @@ from config.errors import Misuse, Refused
 from config.home import Home
 from config.times import from_text, system_clock, to_text
 from exchange import files
-from exchange.concern import FileFacts, judge
+from exchange.concern import FileFacts, judge, sidecar_for
 from exchange.envelope import Opened, open_envelope, seal
 from exchange.manifest import Concern, Manifest
 from exchange.parts import Parts
@@ -117,11 +117,9 @@ def _concern(
         known = ", ".join(sorted(parts.agreements)) or "none yet"
         raise Misuse(f"{partner} is not a partner", hint=f"partners: {known}")
     flow = _flow(parts, agreement.flows, partner, category)
-    if authority is None:
-        return Concern(ENGLAND, flow.category, reference, flow.gateways, None, None, None)
-    sidecar = f'reference = "{reference}"\n' if reference else None
+    folders = (partner, flow.category) if authority is None else (partner, flow.category, authority)
     judgement = judge(
-        Claim("", (partner, flow.category, authority), path.name, "", sidecar),
+        Claim("", folders, path.name, "", sidecar_for(reference)),
         FileFacts(path.stat().st_size, stat.S_IFREG, 1, os.access(path, os.R_OK)),
         me=parts.me,
         partners=parts.agreements,
@@ -129,9 +127,13 @@ def _concern(
         today=parts.effects.clock().astimezone(datetime.UTC).date(),
         max_bytes=parts.home.settings.limits.max_bytes,
     )
-    if judgement.concern is None:
-        raise Refused("not sealed: " + " ".join(o.text for o in judgement.objections), reason="not-allowed")
-    return judgement.concern
+    # a courier's envelope may leave the council out, and nothing else that the agreement asks for
+    objections = [o for o in judgement.objections if authority is not None or o.code != "unknown-authority"]
+    if objections:
+        raise Refused("not sealed: " + " ".join(o.text for o in objections), reason="not-allowed")
+    return judgement.concern or Concern(
+        ENGLAND, flow.category, judgement.reference, flow.gateways, event_date=None, review_by=None
+    )
 
 
 def _flow(parts: Parts, flows: tuple[Flow, ...], partner: str, category: str | None) -> Flow:

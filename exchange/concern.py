@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from config import agreement as agreements
 from config.agreement import Agreement, Objection
 from config.authorities import Authority, Register, UnknownAuthority
+from config.errors import Misuse
 from exchange.drop import MAX_FOLDERS
 from exchange.manifest import MAX_GATEWAYS, Concern
 from exchange.payload import is_name
@@ -139,6 +140,15 @@ def _objections_to_the_file(claim: Claim, facts: FileFacts, max_bytes: int) -> l
             Objection("bad-name", "The file's name has characters that other computers refuse. Give it a plain name.")
         )
     return found
+
+
+def sidecar_for(reference: str | None) -> str | None:
+    """A sidecar that says a reference and nothing else; raises Misuse for a text that could say more than that."""
+    if reference is None:
+        return None
+    if not reference.isprintable() or any(c in reference for c in '"\\'):
+        raise Misuse("a reference holds a character that no reference has")
+    return f'reference = "{reference}"\n'
 
 
 def as_text(name: str) -> str:

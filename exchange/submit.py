@@ -11,7 +11,7 @@ from config.errors import Misuse, Refused
 from config.home import Home
 from exchange import files
 from exchange.assembly import agreements_with
-from exchange.concern import FileFacts, judge
+from exchange.concern import FileFacts, judge, sidecar_for
 from exchange.drop import SIDECAR
 from exchange.spool import Claim
 from keys.trust import Trust
@@ -30,7 +30,7 @@ def submit(
     agreements = agreements_with(home, trust)
     register = Register.shipped()
     today = datetime.datetime.now(datetime.UTC).date()
-    sidecar = _sidecar(reference)
+    sidecar = sidecar_for(reference)
     problems: list[str] = []
     for path in paths:
         try:
@@ -74,11 +74,3 @@ def _drop(path: Path, directory: Path, sidecar: str | None) -> Path:
         temporary.unlink(missing_ok=True)
         raise
     return target
-
-
-def _sidecar(reference: str | None) -> str | None:
-    if reference is None:
-        return None
-    if any(c in reference for c in '"\\\n\r\t') or not reference.isprintable():
-        raise Misuse("a reference holds a character that no reference has")
-    return f'reference = "{reference}"\n'

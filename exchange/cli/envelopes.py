@@ -10,14 +10,13 @@ from exchange.cli.context import HomeContext, a_file, json_option, with_home
 
 @click.command(
     "seal",
-    epilog="Example: handover seal '24 015 493 decision.pdf' --to ofsted -o envelope.age"
-    " --category upheld-decision --authority Birmingham",
+    epilog="Example: handover seal '24 015 493 decision.pdf' --to ofsted --authority Birmingham -o envelope.age",
 )
 @click.argument("file", metavar="FILE", type=a_file)
 @click.option("--to", "partner", required=True, metavar="P", help="The partner's id.")
 @click.option("-o", "--output", required=True, metavar="ENVELOPE", help="Where to write the envelope.")
-@click.option("--category", required=True, metavar="C", help="What kind of concern.")
-@click.option("--authority", required=True, metavar="NAME|CODE", help="The council it is about.")
+@click.option("--category", metavar="C", help="What kind of concern, where more than one goes to P.")
+@click.option("--authority", metavar="NAME|CODE", help="The council it is about (default: England as a whole).")
 @click.option("--reference", metavar="R", help="The complaint reference, if the file's name does not hold it.")
 @json_option
 @with_home
@@ -26,8 +25,8 @@ def seal_(
     file: str,
     partner: str,
     output: str,
-    category: str,
-    authority: str,
+    category: str | None,
+    authority: str | None,
     reference: str | None,
     as_json: bool,
 ) -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from config.errors import Refused
+from config.errors import Misuse, Refused
 from config.times import to_text
-from exchange.by_hand import open_by_hand, seal_by_hand
+from exchange.by_hand import ENGLAND, open_by_hand, seal_by_hand
 from keys.card import SigningKey
 from keys.trust import Trust, UntrustedKey
 from tests.exchange.crashes import Crash, Machine
@@ -109,3 +109,43 @@ def test_what_was_received_in_time_is_opened_after_its_key_has_ended_and_nothing
     with pytest.raises(UntrustedKey) as refused:
         opened(copies[0])
     assert refused.value.reason == "key-expired"
+
+
+def short(pair: Pair, path: Path, output: Path, reference: str | None = None) -> dict[str, str | int | None]:
+    """`seal FILE --to P -o ENVELOPE`, and no more."""
+    return seal_by_hand(pair.lgsco.parts, path, output, "ofsted", None, None, reference)
+
+
+def test_without_a_council_it_is_about_england_and_opens_at_the_partner(pair: Pair, tmp_path: Path) -> None:
+    path = tmp_path / f"{CASE} decision.pdf"
+    path.write_bytes(b"decision")
+    short(pair, path, tmp_path / "envelope.age")
+    ofsted = pair.ofsted.parts
+    opened = open_by_hand(ofsted.home, ofsted.keyring, ofsted.trust, ofsted.ledger, tmp_path / "envelope.age", None)
+    assert (opened["authority"], opened["category"], opened["reference"]) == (ENGLAND, "upheld-decision", CASE)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        (f"{CASE} program.exe", b"x", "kind of file is not in the agreement"),
+        ("decision.pdf", b"x", "complaint reference is missing"),
+        (f"{CASE} decision.pdf", b"", "empty"),
+    ],
+)
+def test_leaving_the_council_out_gets_nothing_else_past_the_agreement(
+    pair: Pair, tmp_path: Path, name: str, content: bytes, words: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    before = pair.lgsco.events()
+    with pytest.raises(Refused, match=words):
+        short(pair, tmp_path / name, tmp_path / "envelope.age")
+    assert not (tmp_path / "envelope.age").exists()
+    assert pair.lgsco.events() == before
+
+
+@pytest.mark.parametrize("reference", ['x"\nauthority = "E08000035', 'a"b', "a\\b", "a\nb"])
+def test_a_reference_cannot_say_more_than_a_reference(pair: Pair, tmp_path: Path, reference: str) -> None:
+    (tmp_path / "decision.pdf").write_bytes(b"x")
+    with pytest.raises(Misuse, match="no reference has"):
+        short(pair, tmp_path / "decision.pdf", tmp_path / "envelope.age", reference)
