@@ -76,7 +76,7 @@ def _write_beside(parts: Parts, claim: Claim, target: Path, ending: str, text: b
     """A text beside a placed file; a case officer's own file is never replaced."""
     source = parts.spool.payload(claim.id).with_name(f"text{ending}")
     note = source.with_name(f"{source.name}.place")
-    if source.exists() or not note.exists():
+    if not note.exists():
         files.write_new(source, text, 0o640)
     files.place(source, target.parent, fitting(target.name, ending), note)
 

@@ -54,9 +54,9 @@ def finish(parts: Parts, arrival: Arrival, known: Handover) -> bool:
     note = arrival.path.with_suffix(".delivery")
     if not note.exists():
         return False
-    if arrival.path.with_suffix(".payload").exists():
+    if not files.was_placed(arrival.path.with_suffix(".payload"), note):
         # the rename did not happen: deliver again from the envelope
-        files.take_back(note)
+        files.remove(note)
         return False
     envelope = files.read_note(note).get("envelope_sha256", "")
     _record_delivered(parts, arrival, known.id, envelope, known.manifest_sha256 or "")

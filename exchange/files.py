@@ -1,10 +1,11 @@
 """Durable file operations: what has returned from here survives a power cut, and nothing is ever overwritten.
 
 A rename is atomic but not durable: the directories on both sides are synced before a function returns. A name that
-is taken is never replaced: `place` reserves a free name first, with an empty file that the rename then replaces. With
-a note, a placement can be repeated after a crash: the note says where the file was about to appear.
+is taken is never replaced, and nothing is put there to keep it free: `place` renames in a way that fails where there
+is something (`exchange/rename.py`), and tries the next name. With a note, a placement can be repeated after a crash:
+the note says where the file was about to appear.
 
-    note written -> name reserved -> renamed                 no note or no source left: what is there is final
+    note written -> renamed            no source left: it is where the note says
 """
 
 import errno
@@ -13,10 +14,12 @@ import os
 import secrets
 import unicodedata
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from config.errors import NotNow, Refused
+from exchange.rename import rename_new
 
 NAME_MAX = 255
 """Longest file name in bytes on the file systems that Linux offers."""
@@ -25,9 +28,6 @@ RESERVE = 1024 * 1024
 """Bytes of a disk that files leave free: a ledger that cannot write stops everything."""
 
 _PIECE = 1024 * 1024
-
-_PLAIN_MODE = 0o640
-"""Delivered and archived files: the service's group (case officers) may read them."""
 
 
 class TooLarge(Refused):
@@ -84,8 +84,26 @@ def write_new(path: Path, data: bytes, mode: int = 0o600) -> None:
 
 def move(source: Path, target: Path) -> None:
     """Rename within one file system, durably on both sides; raises NotNow where that is impossible."""
-    try:
+    with _one_file_system():
         source.replace(target)
+    _sync_both(source, target)
+
+
+def move_new(source: Path, target: Path) -> bool:
+    """The same, but False, and nothing has moved, where `target` is there already."""
+    try:
+        with _one_file_system():
+            rename_new(source, target)
+    except FileExistsError:
+        return False
+    _sync_both(source, target)
+    return True
+
+
+@contextmanager
+def _one_file_system() -> Iterator[None]:
+    try:
+        yield
     except OSError as problem:
         if problem.errno == errno.EXDEV:
             raise NotNow(
@@ -93,6 +111,9 @@ def move(source: Path, target: Path) -> None:
                 hint="put outbound, inbound, held, sent, landing and spool on one file system",
             ) from None
         raise
+
+
+def _sync_both(source: Path, target: Path) -> None:
     sync_directory(target.parent)
     if source.parent != target.parent:
         sync_directory(source.parent)
@@ -128,30 +149,6 @@ def bring(source: Path, target: Path, limit: int) -> None:
     sync_directory(source.parent)
 
 
-def reserve(
-    directory: Path,
-    name: str,
-    announce: Callable[[Path], None] = lambda _: None,
-    taken: Callable[[Path], bool] = os.path.lexists,
-) -> Path:
-    """An empty file of our own under `name`, or under `name (2)`, `name (3)` … where that is taken.
-
-    `announce` is told each path before it is tried.
-    """
-    make_directory(directory)
-    for candidate in _names_like(name):
-        path = directory / candidate
-        if taken(path):
-            continue
-        announce(path)
-        try:
-            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, _PLAIN_MODE))
-        except FileExistsError:
-            continue
-        return path
-    raise NotNow("no free name is left in a folder")  # _names_like never ends
-
-
 def place(
     source: Path,
     directory: Path,
@@ -161,28 +158,36 @@ def place(
     taken: Callable[[Path], bool] = os.path.lexists,
     **facts: str,
 ) -> Path:
-    """Move `source` into `directory` under `name` or the next free one; returns where it is now.
+    """Move `source` into `directory` under `name`, or `name (2)`, `name (3)` … where that is `taken`; returns where it
+    is now. Whatever appears there at the same moment keeps its name.
 
     With a `note`, a file that the caller keeps until it needs no repetition, the same call after a crash finishes
     the same placement. `facts` are kept in the note.
     """
-    if note is not None and note.exists():
-        if not os.path.lexists(source):
-            return Path(read_note(note)["target"])
-        take_back(note)
-
-    def announce(path: Path) -> None:
+    if note is not None and note.exists() and was_placed(source, note):
+        return Path(read_note(note)["target"])
+    make_directory(directory)
+    for target in map(directory.joinpath, _names_like(name)):
+        if taken(target):
+            continue
         if note is not None:
-            write_new(note, json.dumps({**facts, "target": str(path)}).encode("ascii"))
+            write_new(note, json.dumps({**facts, "target": str(target)}).encode("ascii"))
+        if move_new(source, target):
+            return target
+    raise NotNow("no free name is left in a folder")  # _names_like never ends
 
-    target = reserve(directory, name, announce, taken)
-    try:
-        move(source, target)
-    except Exception:
-        if os.path.lexists(source):
-            _clear_reserved(target)
-        raise
-    return target
+
+def was_placed(source: Path, note: Path) -> bool:
+    """Whether the placement that a note announced has happened: the file is not here, or also there, where it stays."""
+    target = Path(read_note(note)["target"])
+    if os.path.lexists(source):
+        if not os.path.lexists(target) or not os.path.samestat(source.lstat(), target.lstat()):
+            return False
+        source.unlink()
+    if target.parent.is_dir():
+        # the process may have been killed before it synced what it had renamed
+        _sync_both(source, target)
+    return True
 
 
 def read_note(note: Path) -> dict[str, str]:
@@ -194,12 +199,6 @@ def read_note(note: Path) -> dict[str, str]:
     if not isinstance(raw, dict) or not isinstance(raw.get("target"), str):
         raise NotNow("a note in the spool cannot be read", hint="restore the spool, or ask for help")
     return raw
-
-
-def take_back(note: Path) -> None:
-    """Undo a placement whose source has not moved: the reserved name is freed, then the note goes."""
-    _clear_reserved(Path(read_note(note)["target"]))
-    remove(note)
 
 
 def bring_aside(source: Path, directory: Path, name: str, limit: int) -> Path:
@@ -235,12 +234,6 @@ def remove_tree(directory: Path) -> None:
         path.unlink()
     directory.rmdir()
     sync_directory(directory.parent)
-
-
-def _clear_reserved(path: Path) -> None:
-    """Free a reserved name, if nothing has come into its place."""
-    if path.is_file() and not path.is_symlink() and path.stat().st_size == 0:
-        remove(path)
 
 
 def _names_like(name: str) -> Iterator[str]:

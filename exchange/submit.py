@@ -60,8 +60,9 @@ def _drop(path: Path, directory: Path, sidecar: str | None) -> Path:
     """The sidecar first, then the file by one rename: the scan never sees the file without it."""
     files.make_directory(directory)
     target = directory / path.name
+    taken = Refused(f"a file of that name waits in the outbound folder already: {target}", reason="name-taken")
     if target.exists():
-        raise Refused(f"a file of that name waits in the outbound folder already: {target}", reason="name-taken")
+        raise taken
     temporary = directory / f".{path.name[:100]}.part"
     try:
         with path.open("rb") as source, temporary.open("wb") as copy:
@@ -69,8 +70,11 @@ def _drop(path: Path, directory: Path, sidecar: str | None) -> Path:
             files.sync_file(copy)
         if sidecar is not None:
             files.write_new(directory / (path.name + SIDECAR), sidecar.encode(), 0o640)
-        files.move(temporary, target)
+        moved = files.move_new(temporary, target)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+    if not moved:
+        temporary.unlink(missing_ok=True)
+        raise taken
     return target

@@ -169,7 +169,6 @@ def test_a_put_back_that_a_crash_interrupted_is_finished_by_the_next_start(pair:
             intake.take(parts, candidate)
     (identifier,) = parts.spool.outgoing()
     parts.spool.note(identifier).write_text(f'{{"target": "{path}"}}')
-    path.touch()  # the reserved name
     pair.lgsco = restart(pair.lgsco, pair.ofsted, pair.clock)
     assert path.read_bytes() == b"half and whole"
     assert pair.lgsco.handovers() == []

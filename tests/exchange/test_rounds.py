@@ -152,7 +152,7 @@ def test_a_file_that_could_not_be_held_yet_is_held_by_the_next_round(
 ) -> None:
     pair.lgsco.drop(b"decision", "decision.exe")
     with monkeypatch.context() as patch:
-        patch.setattr(files, "reserve", _full)
+        patch.setattr(files, "move_new", _full)
         for _ in range(2):
             with pytest.raises(OSError, match="No space"):
                 pair.lgsco.take()
@@ -170,7 +170,7 @@ def test_a_file_that_changed_and_could_not_be_held_yet_is_held_by_the_next_round
     (payload,) = pair.lgsco.home.spool.rglob("payload")
     os.truncate(payload, 0)
     with monkeypatch.context() as patch:
-        patch.setattr(files, "reserve", _full)
+        patch.setattr(files, "move_new", _full)
         with pytest.raises(OSError, match="No space"):
             pair.lgsco.send()
     pair.settle()
@@ -187,7 +187,7 @@ def test_an_acknowledged_file_that_could_not_be_kept_yet_is_kept_by_the_next_rou
     pair.ofsted.receive()
     pair.ofsted.send()
     with monkeypatch.context() as patch:
-        patch.setattr(files, "reserve", _full)
+        patch.setattr(files, "move_new", _full)
         for _ in range(2):
             with pytest.raises(OSError, match="No space"):
                 pair.lgsco.receive()
@@ -200,7 +200,7 @@ def test_an_acknowledged_file_that_could_not_be_kept_yet_is_kept_by_the_next_rou
 def test_a_start_on_a_full_disk_goes_on_with_the_rest(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     pair.lgsco.drop(b"decision", "decision.exe")
     with monkeypatch.context() as patch:
-        patch.setattr(files, "reserve", _full)
+        patch.setattr(files, "move_new", _full)
         with pytest.raises(OSError, match="No space"):
             pair.lgsco.take()
         pair.lgsco = restart(pair.lgsco, pair.ofsted, pair.clock)

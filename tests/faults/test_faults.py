@@ -17,7 +17,7 @@ from tests.faults.trace import KILL
 DEATHS = {
     "drop": ("openat", "write", "pwrite64", "fsync", "rename", "unlink", "mkdir", "rmdir", "connect", "sendto",
              "recvfrom"),
-    "deliver": ("openat", "pwrite64", "fsync", "rename", "unlink", "chmod", "sendto", "recvfrom"),
+    "deliver": ("openat", "pwrite64", "fsync", "rename", "renameat2", "unlink", "chmod", "sendto", "recvfrom"),
     "settle": ("openat", "pwrite64", "fsync", "rename", "unlink", "rmdir", "ftruncate"),
     "drop-again": ("pwrite64", "rename"),
     "deliver-again": ("rename", "unlink"),
@@ -26,7 +26,7 @@ DEATHS = {
 ERRORS = {
     "drop": ("write ENOSPC", "pwrite64 EIO", "fsync EIO", "rename ENOSPC", "mkdir ENOSPC", "sendto ECONNRESET",
              "recvfrom ECONNRESET", "connect ECONNREFUSED"),
-    "deliver": ("openat EIO", "pwrite64 ENOSPC", "fsync EIO", "rename EIO", "read EIO", "sendto EPIPE"),
+    "deliver": ("openat EIO", "pwrite64 ENOSPC", "fsync EIO", "renameat2 EIO", "read EIO", "sendto EPIPE"),
     "settle": ("openat EMFILE", "pwrite64 EIO", "fsync ENOSPC", "unlink EIO", "pread64 EIO"),
 }  # fmt: skip
 
