@@ -4,14 +4,21 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
+# Tests wait more than they compute: one process more than there are cores
+WORKERS ?= $(shell expr $$(nproc) + 1)
 
-.PHONY: demo test lint docs bench faults lock clean
+.PHONY: demo test coverage lint docs bench faults lock clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed
 	$(BIN)/handover demo
 
 test: $(VENV)/tested
+	tests/setup
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile
+
+# Which lines no test reaches: a place to look, and slower than the tests alone
+coverage: $(VENV)/tested
 	tests/setup
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage report --skip-covered --skip-empty

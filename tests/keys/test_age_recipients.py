@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from itertools import count
 
 import pytest
 from hypothesis import given
@@ -43,6 +44,7 @@ def test_any_other_text_is_refused_with_an_error_of_our_own(text: str) -> None:
         "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
         "",
     ],
+    ids=count(),
 )
 def test_a_recipient_spelt_otherwise_is_refused(text: str) -> None:
     with pytest.raises(age.InvalidKey) as caught:
@@ -56,7 +58,9 @@ def test_a_recipient_of_a_kind_that_we_do_not_have_is_named_as_such() -> None:
         age.parse_recipient("age1tag1qt8lw0ual6avlwmwatk888yqnmdamm7xfd0wak53ut6elz5c4swx2yqdj4e")
 
 
-@pytest.mark.parametrize("text", [str(CLASSICAL).lower(), str(QUANTUM).lower(), str(CLASSICAL.recipient())])
+@pytest.mark.parametrize(
+    "text", [str(CLASSICAL).lower(), str(QUANTUM).lower(), str(CLASSICAL.recipient())], ids=count()
+)
 def test_an_identity_spelt_otherwise_is_refused(text: str) -> None:
     with pytest.raises(age.InvalidKey) as caught:
         age.parse_identity(text)

@@ -6,6 +6,7 @@ import subprocess
 import time
 import tomllib
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -275,6 +276,7 @@ def test_a_fingerprint_is_the_same_whatever_its_blanks_and_case() -> None:
         "é" * 64,
         "\ud800",
     ],
+    ids=count(),
 )
 def test_a_fingerprint_that_is_not_whole_is_no_fingerprint(typed: str) -> None:
     assert not cards.same_fingerprint(cards.fingerprint(GOOD), typed)

@@ -30,7 +30,7 @@ def test_each_purpose_goes_back_to_the_same_bytes(purpose: Purpose) -> None:
     assert info.fingerprint.startswith("SHA256:")
 
 
-@pytest.mark.parametrize(("recipient", "algorithm"), [(PQ, "mlkem768x25519"), (X25519, "x25519")])
+@pytest.mark.parametrize(("recipient", "algorithm"), [(PQ, "mlkem768x25519"), (X25519, "x25519")], ids=["pq", "x25519"])
 def test_only_a_hybrid_recipient_is_post_quantum(recipient: str, algorithm: str) -> None:
     info = key_info.describe("encryption", 1, recipient, created=NOW, valid_from=NOW)
     assert (info.algorithm, info.post_quantum) == (algorithm, algorithm == "mlkem768x25519")
