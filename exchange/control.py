@@ -1,171 +1,154 @@
-"""Messages without a payload: receipts, made from the ledger alone and checked before anything is believed.
+"""Messages without a payload: how each is sealed and sent, and what is checked before one is acted upon.
 
-A receipt says what became of one handover and proves it by an entry of the receiver's own ledger. It is a pure
-function of that ledger: made twice, it is the same. Only a receipt that passes every step of `accept_receipt`
-acknowledges a handover.
+    kind        what it says            who owes it and what one does (both named in exchange/messages.py)
+    receipt     exchange/receipt.py     exchange/receipts.py
+
+What a partner is owed is asked of the ledger before every round, so nothing needs to be remembered: a message whose
+upload was cut off is made anew under another id, one that was lost is owed again when its source says so. A source
+looks at the ledger and the clock alone, and lets time pass between two attempts; a receipt is owed once each time that
+the ledger says so.
+
+A message that comes may have come before, or be older than another that came: its signature, its sender, whom it is
+for, and that it has not expired have been checked, and nothing else. So acting upon it twice must be as acting once,
+and what it says must only ever move things forward.
 """
 
-import hmac
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
+from typing import Final
 
 from config.errors import Refused
 from config.times import from_text, to_text
-from exchange import files
+from exchange import files, sender
 from exchange.envelope import Opened, seal
-from exchange.manifest import Manifest
+from exchange.failures import Failures
+from exchange.landing import Landing, LandingError, Small
+from exchange.manifest import Manifest, Said
 from exchange.parts import Parts
-from exchange.receipt import Receipt
 from keys import age
-from ledger import entry as entries
-from ledger import tlogproof, witness
-from ledger.entry import Draft, Entry
-from ledger.handover import Handover
+from ledger import witness
+from ledger.entry import Draft
 from ledger.identifier import new_id
-from ledger.store import Transaction
+
+CLOCK_TOLERANCE: Final = timedelta(hours=24)
+"""How far a partner's clock may run ahead of ours before its messages are refused."""
 
 
-class ReceiptRefused(Refused):
-    """A receipt that proves nothing; `reason` says why."""
+class MessageRefused(Refused):
+    """A control message of a known sender that is not acted upon; `reason` says why."""
 
-    reason = "receipt-refused"
-
-
-def receipt_for(parts: Parts, handover: Handover) -> Receipt:
-    """What became of an incoming handover, with the proof of the entry that says so."""
-    entry = parts.ledger.entry(handover.decided_seq)
-    return Receipt(
-        handover=handover.id,
-        manifest_sha256=handover.manifest_sha256 or "",
-        envelope_sha256=handover.envelope_sha256 or "",
-        outcome="delivered" if handover.state == "delivered" else "rejected",
-        reason=handover.reason or "",
-        at=entry.at,
-        entry=entry.seq,
-        proof=parts.ledger.prove(entry.seq).decode(),
-    )
+    reason = "message-refused"
 
 
-def seal_receipt(parts: Parts, handover: Handover) -> tuple[str, Path]:
-    """A new message that carries the receipt, sealed to the partner; returns its id and where it lies."""
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A message that a partner is owed now."""
+
+    kind: str
+    say: Callable[[], Said]
+    """Makes what it says, when its turn has come."""
+    sent: Draft
+    """What is recorded when it has gone: the source of the message finds it there the next time."""
+    lasts: timedelta | None = None
+    """How long it may be acted upon; None: for ever."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message from a partner: who signed it, whom it is for and the name under which it came have been checked."""
+
+    partner: str
+    opened: Opened
+    again: bool
+    """Whether this very file may have been acted upon just before a crash."""
+
+    @property
+    def manifest(self) -> Manifest:
+        """All that was signed."""
+        return self.opened.manifest
+
+
+Source = Callable[[Parts, str], Sequence[Due]]
+"""What a partner is owed: a function of the ledger and the clock."""
+
+Accept = Callable[[Parts, Message], None]
+"""Acts upon a message; raises MessageRefused, or whatever says that it is to be tried again."""
+
+
+def check_times(parts: Parts, manifest: Manifest) -> None:
+    """Raise MessageRefused for a message that is no longer, or not yet, to be acted upon."""
+    now = parts.effects.clock()
+    if from_text(manifest.created) > now + CLOCK_TOLERANCE:
+        raise MessageRefused("a message was made in the future", reason="not-yet-valid")
+    if manifest.expires is not None and from_text(manifest.expires) <= now:
+        raise MessageRefused("a message has expired", reason="expired")
+
+
+def clear(parts: Parts, landing: Landing, partner: str) -> None:
+    """Messages are made anew for every attempt, under new names: what one that was cut off left on the partner's server
+    would lie there for ever."""
+    for path in parts.spool.cut_off(partner):
+        try:
+            landing.remove(path.stem + sender.UNFINISHED)
+        except LandingError as problem:
+            # a server on which nothing may be removed gets its answers nevertheless
+            if not problem.of_one_file:
+                raise
+        path.unlink()
+
+
+def upload(parts: Parts, landing: Landing, partner: str, due: Sequence[Due]) -> None:
+    """Make and send all messages side by side; the ledger records of each that it went.
+
+    One that did not get there stays in the spool until `clear`. One that cannot be made keeps no other; the first
+    failure is raised at the end.
+    """
+    under_way: dict[str, tuple[Due, Path]] = {}
+    failures = Failures()
+
+    def messages() -> Iterator[Small]:
+        for one in due:
+            message = None
+            with failures.kept():
+                name, path = _seal(parts, partner, one)
+                under_way[name + sender.ENDING] = (one, path)
+                message = sender.small(path, name)
+            if message is not None:
+                yield message
+
+    def done(message: Small) -> None:
+        one, path = under_way.pop(message.final)
+        parts.ledger.write(lambda tx: tx.append(one.sent))
+        path.unlink()
+
+    landing.put_many(messages(), done)
+    failures.raise_first()
+
+
+def _seal(parts: Parts, partner: str, due: Due) -> tuple[str, Path]:
+    """A new message, sealed to the partner; returns its id and where it lies."""
     now = parts.effects.clock()
     message = new_id(now, parts.effects.random)
-    recipient = parts.trust.recipients(handover.partner)[0]
+    recipient = parts.trust.recipients(partner)[0]
     manifest = Manifest(
-        kind="receipt",
+        kind=due.kind,
         id=message,
         sequence=None,
         sender=parts.me,
-        recipient=handover.partner,
+        recipient=partner,
         recipient_key=age.fingerprint(recipient),
         created=to_text(now),
-        expires=None,
+        expires=None if due.lasts is None else to_text(now + due.lasts),
         agreement=None,
         payload=None,
         concern=None,
-        receipt=receipt_for(parts, handover),
-        witness=witness.compose(parts.ledger, handover.partner).to_json(),
+        said=due.say(),
+        witness=witness.compose(parts.ledger, partner).to_json(),
     )
-    path = parts.spool.receipt(handover.partner, message)
+    path = parts.spool.message(partner, message)
     with path.open("wb") as target:
         seal(None, manifest, signer=parts.keyring.signer("signing"), recipients=[recipient], dst=target)
         files.sync_file(target)
     return message, path
-
-
-def accept_receipt(parts: Parts, partner: str, opened: Opened, *, again: bool = False) -> Handover | None:
-    """Check a receipt whose signature and sender hold; acknowledge, or record why not. Returns what changed.
-
-    `again` says that this very file may have been accepted just before a crash: then it is no second receipt.
-    """
-    receipt = opened.manifest.receipt
-    if receipt is None:
-        raise ReceiptRefused("a receipt message holds no receipt", reason="no-receipt")
-    try:
-        handover = parts.ledger.handover(partner, "out", receipt.handover)
-        if handover is None:
-            raise ReceiptRefused("a receipt names a handover that was never sent there", reason="unknown-handover")
-        if again and _was_accepted(parts, handover, opened):
-            return handover
-        _check_expiry(parts, opened.manifest)
-        _check(parts, partner, handover, receipt)
-    except Refused as problem:
-        reason = problem.reason
-        parts.ledger.write(
-            lambda tx: tx.append(
-                Draft(
-                    event="receipt.refused",
-                    actor="daemon",
-                    partner=partner,
-                    detail={"reason": reason, "message": opened.manifest.id, "about": receipt.handover},
-                )
-            )
-        )
-        return None
-    delivered = receipt.outcome == "delivered"
-
-    def record(tx: Transaction) -> None:
-        tx.append(
-            Draft(
-                event="acknowledged" if delivered else "rejected",
-                actor="daemon",
-                handover=receipt.handover,
-                partner=partner,
-                direction="out",
-                detail={
-                    "delivered_at": receipt.at,
-                    "their_entry": receipt.entry,
-                    "receipt_sha256": opened.manifest_sha256,
-                    **({} if delivered else {"reason": receipt.reason}),
-                },
-            )
-        )
-        tx.keep_document("receipt", partner, receipt.handover, opened.manifest_bytes, opened.signature)
-
-    parts.ledger.write(record)
-    return parts.ledger.handover(partner, "out", receipt.handover)
-
-
-def _check_expiry(parts: Parts, manifest: Manifest) -> None:
-    if manifest.expires is not None and from_text(manifest.expires) <= parts.effects.clock():
-        raise ReceiptRefused("a receipt has expired", reason="expired")
-
-
-def _check(parts: Parts, partner: str, handover: Handover, receipt: Receipt) -> None:
-    """Steps in order; the first that fails decides."""
-    # (1) it is about the very manifest and the very envelope that were sent
-    if handover.manifest_sha256 is None or not hmac.compare_digest(receipt.manifest_sha256, handover.manifest_sha256):
-        raise ReceiptRefused("a receipt is for another manifest", reason="other-manifest")
-    if handover.envelope_sha256 is None or not hmac.compare_digest(receipt.envelope_sha256, handover.envelope_sha256):
-        raise ReceiptRefused("a receipt is for another envelope", reason="other-envelope")
-    # (2) states only move forward; a withdrawal can cross with a delivery of which we did not hear
-    if handover.state not in ("sealed", "sent", *(("withdrawn",) if receipt.outcome == "delivered" else ())):
-        raise ReceiptRefused("the handover was decided before this receipt came", reason="already-decided")
-    # (3) the proof is of an entry in the partner's ledger, signed by the partner's ledger key
-    proof = tlogproof.parse(receipt.proof.encode())
-    if proof.extra is None or proof.index != receipt.entry:
-        raise ReceiptRefused("a receipt's proof is of another entry", reason="other-entry")
-    stated = proof.verify(proof.extra, parts.trust.ledger_verifiers(partner))
-    # of that ledger and no other: what we have cosigned of it says the same
-    witness.compare(parts.ledger, partner, stated)
-    # (4) and that entry says the same as the receipt
-    if not _says(entries.parse(proof.extra), parts.me, receipt):
-        raise ReceiptRefused("the partner's ledger entry does not say what its receipt says", reason="entry-disagrees")
-
-
-def _was_accepted(parts: Parts, handover: Handover, opened: Opened) -> bool:
-    decided = parts.ledger.entry(handover.decided_seq)
-    return decided.detail.get("receipt_sha256") == opened.manifest_sha256
-
-
-def _says(entry: Entry, me: str, receipt: Receipt) -> bool:
-    return (
-        entry.seq == receipt.entry
-        and entry.event == receipt.outcome
-        and entry.handover == receipt.handover
-        and entry.partner == me
-        and entry.direction == "in"
-        and entry.at == receipt.at
-        and entry.envelope_sha256 == receipt.envelope_sha256
-        and entry.detail.get("manifest_sha256") == receipt.manifest_sha256
-        and entry.detail.get("reason", "") == receipt.reason
-    )

@@ -2,7 +2,8 @@
 
     drop        takes complete files from the outbound folders
     in:X        takes what partner X has put into its landing zone
-    out:X       seals and sends what is for partner X, and the receipts that X is owed
+    out:X       seals and sends what is for partner X
+    re:X        sends the receipts, and other messages without a payload, that X is owed
     supervisor  signals, systemd, the log (the tail of the ledger), work that commands have recorded
 
 A round that fails for a reason that may pass (NotNow, a full disk) is repeated with growing pauses and keeps nobody
@@ -193,7 +194,7 @@ class Daemon:
                 continue
             self._start(f"in:{partner}", partial(self._landing_round, partner))
             outage = Outage(partner)
-            for kind, send in (("out", rounds.send_files), ("re", rounds.send_receipts)):
+            for kind, send in (("out", rounds.send_files), ("re", rounds.send_messages)):
                 outgoing = Outgoing(self, f"{kind}:{partner}", outage, send)
                 self._outgoing.append(outgoing)
                 self._start(outgoing.name, outgoing, self._longest)

@@ -24,7 +24,7 @@ file has the size, the digest and the end of everything been seen.
 ...     recipient_key=age.fingerprint(partner.recipient()), created="2026-11-23T10:15:00.123Z",
 ...     expires="2026-12-23T10:15:00Z", agreement=AgreementRef("ofsted-lgsco", "2019-12", "0" * 64), payload=None,
 ...     concern=Concern("E08000025", "upheld-decision", "24 015 493", ("LGA1974_PtIII",), None, None),
-...     receipt=None, witness={})
+...     said=None, witness={})
 >>> sealed = io.BytesIO()
 >>> said = seal(io.BytesIO(b"upheld"), manifest, name="decision.pdf", media_type="application/pdf",
 ...     signer=me, recipients=[partner.recipient()], dst=sealed)

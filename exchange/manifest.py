@@ -20,6 +20,8 @@ First member of every envelope (exchange/envelope.py), RFC 8785 canonical JSON o
     receipt        -           yes         exchange/receipt.py
     witness        yes         yes         ledger/witness.py: my newest checkpoint, my cosignature on yours
 
+Every other kind is a control message like the receipt: what it says is the field that has the name of the kind.
+
 Because `recipient` and `recipient_key` are inside what is signed, nobody can encrypt the same words anew to somebody
 else and have them believed. Kind decides the namespace of the signature: one purpose, one namespace.
 
@@ -29,14 +31,14 @@ else and have them believed. Kind decides the namespace of the signature: one pu
 ...     b'"outcome":"delivered","proof":"c2sp.org/tlog-proof@v1\\\\n","reason":""},"recipient":"lgsco",'
 ...     b'"recipient_key":"SHA256:' + b"A" * 43 + b'","sender":"ofsted","version":"handover/1","witness":{}}')
 >>> manifest = parse(text)
->>> manifest.namespace, manifest.receipt.outcome, manifest.encode() == text
+>>> manifest.namespace, manifest.said.outcome, manifest.encode() == text
 ('receipt@handover', 'delivered', True)
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from config.times import from_text
 from exchange.fields import CODE, SHA256, Fields, ManifestError
@@ -63,6 +65,13 @@ _REFERENCE: Final = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]{1,64}")
 _ANY: Final = re.compile(r".*", re.DOTALL)
 
 
+class Said(Protocol):
+    """What a control message says: `read(said.to_json()) == said`, where `read` is that of its kind."""
+
+    def to_json(self) -> dict[str, Json]:
+        """The object that the manifest holds."""
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """What a kind of message must hold, may hold, and under which namespace it is signed."""
@@ -70,6 +79,8 @@ class Kind:
     must: frozenset[str]
     may: frozenset[str]
     namespace: str
+    read: Callable[[Json], Said] | None = None
+    """Of a control message, which has no payload: reads the field of its name, or raises ManifestError."""
 
 
 KINDS: Final[Mapping[str, Kind]] = {
@@ -78,11 +89,15 @@ KINDS: Final[Mapping[str, Kind]] = {
         frozenset({"sequence", "expires", "agreement", "payload", "concern"}), frozenset(), "manifest@handover"
     ),
     # SPEC: FORMATS 3: kind `receipt`, no payload
-    "receipt": Kind(frozenset({"receipt"}), frozenset({"expires"}), "receipt@handover"),
+    "receipt": Kind(frozenset({"receipt"}), frozenset({"expires"}), "receipt@handover", Receipt.from_json),
 }
-"""Every kind of message; a new one is a line here (and, where it says something new, a field of Manifest)."""
+"""Every kind of message; a new control message is a line here, one in exchange/messages.py, and its namespace in
+keys/trust.py."""
 
-_DEPENDS_ON_KIND: Final = ("sequence", "expires", "agreement", "payload", "concern", "receipt")
+CONTROL: Final = tuple(name for name, kind in KINDS.items() if kind.read is not None)
+"""The kinds without a payload."""
+
+_DEPENDS_ON_KIND: Final = ("sequence", "expires", "agreement", "payload", "concern", *CONTROL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +186,8 @@ class Manifest:
     agreement: AgreementRef | None
     payload: Payload | None
     concern: Concern | None
-    receipt: Receipt | None
+    said: Said | None
+    """What a control message says, in the field that has the name of its kind."""
     witness: Mapping[str, Json]
     version: str = VERSION
 
@@ -205,7 +221,7 @@ class Manifest:
                 "agreement": None if self.agreement is None else self.agreement.to_json(),
                 "payload": None if self.payload is None else self.payload.to_json(),
                 "concern": None if self.concern is None else self.concern.to_json(),
-                "receipt": None if self.receipt is None else self.receipt.to_json(),
+                **({} if self.said is None else {self.kind: self.said.to_json()}),
                 "witness": self.witness,
             }
         )
@@ -257,7 +273,7 @@ def _from_json(value: Json) -> Manifest:
         agreement=AgreementRef.from_json(fields.object("agreement")) if fields.has("agreement") else None,
         payload=Payload.from_json(fields.object("payload")) if fields.has("payload") else None,
         concern=Concern.from_json(fields.object("concern")) if fields.has("concern") else None,
-        receipt=Receipt.from_json(fields.object("receipt")) if fields.has("receipt") else None,
+        said=kind.read(fields.object(name)) if kind.read is not None else None,
         witness=fields.object("witness"),
     )
     fields.done()

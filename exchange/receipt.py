@@ -13,7 +13,7 @@ namespace `receipt@handover`; there is no payload (FORMATS 3, docs/formats.md):
      "reason":"" | "<code>"}                 empty exactly when delivered
 
 Only a valid receipt proves delivery; "uploaded" does not. Whether this one is valid (signature, proof, the right
-digests) is for exchange/control.py to say: here is only its form.
+digests) is for exchange/receipts.py to say: here is only its form.
 
 >>> receipt = Receipt(
 ...     handover="01a205b3-d000-7000-8000-000000000000", manifest_sha256="0" * 64, envelope_sha256="1" * 64,

@@ -28,7 +28,8 @@ from config import agreement as agreements
 from config.authorities import Authority, UnknownAuthority
 from config.errors import Refused
 from config.times import from_text
-from exchange import control, delivery, sender
+from exchange import delivery, messages
+from exchange.control import CLOCK_TOLERANCE, Message
 from exchange.envelope import Opened, open_envelope
 from exchange.landed import Arrival, Unauthenticated, limit, open_regular, quarantine
 from exchange.manifest import Concern, Manifest, Payload
@@ -38,9 +39,6 @@ from ledger import witness
 from ledger.entry import Draft
 from ledger.handover import Handover
 from ledger.store import Transaction
-
-CLOCK_TOLERANCE = datetime.timedelta(hours=24)
-"""How far a partner's clock may run ahead of ours before its messages are refused."""
 
 MAX_JUMP = 1_000_000
 """How far a running number may lie above the highest that came: more never were under way at once."""
@@ -141,11 +139,9 @@ def _pass_on(parts: Parts, arrival: Arrival, opened: Opened, manifest: Manifest)
         handover=manifest.id if manifest.kind == "concern" else None,
         now=parts.effects.clock(),
     )
-    if manifest.kind == "receipt":
+    if messages.is_control(manifest.kind):
         opened.finish()
-        decided = control.accept_receipt(parts, arrival.partner, opened, again=arrival.recovered)
-        if decided is not None:
-            sender.settle(parts, decided)
+        messages.accept(parts, Message(arrival.partner, opened, again=arrival.recovered))
         return
     known = parts.ledger.handover(arrival.partner, "in", manifest.id)
     if known is not None and known.state in ("delivered", "rejected"):

@@ -2,7 +2,7 @@
 
 recover         after a start: finish what a crash interrupted
 take_dropped    outbound folders -> accepted or held
-seal_and_send   accepted -> sealed -> sent, and receipts that are due, for one partner
+seal_and_send   accepted -> sealed -> sent, and receipts and other messages that are due, for one partner
 receive_landed  landing zone -> delivered, acknowledged, rejected or quarantined, for one partner
 """
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from config.errors import NotNow
 from config.home import MARKER
-from exchange import clerk, intake, landed, receiver, sender, strays, uploads
+from exchange import clerk, intake, landed, messages, receiver, sender, strays, uploads
 from exchange.drop import Candidate, Completeness, scan
 from exchange.failures import Failures
 from exchange.landed import Arrival
@@ -142,20 +142,16 @@ def send_sealed(parts: Parts, connection: Connection) -> int:
     return len(due)
 
 
-def send_receipts(parts: Parts, connection: Connection) -> int:
-    """Answer what a partner has sent us; returns how many receipts went. Raises LandingError."""
-    due = parts.ledger.handovers(partner=connection.partner, direction="in", receipt="due")
-    if due or parts.spool.receipts(connection.partner):
-        landing = connection.open(parts)
-        sender.clear_receipts(parts, landing, connection.partner)
-        sender.upload_receipts(parts, landing, due)
-    return len(due)
+def send_messages(parts: Parts, connection: Connection) -> int:
+    """Answer, ask and tell a partner whatever it is owed; returns how many messages went. Raises LandingError."""
+    return messages.send(parts, connection.partner, partial(connection.open, parts))
 
 
 def seal_and_send(parts: Parts, connection: Connection) -> int:
-    """Everything that one partner is owed, receipts first; returns how many messages went. Raises LandingError."""
+    """Everything that one partner is owed, receipts and the like first; returns how many messages went. Raises
+    LandingError."""
     return _all(
-        partial(send_receipts, parts, connection),
+        partial(send_messages, parts, connection),
         partial(send_files, parts, connection),
     )
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from config.times import from_text, to_text
-from exchange import archive, control, files, intake
+from exchange import archive, files, intake
 from exchange.envelope import EnvelopeError, seal
 from exchange.failures import Failures
 from exchange.landing import Landing, LandingError, LandingFull, Small, UnfinishedChanged
@@ -144,7 +144,7 @@ def upload_small(parts: Parts, landing: Landing, handovers: Sequence[Handover], 
         for handover in handovers:
             message = None
             with failures.kept():
-                message = _message(parts.spool.envelope(handover.id), handover.id)
+                message = small(parts.spool.envelope(handover.id), handover.id)
             if message is not None:
                 yield message
 
@@ -156,42 +156,8 @@ def upload_small(parts: Parts, landing: Landing, handovers: Sequence[Handover], 
     failures.raise_first()
 
 
-def clear_receipts(parts: Parts, landing: Landing, partner: str) -> None:
-    """Receipts are made anew for every attempt, under new names: what one that was cut off left on the partner's server
-    would lie there for ever."""
-    for path in parts.spool.receipts(partner):
-        try:
-            landing.remove(path.stem + UNFINISHED)
-        except LandingError as problem:
-            # a server on which nothing may be removed gets its answers nevertheless
-            if not problem.of_one_file:
-                raise
-        path.unlink()
-
-
-def upload_receipts(parts: Parts, landing: Landing, handovers: Sequence[Handover]) -> None:
-    """Answer delivered and rejected handovers; the ledger records of each that the answer went.
-
-    A receipt that did not get there stays in the spool until `clear_receipts`.
-    """
-    under_way: dict[str, tuple[Handover, Path]] = {}
-
-    def messages() -> Iterator[Small]:
-        for handover in handovers:
-            message, path = control.seal_receipt(parts, handover)
-            under_way[message + ENDING] = (handover, path)
-            yield _message(path, message)
-
-    def done(message: Small) -> None:
-        handover, path = under_way.pop(message.final)
-        draft = Draft(event="receipted", actor="daemon", handover=handover.id, partner=handover.partner, direction="in")
-        parts.ledger.write(lambda tx: tx.append(draft))
-        path.unlink()
-
-    landing.put_many(messages(), done)
-
-
-def _message(path: Path, name: str) -> Small:
+def small(path: Path, name: str) -> Small:
+    """A whole sealed message, and the names under which it goes up."""
     return Small(path.read_bytes(), name + UNFINISHED, name + ENDING)
 
 
@@ -262,6 +228,6 @@ def manifest_for(
         agreement=AgreementRef(agreement.id, agreement.version, agreement.sha256),
         payload=None,
         concern=concern,
-        receipt=None,
+        said=None,
         witness=witness.compose(parts.ledger, partner).to_json(),
     )

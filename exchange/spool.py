@@ -7,7 +7,7 @@
     spool/in/<partner>/<id>.age        an envelope taken from the landing zone
     spool/in/<partner>/<id>.payload    its content, not yet let out
     spool/in/<partner>/<id>.delivery   where the content is about to appear: written before the rename
-    spool/receipts/<partner>/<id>.age  a receipt on its way, or one whose upload was cut off
+    spool/control/<partner>/<id>.age   a control message on its way, or one whose upload was cut off
 
 A claim is durable before the file moves, so after a crash each folder here tells on its own what was going on:
 a claim without a payload was not begun, a payload without a ledger entry is still to be accepted under the same id.
@@ -47,13 +47,13 @@ class Spool:
     def __init__(self, root: Path) -> None:
         self._out = root / "out"
         self._in = root / "in"
-        self._receipts = root / "receipts"
+        self._control = root / "control"
         self.unfinished: set[str] = set()
         """Ids of claims with which this machine could not go on: the next round takes them up again."""
 
     def create(self) -> None:
         """Make the folders, private to the service."""
-        for directory in (self._out, self._in, self._receipts):
+        for directory in (self._out, self._in, self._control):
             files.make_directory(directory, 0o700)
 
     # --- outgoing -------------------------------------------------------------------------------------------
@@ -165,15 +165,16 @@ class Spool:
             for path in folder.glob(".*.part"):
                 path.unlink()
 
-    # --- receipts -------------------------------------------------------------------------------------------
+    # --- control messages -----------------------------------------------------------------------------------
 
-    def receipt(self, partner: str, message: str) -> Path:
-        """Where a new receipt on its way lies."""
-        folder = self._receipts / partner
+    def message(self, partner: str, message: str) -> Path:
+        """Where a new control message on its way lies."""
+        folder = self._control / partner
         files.make_directory(folder, 0o700)
         return folder / f"{message}.age"
 
-    def receipts(self, partner: str) -> list[Path]:
-        """Receipts whose upload was cut off: as long as one lies here, a part of it may lie on the partner's server."""
-        folder = self._receipts / partner
+    def cut_off(self, partner: str) -> list[Path]:
+        """Control messages whose upload was cut off: as long as one lies here, a part of it may lie on the partner's
+        server."""
+        folder = self._control / partner
         return sorted(folder.iterdir()) if folder.is_dir() else []

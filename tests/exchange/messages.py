@@ -35,7 +35,7 @@ TO_SEAL = Manifest(
     agreement=AgreementRef("ofsted-lgsco", "2019-12", "2" * 64),
     payload=None,
     concern=Concern("E08000025", "upheld-decision", "24 015 493", ("LGA1974_PtIII",), "2026-11-20", "2031-11-20"),
-    receipt=None,
+    said=None,
     witness={"old": 0, "seen": 0},
 )
 """A concern whose payload is still to be filled in."""
@@ -51,7 +51,7 @@ RECEIPT_MESSAGE = dataclasses.replace(
     expires=None,
     agreement=None,
     concern=None,
-    receipt=RECEIPT,
+    said=RECEIPT,
 )
 
 
@@ -104,4 +104,4 @@ receipts = st.builds(
     outcome=st.just("rejected"),
     reason=st.from_regex(r"[a-z][a-z0-9-]{0,63}", fullmatch=True),
 )
-receipt_messages = st.builds(dataclasses.replace, st.just(RECEIPT_MESSAGE), receipt=receipts)
+receipt_messages = st.builds(dataclasses.replace, st.just(RECEIPT_MESSAGE), said=receipts)

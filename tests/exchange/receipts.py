@@ -5,7 +5,7 @@ import io
 from typing import Any
 
 from config.times import to_text
-from exchange import control
+from exchange import receipts
 from exchange.envelope import seal
 from exchange.manifest import Manifest
 from exchange.receipt import Receipt
@@ -18,7 +18,7 @@ from tests.organisations import Pair
 
 def honest(pair: Pair) -> Receipt:
     (theirs,) = pair.ofsted.handovers()
-    return control.receipt_for(pair.ofsted.parts, theirs)
+    return receipts.receipt_for(pair.ofsted.parts, theirs)
 
 
 def message(pair: Pair, receipt: Receipt, **changes: Any) -> Manifest:
@@ -36,7 +36,7 @@ def message(pair: Pair, receipt: Receipt, **changes: Any) -> Manifest:
         agreement=None,
         payload=None,
         concern=None,
-        receipt=receipt,
+        said=receipt,
         witness=witness.compose(ofsted.ledger, "lgsco").to_json(),
     )
     return dataclasses.replace(said, **changes)

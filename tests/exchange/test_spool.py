@@ -168,7 +168,7 @@ def test_half_written_work_files_of_before_a_restart_are_cleared_away(spool: Spo
 
 
 def test_receipts_are_kept_for_each_partner(spool: Spool) -> None:
-    path = spool.receipt("lgsco", ID)
+    path = spool.message("lgsco", ID)
     path.write_bytes(b"sealed")
-    assert spool.receipts("lgsco") == [path]
-    assert spool.receipts("ofsted") == []
+    assert spool.cut_off("lgsco") == [path]
+    assert spool.cut_off("ofsted") == []

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from config.times import to_text
-from exchange import control
+from exchange import receipts
 from exchange.partners import make_card
 from exchange.receipt import Receipt
 from exchange.setup import initialise
@@ -138,7 +138,7 @@ def test_the_true_proof_of_another_delivery_is_refused(pair: Pair, delivered: Ha
     pair.lgsco.take()
     pair.lgsco.send()
     pair.ofsted.receive()
-    second = control.receipt_for(pair.ofsted.parts, pair.ofsted.handovers()[1])
+    second = receipts.receipt_for(pair.ofsted.parts, pair.ofsted.handovers()[1])
     land(pair, message(pair, dataclasses.replace(first, entry=second.entry, at=second.at, proof=second.proof)))
     assert take(pair) == [("receipt.refused", "entry-disagrees")]
     assert pair.lgsco.states() == ["sent", "sent"]
@@ -157,7 +157,7 @@ def test_the_true_proof_of_a_delivery_of_something_else_with_the_same_digests_is
         event="delivered", envelope_sha256=true.envelope_sha256, detail={"manifest_sha256": true.manifest_sha256 or ""}
     )
     entry = ledger.write(lambda tx: tx.append(second))
-    receipt = control.receipt_for(pair.ofsted.parts, true)
+    receipt = receipts.receipt_for(pair.ofsted.parts, true)
     proof = ledger.prove(entry.seq).decode()
     land(pair, message(pair, dataclasses.replace(receipt, entry=entry.seq, at=entry.at, proof=proof)))
     assert take(pair) == [("receipt.refused", "entry-disagrees")]
@@ -232,6 +232,8 @@ def test_a_receipt_for_somebody_else_is_quarantined(
 
 def test_another_partner_cannot_acknowledge_what_was_not_sent_to_it(pair: Pair, delivered: Handover) -> None:
     home = initialise(pair.base / "dfe", "dfe", "Department for Education", PASSPHRASE, values={}, work_factor=1)
+    # its keys are valid from when they were made, which the pair's clock has not reached
+    pair.clock.advance(minutes=5)
     keyring = Keyring.open(home.keys, lambda: PASSPHRASE)
     parts = pair.lgsco.parts
     third = cards.parse(make_card(home, keyring, None).text.encode())

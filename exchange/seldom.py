@@ -1,0 +1,33 @@
+"""Entries that somebody else can cause: however often that happens, the ledger says it once an hour.
+
+Whoever repeats a message for ever, or sends what is refused, must not be able to fill our disk with what we say of it.
+"""
+
+from datetime import timedelta
+from typing import Final
+
+from config.times import from_text
+from exchange.parts import Parts
+from ledger.entry import Draft
+
+PAUSE: Final = timedelta(hours=1)
+
+
+def append(parts: Parts, draft: Draft, *fields: str) -> bool:
+    """Record `draft` unless the last entry of that event, partner and handover, with the same text in these `fields` of
+    its detail, is younger than PAUSE; returns whether it was recorded."""
+    sql = ["SELECT at FROM entries WHERE event = ? AND partner = ?"]
+    values: list[object] = [draft.event, draft.partner]
+    if draft.handover is not None:
+        sql.append("AND handover = ?")
+        values.append(draft.handover)
+    for field in fields:
+        sql.append("AND json_extract(CAST(entry AS TEXT), ?) = ?")
+        values += [f"$.detail.{field}", draft.detail[field]]
+    sql.append("ORDER BY seq DESC LIMIT 1")
+    now = parts.effects.clock()
+    # a clock that was put back must not keep us silent for as long
+    if any(abs(now - from_text(at)) < PAUSE for (at,) in parts.ledger.rows(" ".join(sql), *values)):
+        return False
+    parts.ledger.write(lambda tx: tx.append(draft))
+    return True
