@@ -49,7 +49,7 @@ class Alert:
 
 
 class Alerts:
-    """Delivers alerts from a thread of its own, in order."""
+    """Delivers alerts from a thread of its own, in order; there is none as long as there is nothing to tell."""
 
     def __init__(self, command: Sequence[str], webhook: str | None, log: Log) -> None:
         self._command = tuple(command)
@@ -58,8 +58,7 @@ class Alerts:
         self._waiting: dict[tuple[str, str | None], Alert] = {}
         self._changed = threading.Condition()
         self._closed = False
-        self._thread = threading.Thread(target=self._deliver_all, name="alerts", daemon=True)
-        self._thread.start()
+        self._thread: threading.Thread | None = None
 
     def tell(self, alert: Alert) -> None:
         """Deliver `alert` if it is of a kind that people are told of, and anybody wants to be told."""
@@ -70,13 +69,17 @@ class Alerts:
             several = kind in self._waiting and self._waiting[kind] != alert
             self._waiting[kind] = replace(alert, handover=None) if several else alert
             self._changed.notify()
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._deliver_all, name="alerts", daemon=True)
+                self._thread.start()
 
     def close(self) -> None:
         """Deliver what waits, for at most TIMEOUT seconds, and end."""
         with self._changed:
             self._closed = True
             self._changed.notify()
-        self._thread.join(TIMEOUT)
+        if self._thread is not None:
+            self._thread.join(TIMEOUT)
 
     def _deliver_all(self) -> None:
         while (alert := self._next()) is not None:

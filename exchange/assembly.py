@@ -36,7 +36,7 @@ def assemble(
     Whose card is about to be replaced (`replacing`) is not asked about the present one.
     """
     home.check_permissions()
-    keyring = Keyring.open(home.keys, passphrase)
+    keyring = Keyring.open(home.keys, passphrase, clock=effects.clock if effects is not None else system_clock)
     parts_effects = effects or system_effects(home, keyring)
     me = home.settings.organisation.id
     ledger = Ledger.open(

@@ -44,13 +44,21 @@ GRACE = 5.0
 class Daemon:
     """Supervises the workers of one organisation."""
 
-    def __init__(self, parts: Parts, log: Log, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        log: Log,
+        environment: Mapping[str, str],
+        launch: Callable[[Worker], None] = lambda worker: worker.start(),
+    ) -> None:
+        """`launch` sets a worker going; the simulation takes its turns itself, without threads."""
         self.parts = parts
         self.log = log
+        self.workers: dict[str, Worker] = {}
+        self._launch = launch
         self.stopping = threading.Event()
         self.error: HandoverError | None = None
         self._environment = environment
-        self._workers: dict[str, Worker] = {}
         self._outgoing: list[Outgoing] = []
         watch = parts.home.settings.watch
         self._rescan = watch.rescan.total_seconds()
@@ -74,11 +82,10 @@ class Daemon:
             rounds.recover(self.parts)
             if self.parts.home.settings.landing.embedded:
                 server = embedded.serve(self.parts)
-            with self._ordering:
-                self._start_workers()
+            self.begin()
             if not self.parts.home.settings.watch.polling:
-                watcher.watch(self.parts.home.outbound, self._dropped)
-                watcher.watch(self.parts.home.landing, self._landed)
+                watcher.watch(self.parts.home.outbound, self.dropped)
+                watcher.watch(self.parts.home.landing, self.landed)
                 watcher.start()
             notify(self._environment, "READY=1")
             self.log("daemon.ready", organisation=self.parts.me, partners=len(self.parts.agreements))
@@ -98,12 +105,22 @@ class Daemon:
         if self.error is not None:
             raise self.error
 
+    def begin(self) -> None:
+        """Set the workers going."""
+        with self._ordering:
+            self._start_workers()
+
+    def look(self) -> None:
+        """What the supervisor does between two pauses: tell what was recorded, and see what people have ordered."""
+        self._look(self._log_tail)
+        self._look(self._take_orders)
+
     def _end_workers(self) -> None:
         """Let rounds under way finish; then cut long uploads, which go on after the next start.
 
         What does not end even then (sealing a very large file) ends with the process: every step is safe to kill.
         """
-        for worker in list(self._workers.values()):
+        for worker in list(self.workers.values()):
             worker.hurry()
         self._join(GRACE)
         for outgoing in self._outgoing:
@@ -112,7 +129,7 @@ class Daemon:
 
     def _join(self, seconds: float) -> None:
         deadline = self.parts.effects.monotonic() + seconds
-        for worker in list(self._workers.values()):
+        for worker in list(self.workers.values()):
             worker.join(max(0.0, deadline - self.parts.effects.monotonic()))
 
     def fail(self, problem: HandoverError) -> None:
@@ -138,9 +155,8 @@ class Daemon:
         heartbeat = watchdog_interval(self._environment, os.getpid())
         last_beat = self.parts.effects.monotonic()
         while not self.stopping.wait(min(TICK, heartbeat or TICK)):
-            self._look(self._log_tail)
-            self._look(self._take_orders)
-            if all(worker.is_alive() for worker in list(self._workers.values())):
+            self.look()
+            if all(worker.is_alive() for worker in list(self.workers.values())):
                 now = self.parts.effects.monotonic()
                 if heartbeat is not None and now - last_beat >= heartbeat / 2:
                     notify(self._environment, "WATCHDOG=1")
@@ -179,7 +195,7 @@ class Daemon:
             trust = trusted(self.parts.home, self.parts.ledger)
             self.parts = replace(self.parts, trust=trust, agreements=agreements_with(self.parts.home, trust))
             self._start_workers()
-            for worker in list(self._workers.values()):
+            for worker in list(self.workers.values()):
                 worker.hurry()
             # last: what fails above is done again at the next look
             self._version = version
@@ -190,7 +206,7 @@ class Daemon:
         self._start("drop", self._drop_round)
         self._start("overdue", self._overdue_round)
         for partner in self.parts.agreements:
-            if f"in:{partner}" in self._workers:
+            if f"in:{partner}" in self.workers:
                 continue
             self._start(f"in:{partner}", partial(self._landing_round, partner))
             outage = Outage(partner)
@@ -201,26 +217,28 @@ class Daemon:
 
     def _start(self, name: str, round_: Callable[[], float], longest: float | None = None) -> None:
         """What fails on this machine is looked at again with every rescan, unless something else is the `longest`."""
-        if name in self._workers:
+        if name in self.workers:
             return
         first = self.parts.home.settings.retry.first.total_seconds()
         backoff = Backoff(first, longest or self._rescan, self.parts.effects.jitter)
         worker = Worker(name, round_, self, backoff)
         # first started, then listed: the supervisor takes a listed worker that does not run for a dead one
-        worker.start()
-        self._workers[name] = worker
+        self._launch(worker)
+        self.workers[name] = worker
 
     def _wake(self, kind: str) -> None:
-        for name, worker in list(self._workers.items()):
+        for name, worker in list(self.workers.items()):
             if name.startswith(kind):
                 worker.wake()
 
-    def _dropped(self, path: Path | None) -> None:
+    def dropped(self, path: Path | None) -> None:
+        """A hint: a file was written or renamed into an outbound folder; None if it is not known which."""
         if path is not None:
             self._completeness.closed(path)
         self._wake("drop")
 
-    def _landed(self, _path: Path | None) -> None:
+    def landed(self, _path: Path | None) -> None:
+        """A hint: something came into a landing zone."""
         self._wake("in:")
 
     def _drop_round(self) -> float:

@@ -8,7 +8,7 @@ from config import home as homes
 from config.errors import Misuse
 from config.home import Home
 from config.sample import Value
-from config.times import system_clock
+from config.times import Clock, system_clock
 from keys.at_rest import WORK_FACTOR
 from keys.keyring import Keyring, Secret
 from keys.private_keys import Encryption, ledger_origin
@@ -27,15 +27,17 @@ def initialise(
     encryption: Encryption = "pq",
     values: Mapping[str, Value] | None = None,
     work_factor: int = WORK_FACTOR,
+    clock: Clock = system_clock,
 ) -> Home:
     """Make a home in `directory` (new or empty), with more `values` for handover.toml; raises Misuse or NotNow."""
     if len(passphrase.reveal()) < MIN_PASSPHRASE:
         raise Misuse(f"the passphrase has fewer than {MIN_PASSPHRASE} characters", hint="choose several random words")
     home = homes.initialise(directory, organisation, name, {"keys.encryption": encryption, **(values or {})})
-    now = system_clock()
-    keyring = Keyring.create(home.keys, organisation, passphrase, now, encryption=encryption, work_factor=work_factor)
+    keyring = Keyring.create(
+        home.keys, organisation, passphrase, clock(), encryption=encryption, work_factor=work_factor, clock=clock
+    )
     ledger = Ledger.create(
-        home.ledger, keyring.note_signer("ledger", ledger_origin(organisation)), clock=system_clock, random=os.urandom
+        home.ledger, keyring.note_signer("ledger", ledger_origin(organisation)), clock=clock, random=os.urandom
     )
     with ledger:
         ledger.write(

@@ -42,16 +42,22 @@ class Worker(threading.Thread):
         self._urgent.set()
         self._wake.set()
 
+    @property
+    def waker(self) -> threading.Event:
+        """What ends the pause after the last round: any news, or, where a partner is left alone, only urgent ones."""
+        return self._urgent if self._alone else self._wake
+
     def run(self) -> None:
         """The thread's body."""
         while not self._supervisor.stopping.is_set():
-            self._wake.clear()
-            self._urgent.clear()
-            pause = self._once()
+            pause = self.turn()
             if not self._supervisor.stopping.is_set():
-                (self._urgent if self._alone else self._wake).wait(pause)
+                self.waker.wait(pause)
 
-    def _once(self) -> float:
+    def turn(self) -> float:
+        """One round; returns the seconds until the next, unless the waker is set before. Raises nothing."""
+        self._wake.clear()
+        self._urgent.clear()
         self._alone = False
         try:
             pause = self._round()

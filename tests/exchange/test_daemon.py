@@ -91,8 +91,8 @@ def test_a_worker_that_is_about_to_start_is_not_taken_for_a_dead_one(pair: Pair,
         ended = threading.Event()
         watching = threading.Thread(target=partial(_watch, daemon, dead, ended))
         watching.start()
-        daemon._start_workers()
-        workers = list(daemon._workers.values())
+        daemon.begin()
+        workers = list(daemon.workers.values())
         ended.set()
         watching.join()
         daemon.stop()
@@ -104,4 +104,4 @@ def test_a_worker_that_is_about_to_start_is_not_taken_for_a_dead_one(pair: Pair,
 
 def _watch(daemon: Daemon, dead: set[str], ended: threading.Event) -> None:
     while not ended.is_set():
-        dead.update(worker.name for worker in list(daemon._workers.values()) if not worker.is_alive())
+        dead.update(worker.name for worker in list(daemon.workers.values()) if not worker.is_alive())
