@@ -244,8 +244,13 @@ class Daemon:
     def _drop_round(self) -> float:
         # whoever added a partner may drop a file for it at once
         self._look(self._take_orders)
-        if rounds.take_dropped(self.parts, self._completeness):
-            self._wake("out:")
+        size = self.parts.ledger.size
+        try:
+            rounds.take_dropped(self.parts, self._completeness)
+        finally:
+            # one file that cannot be taken keeps the others from nothing
+            if self.parts.ledger.size != size:
+                self._wake("out:")
         waiting = self._completeness.waiting()
         return self._rescan if waiting is None else min(self._rescan, max(waiting, 0.05))
 

@@ -8,6 +8,8 @@ import datetime
 import errno
 import os
 import stat
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
@@ -15,6 +17,7 @@ from config.times import from_text, to_text
 from exchange import archive
 from exchange.concern import FileFacts, Judgement, as_text, judge
 from exchange.drop import SIDECAR, Candidate
+from exchange.failures import Failures
 from exchange.parts import Parts
 from exchange.spool import Claim
 from ledger.entry import Draft, Entry
@@ -39,35 +42,71 @@ UNREADABLE = "not readable"
 
 def take(parts: Parts, candidate: Candidate) -> str | None:
     """Claim a complete file and admit it; returns its new id, or None if it changed under our hands."""
+    failures = Failures()
+    taken = take_all(parts, [candidate], failures)
+    failures.raise_first()
+    return taken[0] if taken else None
+
+
+def take_all(parts: Parts, candidates: Sequence[Candidate], failures: Failures) -> list[str]:
+    """The same for many files, in one commit; returns the new ids. What fails with one is kept in `failures`."""
+    wanted = []
+    for candidate in candidates:
+        with failures.kept():
+            wanted.append((candidate, _claim_for(parts, candidate)))
+    claims = parts.spool.claim_all(wanted, failures)
+    with _taken_up_later(parts, claims):
+        admit_all(parts, claims, failures)
+    return [claim.id for claim in claims]
+
+
+def _claim_for(parts: Parts, candidate: Candidate) -> Claim:
     now = parts.effects.clock()
     handover = new_id(now, parts.effects.random)
     sidecar, seen = _read_sidecar(candidate.sidecar)
     sighting = candidate.sighting
-    claim = Claim(
-        handover, candidate.folders, candidate.path.name, to_text(now), sidecar, sighting.mode, seen, sighting
-    )
+    return Claim(handover, candidate.folders, candidate.path.name, to_text(now), sidecar, sighting.mode, seen, sighting)
+
+
+@contextmanager
+def _taken_up_later(parts: Parts, claims: Iterable[Claim]) -> Iterator[None]:
+    """What of `claims` is still in the spool when this block fails is gone on with by the next round."""
     try:
-        if not parts.spool.claim(candidate, claim):
-            return None
-        admit(parts, claim)
+        yield
     except Exception:
-        if parts.spool.holds(handover):
-            parts.spool.unfinished.add(handover)
+        parts.spool.unfinished.update(claim.id for claim in claims if parts.spool.holds(claim.id))
         raise
-    return handover
 
 
 def admit(parts: Parts, claim: Claim) -> None:
     """Decide about a claimed file and record the decision; can be repeated after a crash."""
+    failures = Failures()
+    admit_all(parts, [claim], failures)
+    failures.raise_first()
+
+
+def admit_all(parts: Parts, claims: Sequence[Claim], failures: Failures) -> None:
+    """The same for many, in one commit, or none is recorded; what fails afterwards with one is kept in `failures`."""
+    drafts = [_decision(parts, claim) for claim in claims]
+    parts.ledger.write(lambda tx: [_record(tx, draft) for draft in drafts])
+    for claim, draft in zip(claims, drafts, strict=True):
+        with failures.kept(), _taken_up_later(parts, [claim]):
+            remove_sidecar(parts, claim)
+            if draft.event == "held":
+                archive.hold(parts, claim)
+
+
+def _decision(parts: Parts, claim: Claim) -> Draft:
     payload = parts.spool.payload(claim.id)
     judgement = _judge(parts, claim, payload)
-    if judgement.concern is None:
-        parts.ledger.write(lambda tx: tx.append(_held(claim, judgement, payload.lstat().st_size)))
-        remove_sidecar(parts, claim)
-        archive.hold(parts, claim)
-    else:
-        parts.ledger.write(lambda tx: _accept(tx, parts, claim, judgement, payload.lstat().st_size))
-        remove_sidecar(parts, claim)
+    of = _held if judgement.concern is None else _accepted
+    return of(parts, claim, judgement, payload.lstat().st_size)
+
+
+def _record(tx: Transaction, draft: Draft) -> Entry:
+    if draft.event == "accepted" and draft.partner is not None:
+        draft = draft.replace(detail={**draft.detail, "sequence": tx.next_sequence(draft.partner)})
+    return tx.append(draft)
 
 
 def _judge(parts: Parts, claim: Claim, payload: Path) -> Judgement:
@@ -88,7 +127,8 @@ def rejudge(parts: Parts, claim: Claim) -> Judgement:
     return _judge(parts, claim, parts.spool.payload(claim.id))
 
 
-def _accept(tx: Transaction, parts: Parts, claim: Claim, judgement: Judgement, size: int) -> Entry:
+def _accepted(parts: Parts, claim: Claim, judgement: Judgement, size: int) -> Draft:
+    """The entry but for the running number, which only the commit knows."""
     concern = judgement.concern
     if concern is None or judgement.partner is None:
         raise ValueError("only a file without objections is accepted")
@@ -96,27 +136,21 @@ def _accept(tx: Transaction, parts: Parts, claim: Claim, judgement: Judgement, s
     private = {"name": judgement.name}
     if concern.reference is not None:
         private["reference"] = concern.reference
-    return tx.append(
-        Draft(
-            event="accepted",
-            actor="daemon",
-            handover=claim.id,
-            partner=judgement.partner,
-            direction="out",
-            authority=concern.authority,
-            category=concern.category,
-            bytes=size,
-            private=private,
-            detail={
-                "sequence": tx.next_sequence(judgement.partner),
-                "dropped_at": claim.dropped_at,
-                "agreement": f"{agreement.id}/{agreement.version}",
-            },
-        )
+    return Draft(
+        event="accepted",
+        actor="daemon",
+        handover=claim.id,
+        partner=judgement.partner,
+        direction="out",
+        authority=concern.authority,
+        category=concern.category,
+        bytes=size,
+        private=private,
+        detail={"dropped_at": claim.dropped_at, "agreement": f"{agreement.id}/{agreement.version}"},
     )
 
 
-def _held(claim: Claim, judgement: Judgement, size: int) -> Draft:
+def _held(_parts: Parts, claim: Claim, judgement: Judgement, size: int) -> Draft:
     private = {
         "name": judgement.name,
         "folders": "/".join(quote(os.fsencode(folder)) for folder in claim.folders),

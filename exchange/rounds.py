@@ -6,7 +6,7 @@ seal_and_send   accepted -> sealed -> sent, and receipts and other messages that
 receive_landed  landing zone -> delivered, acknowledged, rejected or quarantined, for one partner
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,12 @@ from exchange.landing import Landing
 from exchange.parts import Parts
 from exchange.retry import Backoff, Pauses
 from ledger.handover import Handover
+
+AT_ONCE = 500
+"""Files after which a round ends: the first of ten thousand are sent, and a stop is heeded, before all are taken."""
+
+BATCH = 100
+"""Files that are taken together: they share what a disk is slow at, syncing and the ledger's commit."""
 
 
 @dataclass(slots=True)
@@ -96,7 +102,8 @@ def _go_on(parts: Parts, identifier: str) -> None:
 
 
 def take_dropped(parts: Parts, completeness: Completeness) -> int:
-    """Take every complete file from the outbound folders; returns how many. Raises NotNow if they are not ours."""
+    """Take complete files from the outbound folders until AT_ONCE are taken; returns how many. Raises NotNow if the
+    folders are not ours."""
     if not parts.home.marker.is_file():
         raise NotNow(
             "the outbound folder has lost its marker file, so it may be an unmounted share: nothing is taken from it",
@@ -114,12 +121,20 @@ def take_dropped(parts: Parts, completeness: Completeness) -> int:
             complete.append(candidate)
     completeness.keep_only(seen)
     taken = 0
-    for candidate in complete:
-        completeness.forget(candidate.path)
+    for batch in _batches(complete):
+        for candidate in batch:
+            completeness.forget(candidate.path)
         with failures.kept():
-            taken += intake.take(parts, candidate) is not None
+            taken += len(intake.take_all(parts, batch, failures))
+        if taken >= AT_ONCE:
+            break
     failures.raise_first()
     return taken
+
+
+def _batches(complete: Sequence[Candidate]) -> Iterator[Sequence[Candidate]]:
+    for first in range(0, len(complete), BATCH):
+        yield complete[first : first + BATCH]
 
 
 def seal_accepted(parts: Parts, partner: str) -> int:

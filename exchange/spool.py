@@ -13,15 +13,17 @@ A claim is durable before the file moves, so after a crash each folder here tell
 a claim without a payload was not begun, a payload without a ledger entry is still to be accepted under the same id.
 """
 
+import contextlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from config.errors import NotNow
 from exchange import files
 from exchange.drop import Candidate, Sighting, is_open_for_writing
+from exchange.failures import Failures
 from ledger.identifier import is_id
 
 
@@ -60,30 +62,64 @@ class Spool:
 
     def claim(self, candidate: Candidate, claim: Claim) -> bool:
         """Take a dropped file under a new id; False if it changed or went away meanwhile (nothing was taken)."""
-        payload = self.payload(claim.id)
-        payload.parent.mkdir(mode=0o700)
+        failures = Failures()
+        taken = self.claim_all([(candidate, claim)], failures)
+        failures.raise_first()
+        return bool(taken)
+
+    def claim_all(self, wanted: Sequence[tuple[Candidate, Claim]], failures: Failures) -> list[Claim]:
+        """The same for many files, which wait for the disk together; returns the claims of those that were taken.
+
+        What fails with one is kept in `failures`; what concerns all is raised, and what was moved is `unfinished`.
+        """
+        self._write_claims([claim for _, claim in wanted])
+        moved = [(candidate, claim) for candidate, claim in wanted if self._move_in(candidate, claim, failures)]
         try:
-            text = json.dumps(asdict(claim), ensure_ascii=True).encode("ascii")
-            files.write_new(payload.with_name("claim.json"), text)
-            files.sync_directory(self._out)
-            files.move(candidate.path, payload)
-        except OSError as problem:
-            # the folder of a file that is gone may go too, so only the payload itself says whether it was taken
-            taken, gone = os.path.lexists(payload), isinstance(problem, FileNotFoundError)
-            if not taken:
-                files.remove_tree(payload.parent)
-            if not gone:
-                raise
-            if not taken:
-                return False
-        except NotNow:
-            files.remove_tree(payload.parent)
+            files.sync_directories(self.payload(claim.id).parent for _, claim in moved)
+            for folder in {candidate.path.parent for candidate, _ in moved}:
+                # the folder of a file that is gone may go too
+                with contextlib.suppress(FileNotFoundError):
+                    files.sync_directory(folder)
+            return [claim for candidate, claim in moved if self._is_untouched(candidate, claim, failures)]
+        except Exception:
+            self.unfinished.update(claim.id for _, claim in moved if self.holds(claim.id))
             raise
-        if self.was_touched(claim):
-            # it was touched between the last look and the rename: put it back and wait for it to come to rest
-            self.put_back(claim, candidate.path.parent)
-            return False
-        return True
+
+    def _write_claims(self, claims: Sequence[Claim]) -> None:
+        """All of them durably, or none."""
+        folders = {claim.id: self.payload(claim.id).parent for claim in claims}
+        try:
+            for folder in folders.values():
+                folder.mkdir(mode=0o700)
+            files.write_all_new({folders[claim.id] / "claim.json": _as_json(claim) for claim in claims})
+            files.sync_directory(self._out)
+        except OSError:
+            for folder in folders.values():
+                files.remove_tree(folder)
+            raise
+
+    def _move_in(self, candidate: Candidate, claim: Claim, failures: Failures) -> bool:
+        """Whether the file is in the spool now, not yet durably; else its claim has ended."""
+        payload = self.payload(claim.id)
+        with failures.kept(), contextlib.suppress(FileNotFoundError):
+            files.rename(candidate.path, payload)
+        if taken := os.path.lexists(payload):
+            return taken
+        with failures.kept():
+            files.remove_tree(payload.parent)
+        return False
+
+    def _is_untouched(self, candidate: Candidate, claim: Claim, failures: Failures) -> bool:
+        """One that was touched between the last look and the rename waits, put back, to come to rest."""
+        settled = untouched = False
+        with failures.kept():
+            untouched = not self.was_touched(claim)
+            if not untouched:
+                self.put_back(claim, candidate.path.parent)
+            settled = True
+        if not settled:
+            self.unfinished.add(claim.id)
+        return untouched
 
     def was_touched(self, claim: Claim) -> bool:
         """Whether a claimed file is not the complete one that was seen: changed since, or still open for writing."""
@@ -178,3 +214,7 @@ class Spool:
         server."""
         folder = self._control / partner
         return sorted(folder.iterdir()) if folder.is_dir() else []
+
+
+def _as_json(claim: Claim) -> bytes:
+    return json.dumps(asdict(claim), ensure_ascii=True).encode("ascii")

@@ -14,7 +14,8 @@ from ledger.store import Ledger
 from tests.organisations import Organisation, Pair, restart
 
 DURABLE = (
-    "sync_directory", "sync_file", "make_directory", "write_new", "move", "move_new", "place", "remove", "remove_tree"
+    "sync_directory", "sync_file", "make_directory", "write_all_new", "rename", "move", "move_new", "place", "remove",
+    "remove_tree",
 )  # fmt: skip
 """The functions of exchange.files that change the disk; `Ledger.write` is the other kind of durable step."""
 

@@ -253,7 +253,7 @@ def test_a_sidecar_that_was_changed_after_it_was_read_is_left_for_a_person(pair:
     sidecar.write_text("event_date = 2026-10-01\n")
     parts = pair.lgsco.parts
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(intake, "admit", _crash)
+        patch.setattr(intake, "admit_all", _crash)
         with pytest.raises(KeyboardInterrupt):
             intake.take(parts, only_candidate(pair))
     sidecar.write_text("event_date = 2026-09-01\n")

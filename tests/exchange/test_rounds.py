@@ -111,15 +111,15 @@ def test_an_unmounted_outbound_folder_is_not_an_empty_one(pair: Pair) -> None:
 def test_one_file_that_cannot_be_taken_keeps_no_other_waiting(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     bad = pair.lgsco.drop(b"first", f"{CASE} a.pdf")
     pair.lgsco.drop(b"second", f"{CASE} b.pdf")
-    move = files.move
+    rename = files.rename
 
     def refuse(source: Path, target: Path) -> None:
         if source == bad:
             raise PermissionError(13, "Permission denied")
-        move(source, target)
+        rename(source, target)
 
     with monkeypatch.context() as patch:
-        patch.setattr(files, "move", refuse)
+        patch.setattr(files, "rename", refuse)
         with pytest.raises(PermissionError):
             pair.lgsco.take()
     assert bad.read_bytes() == b"first"

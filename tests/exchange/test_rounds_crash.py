@@ -9,13 +9,15 @@ from pathlib import Path
 import pytest
 
 from config.home import Home
-from tests.exchange.crashes import Machine, memory_folder, run_to_rest
-from tests.organisations import CASE, Pair, Template, start
+from tests.exchange.crashes import Crash, Machine, memory_folder, run_to_rest
+from tests.organisations import CASE, Pair, Template, restart, start
 
 SIDECAR = "event_date = 2026-10-01\n"
 UNWANTED = {"witness.conflict", "witness.rolled-back", "envelope.quarantined", "quarantined"}
 FILES = 12
 """So many files share a pair, so that each is looked for among few others."""
+SEVERAL = ("accepted", "held")
+"""What is dropped together."""
 OUTCOMES = {"accepted": "acknowledged", "held": "held", "rejected": "rejected"}
 
 
@@ -145,3 +147,26 @@ def test_a_crash_at_any_step_loses_and_doubles_nothing(
         # the last one met no crash: every step that there is was one at which the machine stopped
         assert len(machine.steps) == len(crashed) - 1
         assert len(crashed) > least
+
+
+def test_a_crash_at_any_step_of_taking_several_files_together_loses_and_doubles_nothing(
+    template: Template, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dropped: list[tuple[str, bytes, str]] = []
+    with memory_folder() as memory, template.pair(memory / "pair") as pair:
+        machine = Machine(monkeypatch)
+        for number in count():
+            dropped += [(outcome, *drop(pair, outcome, 10 * number + n)) for n, outcome in enumerate(SEVERAL)]
+            machine.steps, machine.stop_at = [], number
+            try:
+                with machine.on():
+                    pair.lgsco.take()
+                break
+            except Crash:
+                pair.lgsco = restart(pair.lgsco, pair.ofsted, pair.clock)
+                pair.lgsco.take()
+        pair.settle()
+        for outcome, content, name in dropped:
+            check(pair, outcome, content, name)
+        assert pair.lgsco.spooled() == []
+        assert len(machine.steps) == number > 20

@@ -61,14 +61,14 @@ def test_the_claim_is_durable_before_the_file_moves(
         assert spool.read_claim(ID) == claim_of(candidate)
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(files, "move", look)
+    monkeypatch.setattr(files, "rename", look)
     with pytest.raises(OSError, match="Input/output"):
         spool.claim(candidate, claim_of(candidate))
     assert candidate.path.read_bytes() == b"content"
     assert spool.outgoing() == []
 
 
-@pytest.mark.parametrize("failing", ["write_new", "sync_directory", "move"])
+@pytest.mark.parametrize("failing", ["write_all_new", "sync_directory", "rename"])
 def test_a_claim_that_fails_leaves_the_file_in_exactly_one_place(
     spool: Spool, candidate: Candidate, monkeypatch: pytest.MonkeyPatch, failing: str
 ) -> None:
