@@ -29,6 +29,8 @@ EVENTS = frozenset(
         "quarantined",
         "envelope.quarantined",
         "receipt.refused",
+        "message.refused",
+        "gap.contradicted",
         "partner.unreachable",
         "partner.reachable",
         "witness.conflict",

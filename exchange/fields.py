@@ -108,6 +108,10 @@ class Fields:
             raise self.error(f"has no {name} that is an object")
         return value
 
+    def take(self, name: str) -> Json:
+        """Whatever stands there, unread; None where nothing does."""
+        return self._left.pop(name, None)
+
     def has(self, name: str) -> bool:
         """Whether the field is there and not yet taken."""
         return name in self._left

@@ -20,7 +20,8 @@ First member of every envelope (exchange/envelope.py), RFC 8785 canonical JSON o
     receipt        -           yes         exchange/receipt.py
     witness        yes         yes         ledger/witness.py: my newest checkpoint, my cosignature on yours
 
-Every other kind is a control message like the receipt: what it says is the field that has the name of the kind.
+A kind without a payload says what it has to say in the field that has its own name. Those of kind `request`
+(exchange/request.py) and `absence` (exchange/absence.py) must have `expires`, else they are as receipts.
 
 Because `recipient` and `recipient_key` are inside what is signed, nobody can encrypt the same words anew to somebody
 else and have them believed. Kind decides the namespace of the signature: one purpose, one namespace.
@@ -41,9 +42,11 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from config.times import from_text
+from exchange.absence import Absence
 from exchange.fields import CODE, SHA256, Fields, ManifestError
 from exchange.payload import Payload
 from exchange.receipt import Receipt
+from exchange.request import Request
 from ledger import canonical
 from ledger.canonical import CanonicalError, Json
 from ledger.identifier import is_id
@@ -90,6 +93,8 @@ KINDS: Final[Mapping[str, Kind]] = {
     ),
     # SPEC: FORMATS 3: kind `receipt`, no payload
     "receipt": Kind(frozenset({"receipt"}), frozenset({"expires"}), "receipt@handover", Receipt.from_json),
+    "request": Kind(frozenset({"request", "expires"}), frozenset(), "request@handover", Request.from_json),
+    "absence": Kind(frozenset({"absence", "expires"}), frozenset(), "absence@handover", Absence.from_json),
 }
 """Every kind of message; a new control message is a line here, one in exchange/messages.py, and its namespace in
 keys/trust.py."""

@@ -6,11 +6,12 @@
 A new kind is a line here and one in `KINDS` (exchange/manifest.py); what is common to all is in exchange/control.py.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from exchange import control, receipts, seldom
+from exchange import absences, control, gaps, receipts, seldom
 from exchange.control import Accept, Due, Message, MessageRefused, Source
 from exchange.failures import Failures
 from exchange.landing import Landing
@@ -26,10 +27,15 @@ class Control:
 
     due: Source
     accept: Accept
+    seconds: float = 0.0
+    """How long to leave the source alone after it was asked."""
 
 
 CONTROLS: Final[Mapping[str, Control]] = {
     "receipt": Control(receipts.due, receipts.accept),
+    # which numbers are missing takes longer to find out, the more have come
+    "request": Control(gaps.due, absences.accept, seconds=60.0),
+    "absence": Control(absences.due, gaps.accept),
 }
 
 
@@ -38,14 +44,18 @@ def is_control(kind: str) -> bool:
     return kind in CONTROLS
 
 
-def send(parts: Parts, partner: str, open_landing: Callable[[], Landing]) -> int:
+def send(parts: Parts, partner: str, open_landing: Callable[[], Landing], asked: dict[str, float]) -> int:
     """Send a partner everything that it is owed; returns how many messages that were. Raises LandingError.
 
-    A source that fails keeps no other kind from being sent.
+    A source that fails keeps no other kind from being sent. `asked` remembers when each was asked.
     """
     failures = Failures()
     due: list[Due] = []
-    for kind in CONTROLS.values():
+    now = parts.effects.monotonic()
+    for name, kind in CONTROLS.items():
+        if now - asked.get(name, -math.inf) < kind.seconds:
+            continue
+        asked[name] = now
         with failures.kept():
             due += kind.due(parts, partner)
     if due or parts.spool.cut_off(partner):

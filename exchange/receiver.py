@@ -28,7 +28,7 @@ from config import agreement as agreements
 from config.authorities import Authority, UnknownAuthority
 from config.errors import Refused
 from config.times import from_text
-from exchange import delivery, messages
+from exchange import delivery, gaps, messages
 from exchange.control import CLOCK_TOLERANCE, Message
 from exchange.envelope import Opened, open_envelope
 from exchange.landed import Arrival, Unauthenticated, limit, open_regular, quarantine
@@ -267,6 +267,7 @@ def _record_received(
 
     def record(tx: Transaction) -> None:
         tx.append(_draft("received", arrival, manifest, opened, created=manifest.created))
+        gaps.note_arrival(tx, arrival.partner, manifest.id, manifest.sequence)
         tx.keep_document("manifest", arrival.partner, manifest.id, opened.manifest_bytes, opened.signature)
 
     parts.ledger.write(record)

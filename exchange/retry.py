@@ -9,6 +9,7 @@
 """
 
 from collections.abc import Callable, Collection
+from datetime import timedelta
 
 
 class Backoff:
@@ -39,6 +40,16 @@ class Backoff:
     def failing(self) -> bool:
         """Whether the last try failed."""
         return self._failures > 0
+
+
+def growing(first: timedelta, longest: timedelta, times: int) -> timedelta:
+    """How long to wait after so many attempts: `first` after one, twice as long after each other, at most `longest`.
+
+    >>> [growing(timedelta(hours=2), timedelta(hours=24), times).total_seconds() / 3600 for times in (1, 2, 4, 5, 99)]
+    [2.0, 4.0, 16.0, 24.0, 24.0]
+    """
+    doubled: timedelta = first * 2 ** min(times - 1, 20)
+    return min(longest, doubled)
 
 
 class Pauses:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from config.errors import NotNow
 from config.home import MARKER
-from exchange import clerk, intake, landed, messages, receiver, sender, strays, uploads
+from exchange import absences, clerk, intake, landed, messages, receiver, sender, strays, uploads
 from exchange.drop import Candidate, Completeness, scan
 from exchange.failures import Failures
 from exchange.landed import Arrival
@@ -33,12 +33,14 @@ BATCH = 100
 class Connection:
     """The one connection to a partner's landing zone; opened when there is something to send.
 
-    `pauses` says which files the partner refused a moment ago; by itself, none waits.
+    `pauses` says which files the partner refused a moment ago; by itself, none waits. `asked` says when it was last
+    looked whether a message of a kind is owed.
     """
 
     partner: str
     landing: Landing | None = None
     pauses: Pauses = field(default_factory=lambda: Pauses(lambda: Backoff(0.0, 0.0, lambda: 1.0), lambda: 0.0))
+    asked: dict[str, float] = field(default_factory=dict)
 
     def open(self, parts: Parts) -> Landing:
         """The open connection; raises NotNow."""
@@ -145,11 +147,12 @@ def seal_accepted(parts: Parts, partner: str) -> int:
 
 
 def send_sealed(parts: Parts, connection: Connection) -> int:
-    """Upload what is sealed for a partner, and once more what was sent long ago without an answer; small ones side by
-    side. Returns how many. Raises LandingError."""
+    """Upload what is sealed for a partner, and once more what was sent long ago without an answer, or never came as the
+    partner says; small ones side by side. Returns how many. Raises LandingError."""
     sealed = parts.ledger.handovers(partner=connection.partner, direction="out", states=("sealed",))
     waiting = parts.ledger.handovers(partner=connection.partner, direction="out", states=("sent",))
-    due = sealed + [handover for handover in waiting if sender.needs_resending(parts, handover)]
+    again = {handover.id for handover in absences.wanted(parts, connection.partner)} if waiting else set()
+    due = sealed + [h for h in waiting if h.id in again or sender.needs_resending(parts, h)]
     connection.pauses.keep_only({handover.id for handover in due})
     due = [handover for handover in due if connection.pauses.over(handover.id)]
     if due:
@@ -159,7 +162,7 @@ def send_sealed(parts: Parts, connection: Connection) -> int:
 
 def send_messages(parts: Parts, connection: Connection) -> int:
     """Answer, ask and tell a partner whatever it is owed; returns how many messages went. Raises LandingError."""
-    return messages.send(parts, connection.partner, partial(connection.open, parts))
+    return messages.send(parts, connection.partner, partial(connection.open, parts), connection.asked)
 
 
 def seal_and_send(parts: Parts, connection: Connection) -> int:

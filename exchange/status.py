@@ -10,10 +10,12 @@ from config.times import from_text, system_clock
 from exchange import landing, pid_file
 from exchange.assembly import agreements_with
 from exchange.drop import scan
+from exchange.numbers import in_words
 from exchange.questions import in_flight
 from keys.keyring import Keyring
 from keys.trust import Trust
-from ledger.query import MAX_GAPS, Row, handovers_under_key, outage, reachability, sequence_gaps
+from ledger.gaps import MAX_GAPS, explained, sequence_gaps
+from ledger.query import Row, handovers_under_key, outage, reachability
 from ledger.store import Ledger
 
 KEY_WARNING = datetime.timedelta(days=60)
@@ -30,6 +32,9 @@ class Status:
     oldest: str | None
     overdue: tuple[str, ...]
     gaps: dict[str, list[int]]
+    """Running numbers that never came, by partner."""
+    explained: dict[str, dict[str, list[int]]]
+    """Those that will never come, by partner and reason."""
     partners: dict[str, str]
     keys: dict[str, str | None]
     ledger_size: int
@@ -51,6 +56,12 @@ class Status:
             "handovers": counted or "none yet",
             "oldest unfinished": self.oldest,
             "overdue": ", ".join(self.overdue) or None,
+            "never to come": "; ".join(
+                f"{partner}: {in_words(numbers)} ({reason})"
+                for partner, reasons in self.explained.items()
+                for reason, numbers in reasons.items()
+            )
+            or None,
             "partners": ", ".join(f"{partner} ({state})" for partner, state in self.partners.items()) or "none yet",
             "keys": ", ".join(f"{purpose} until {until or 'no end'}" for purpose, until in self.keys.items()),
             "ledger": f"{self.ledger_size} entries, root {self.ledger_root[:16]}…",
@@ -67,6 +78,7 @@ def status(home: Home, ledger: Ledger, keyring: Keyring, trust: Trust) -> Status
     partners = {partner: reachability(ledger, partner) for partner in agreements_with(home, trust)}
     outages = {partner: cause for partner in partners if (cause := outage(ledger, partner)) is not None}
     gaps = {partner: missing for partner in trust.partners if (missing := sequence_gaps(ledger, partner))}
+    reasons = {partner: by_reason for partner in trust.partners if (by_reason := _explained(ledger, partner))}
     keys: dict[str, str | None] = {info.purpose: info.valid_until for info in keyring.infos()}
     return Status(
         organisation=home.settings.organisation.id,
@@ -75,6 +87,7 @@ def status(home: Home, ledger: Ledger, keyring: Keyring, trust: Trust) -> Status
         oldest=min((row.dropped_at or row.received_at or "" for row in open_rows), default=None),
         overdue=overdue,
         gaps=gaps,
+        explained=reasons,
         partners=partners,
         keys=keys,
         ledger_size=ledger.size,
@@ -100,13 +113,24 @@ def _problems(
         if number := sum(row.state == state for row in rows):
             problems.append(f"{number} {state}: see 'handover list --state {state}'")
     problems += [_outage(partner, cause) for partner, cause in outages.items()]
-    problems += [f"{_number(missing)} handovers from {partner} never came" for partner, missing in gaps.items()]
+    problems += [
+        f"{_number(missing)} handovers from {partner} never came: numbers {in_words(missing)}"
+        for partner, missing in gaps.items()
+    ]
     for purpose, until in keys.items():
         if until is not None and from_text(until) - now < KEY_WARNING:
             problems.append(f"the {purpose} key ends on {until[:10]}")
     if not home.marker.is_file():
         problems.append("the outbound folder has lost its marker file")
     return problems
+
+
+def _explained(ledger: Ledger, partner: str) -> dict[str, list[int]]:
+    by_reason: dict[str, list[int]] = {}
+    for number, reason in sorted(explained(ledger, partner).items()):
+        if ledger.with_number(partner, "in", number) is None:
+            by_reason.setdefault(reason, []).append(number)
+    return by_reason
 
 
 def _outage(partner: str, cause: str) -> str:

@@ -25,7 +25,14 @@ from keys.sshsig import PublicKey
 from ledger import note
 
 # SPEC: FORMATS 4 one namespace per purpose
-NAMESPACES = ("manifest@handover", "receipt@handover", "card@handover", "announcement@handover")
+NAMESPACES = (
+    "manifest@handover",
+    "receipt@handover",
+    "request@handover",
+    "absence@handover",
+    "card@handover",
+    "announcement@handover",
+)
 
 
 class UntrustedKey(Refused):

@@ -88,14 +88,15 @@ class Known:
         found = self.rows(f"{_HANDOVER} WHERE {' AND '.join(conditions)} ORDER BY first_seq", *values)
         return [_handover(row) for row in found]
 
-    def sequence_holder(self, partner: str, sequence: int) -> str | None:
-        """The id of the incoming handover that has this running number, or None."""
+    def with_number(self, partner: str, direction: Direction, sequence: int) -> Handover | None:
+        """The (first) handover that has this running number, or None."""
         row = self._row(
-            "SELECT id FROM handovers WHERE partner = ? AND direction = 'in' AND sequence = ? LIMIT 1",
+            f"{_HANDOVER} WHERE partner = ? AND direction = ? AND sequence = ? ORDER BY first_seq LIMIT 1",
             partner,
+            direction,
             sequence,
         )
-        return None if row is None else str(row[0])
+        return None if row is None else _handover(row)
 
     def highest_sequence(self, partner: str, direction: Direction) -> int:
         """The highest running number of a handover with that partner; 0 if there is none."""

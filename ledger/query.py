@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
-from itertools import chain, islice
+from itertools import islice
 from typing import Any
 
 from config.times import from_text, to_text
@@ -18,9 +18,6 @@ from ledger.view import View
 
 Deadlines = Mapping[tuple[str, str], timedelta]
 """(partner, category) -> how long a receipt may take."""
-
-MAX_GAPS = 100
-"""Missing numbers that are named: enough to ask a partner about."""
 
 _LIFE = "FROM entries e WHERE (e.handover, e.partner, e.direction) = (h.id, h.partner, h.direction)"
 _OPENED = (
@@ -209,18 +206,6 @@ def confirmed_cards(ledger: View) -> dict[str, str]:
         "WHERE event = 'partner.added' ORDER BY seq"
     )
     return {str(partner): str(digest) for partner, digest in ledger.rows(sql)}
-
-
-def sequence_gaps(ledger: View, partner: str) -> list[int]:
-    """Running numbers of the partner that never came although higher ones did: the lowest, at most MAX_GAPS of them."""
-    # as ranges: a partner chooses its numbers, and between two of them there can be more than a machine can hold
-    sql = (
-        "SELECT before + 1, sequence FROM (SELECT sequence, lag(sequence, 1, 0) OVER (ORDER BY sequence) AS before "
-        "FROM handovers WHERE partner = ? AND direction = 'in' AND sequence IS NOT NULL) "
-        "WHERE sequence > before + 1 ORDER BY sequence LIMIT ?"
-    )
-    missing = chain.from_iterable(range(first, end) for first, end in ledger.rows(sql, partner, MAX_GAPS))
-    return list(islice(missing, MAX_GAPS))
 
 
 def handovers_under_key(ledger: Ledger, fingerprint: str) -> int:

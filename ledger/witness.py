@@ -150,11 +150,10 @@ def _record_once(tx: Transaction, partner: str, statement: Statement) -> None:
 
 def _check_sequence(view: View, partner: str, sequence: int | None, handover: str | None) -> None:
     # SPEC: FORMATS 5 witness: the same sequence for another id is a conflict
-    if (
-        sequence is not None
-        and handover is not None
-        and view.sequence_holder(partner, sequence) not in (None, handover)
-    ):
+    if sequence is None or handover is None:
+        return
+    holder = view.with_number(partner, "in", sequence)
+    if holder is not None and holder.id != handover:
         raise Refused("a running number was used for two handovers", reason="sequence-reused")
 
 

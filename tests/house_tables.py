@@ -6,7 +6,7 @@ _PURE = {
     "ledger": "canonical checkpoint entry export handover identifier merkle note tlogproof vkey",
     "keys": "age card card_rules openssh secret sshsig trust",
     "keys.age": "armor bech32 errors file header hybrid raw64 recipients scrypt source stream wrapping x25519",
-    "exchange": "concern digest envelope fields manifest payload receipt retry tar",
+    "exchange": "absence concern digest envelope fields manifest numbers payload receipt request retry tar",
 }
 PURE = tuple(f"{package}.{name}" for package, names in _PURE.items() for name in names.split())
 """Modules without effects: what they need of the clock, the disk or chance is passed in."""

@@ -5,8 +5,10 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from exchange.absence import Absence
 from exchange.manifest import AgreementRef, Concern, Manifest, Payload
 from exchange.receipt import Receipt
+from exchange.request import Request
 from ledger import canonical
 
 ID = "01a205b3-d000-7000-8000-000000000000"
@@ -53,6 +55,13 @@ RECEIPT_MESSAGE = dataclasses.replace(
     concern=None,
     said=RECEIPT,
 )
+
+REQUEST_MESSAGE = dataclasses.replace(RECEIPT_MESSAGE, kind="request", expires=TO_SEAL.expires, said=Request((5, 6, 9)))
+ABSENCE_MESSAGE = dataclasses.replace(
+    REQUEST_MESSAGE, kind="absence", said=Absence({"held": (9,), "withdrawn": (5, 6)})
+)
+SAMPLES = {m.kind: m for m in (CONCERN, RECEIPT_MESSAGE, REQUEST_MESSAGE, ABSENCE_MESSAGE)}
+"""One message of every kind."""
 
 
 def changed(manifest: Manifest, *path: str, **fields: Any) -> bytes:
@@ -105,3 +114,27 @@ receipts = st.builds(
     reason=st.from_regex(r"[a-z][a-z0-9-]{0,63}", fullmatch=True),
 )
 receipt_messages = st.builds(dataclasses.replace, st.just(RECEIPT_MESSAGE), said=receipts)
+
+number_sets = st.sets(st.integers(1, 300) | _integers.filter(bool), min_size=1, max_size=100).map(sorted).map(tuple)
+requests = st.builds(Request, number_sets)
+
+
+def _absence(numbers: tuple[int, ...], reasons: list[str]) -> Absence:
+    """Each number for one of the reasons, in turn."""
+    found: dict[str, tuple[int, ...]] = {}
+    for position, number in enumerate(numbers):
+        reason = reasons[position % len(reasons)]
+        found[reason] = (*found.get(reason, ()), number)
+    return Absence(dict(sorted(found.items())))
+
+
+absences = st.builds(
+    _absence,
+    number_sets,
+    st.lists(st.from_regex(r"[a-z][a-z0-9-]{0,63}", fullmatch=True), min_size=1, max_size=4, unique=True),
+)
+control_messages = (
+    receipt_messages
+    | st.builds(dataclasses.replace, st.just(REQUEST_MESSAGE), said=requests)
+    | st.builds(dataclasses.replace, st.just(ABSENCE_MESSAGE), said=absences)
+)

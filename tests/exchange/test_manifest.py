@@ -8,9 +8,17 @@ from hypothesis import strategies as st
 
 from exchange.manifest import KINDS, MAX_BYTES, MAX_GATEWAYS, Concern, Manifest, ManifestError, parse
 from ledger import canonical
-from tests.exchange.messages import CONCERN, ID, RECEIPT_MESSAGE, TO_SEAL, changed, concerns, receipt_messages
-
-SAMPLES = {"concern": CONCERN, "receipt": RECEIPT_MESSAGE}
+from tests.exchange.messages import (
+    CONCERN,
+    ID,
+    RECEIPT_MESSAGE,
+    REQUEST_MESSAGE,
+    SAMPLES,
+    TO_SEAL,
+    changed,
+    concerns,
+    control_messages,
+)
 
 
 def refused(data: bytes) -> ManifestError:
@@ -19,7 +27,7 @@ def refused(data: bytes) -> ManifestError:
     return caught.value
 
 
-@given(concerns | receipt_messages)
+@given(concerns | control_messages)
 def test_a_manifest_reads_back_as_it_was_and_has_one_spelling(manifest: Manifest) -> None:
     data = manifest.encode()
     assert parse(data) == manifest
@@ -61,6 +69,10 @@ def test_any_json_in_any_place_is_a_manifest_that_goes_back_or_is_refused(
     assert manifest.encode() == spoilt
 
 
+def test_there_is_a_sample_of_every_kind() -> None:
+    assert set(SAMPLES) == set(KINDS)
+
+
 def test_each_kind_is_signed_in_its_own_namespace() -> None:
     assert CONCERN.namespace == "manifest@handover"
     assert RECEIPT_MESSAGE.namespace == "receipt@handover"
@@ -90,6 +102,12 @@ def test_a_manifest_without_one_of_its_fields_is_refused(kind: str, field: str) 
 def test_a_receipt_with_a_field_of_a_concern_is_refused(field: str) -> None:
     problem = refused(changed(RECEIPT_MESSAGE, **{field: CONCERN.to_json()[field]}))
     assert problem.message == f"a manifest of kind receipt has a {field}"
+
+
+def test_a_message_that_says_what_another_kind_says_is_refused() -> None:
+    assert refused(changed(REQUEST_MESSAGE, kind="absence")).message == "a manifest of kind absence has a request"
+    both = changed(REQUEST_MESSAGE, receipt=RECEIPT_MESSAGE.to_json()["receipt"])
+    assert refused(both).message == "a manifest of kind request has a receipt"
 
 
 def test_a_concern_with_a_receipt_is_refused() -> None:

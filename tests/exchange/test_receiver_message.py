@@ -13,8 +13,8 @@ from exchange.manifest import AgreementRef, Concern
 from keys import age
 from ledger import note
 from ledger.checkpoint import Checkpoint, cosign
+from ledger.gaps import sequence_gaps
 from ledger.identifier import new_id
-from ledger.query import sequence_gaps
 from tests.exchange.hostile import (
     CONCERN,
     CONTENT,

@@ -9,7 +9,7 @@ import pytest
 
 from config.times import from_text
 from ledger.entry import Draft
-from ledger.query import Filter, Row, handovers_under_key, query, reachability, sequence_gaps
+from ledger.query import Filter, Row, handovers_under_key, query, reachability
 from ledger.store import Ledger
 from tests.ledger.ledgers import LGSCO, START, Organisation, add, fresh_id, incoming, outgoing, sqlite3
 
@@ -177,25 +177,6 @@ def test_a_partner_is_reachable_as_it_was_recorded_last(ledger: Ledger) -> None:
     assert reachability(ledger, "ofsted") == "unreachable"
     add(ledger, unreachable.replace(event="partner.reachable"))
     assert reachability(ledger, "ofsted") == "reachable"
-
-
-def test_missing_running_numbers_are_named(ledger: Ledger) -> None:
-    assert sequence_gaps(ledger, "ofsted") == [1, 2, 3, 4, 5, 6]
-    add(ledger, next(incoming(fresh_id(), 2)))
-    assert sequence_gaps(ledger, "ofsted") == [1, 3, 4, 5, 6]
-    assert sequence_gaps(ledger, "other") == []
-
-
-def test_of_very_many_missing_numbers_the_lowest_are_named(ledger: Ledger) -> None:
-    for number in (2, 4, 2**53 - 1):
-        add(ledger, next(incoming(fresh_id(), number)))
-    assert sequence_gaps(ledger, "ofsted") == [1, 3, 5, 6, *range(8, 104)]
-
-
-def test_no_number_is_missing_where_all_came_even_if_one_came_twice(ledger: Ledger) -> None:
-    for number in (2, 1, 2, 3):
-        add(ledger, next(incoming(fresh_id(), number, "other")))
-    assert sequence_gaps(ledger, "other") == []
 
 
 def test_handovers_are_counted_under_the_key_that_protects_them(ledger: Ledger) -> None:

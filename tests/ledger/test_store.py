@@ -173,7 +173,8 @@ def test_the_state_of_a_handover_follows_its_entries(ledger: Ledger) -> None:
     assert [e.event for e in ledger.entries_of(out)] == ["accepted", "sealed", "sent", "acknowledged"]
     assert ledger.find_handovers(sent) == [out]
     assert len(ledger.find_handovers(sent[:8])) == 2
-    assert ledger.sequence_holder("ofsted", 7) == received
+    assert ledger.with_number("ofsted", "in", 7) == ledger.handover("ofsted", "in", received)
+    assert ledger.with_number("ofsted", "out", 7) is None
 
 
 def test_an_id_that_means_none_or_two_is_refused(ledger: Ledger) -> None:
