@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # Tests wait more than they compute: one process more than there are cores
 WORKERS ?= $(shell expr $$(nproc) + 1)
 
-.PHONY: demo test coverage lint docs bench faults lock clean
+.PHONY: demo test coverage lint docs bench faults soak lock clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed
@@ -43,6 +43,12 @@ bench: $(VENV)/tested
 faults: $(VENV)/tested
 	tests/setup
 	$(BIN)/python -m tests.faults.sweep $(if $(SECONDS),--seconds $(SECONDS))
+
+# Two organisations under load and faults at random for SECONDS (1800), drawn from SEED (1); prints figures, and fails if
+# anything was lost, doubled, or grew
+soak: $(VENV)/tested
+	tests/setup
+	$(BIN)/python -m tests.soak.run $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
 
 # Renews the lock files after a change of setup.cfg: versions and hashes, no addresses
 lock: $(VENV)/tested

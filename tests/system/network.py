@@ -8,15 +8,9 @@ with faulty_network(folder) as net:
     net.check(outages=1)
 """
 
-import contextlib
 import os
 import re
-import socket
-import struct
-import threading
-import time
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -27,161 +21,7 @@ from exchange.audit import public_keyring, read_ledger
 from ledger.query import outage
 from tests.organisations import CASE
 from tests.system.daemons import Running, exchange, wait_for
-
-KIB = 1024
-_PIECE = 1 << 16
-_SLOW_BUFFER = 64 * KIB
-_RESET = struct.pack("ii", 1, 0)
-
-
-@dataclass
-class Session:
-    """One connection through the line: both sockets, and how many bytes it has carried."""
-
-    client: socket.socket
-    server: socket.socket
-    up: int = 0
-    down: int = 0
-    cut_up: int | None = None
-    cut_down: int | None = None
-    silent: threading.Event = field(default_factory=threading.Event)
-
-    def close(self, *, reset: bool = False) -> None:
-        """End it for both sides, by a reset or in order."""
-        for one in (self.client, self.server):
-            with contextlib.suppress(OSError):
-                if reset:
-                    one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-                one.shutdown(socket.SHUT_RDWR)
-
-
-class Line:
-    """Forwards one port to another. Everything may be changed at any time; `mend` makes all of it well again."""
-
-    def __init__(self) -> None:
-        self.target = 0
-        self.sessions: list[Session] = []
-        """Since it was last forgotten, in order."""
-        self._sockets: list[socket.socket] = []
-        self.cuts: deque[tuple[int | None, int | None]] = deque()
-        """For each connection to come: after how many bytes from the client, or from the server, it is cut."""
-        self.reset = False
-        """Whether a cut is a reset."""
-        self.rate: int | None = None
-        """Bytes a second."""
-        self.before_answer: Callable[[], bool] = lambda: False
-        """Asked before anything of the server is passed on; if it says yes, the connection is cut instead, once."""
-        self._silent = False
-        self._listener: socket.socket | None = None
-        self._threads: list[threading.Thread] = []
-        self._closing = threading.Event()
-        self._lock = threading.Lock()
-        self.port = 0
-        self._listen()
-
-    # --- conditions ---------------------------------------------------------------------------------------------
-
-    def refuse(self) -> None:
-        """Nobody listens any more, and every connection is reset."""
-        listener, self._listener = self._listener, None
-        if listener is not None:
-            with contextlib.suppress(OSError):
-                listener.shutdown(socket.SHUT_RDWR)
-            listener.close()
-        self.cut(reset=True)
-
-    def fall_silent(self, *, new_ones: bool = True) -> None:
-        """Nothing is forwarded any more and nothing is closed; on `new_ones` neither, if wanted."""
-        self._silent = new_ones
-        for session in self.sessions:
-            session.silent.set()
-
-    def cut(self, *, reset: bool = False) -> None:
-        """Close every connection."""
-        for session in self.sessions:
-            session.close(reset=reset)
-
-    def mend(self) -> None:
-        """All is well for every connection to come; those that fell silent stay so, as lost ones do."""
-        self.cuts.clear()
-        self.reset, self.rate, self._silent = False, None, False
-        self.before_answer = lambda: False
-        if self._listener is None:
-            self._listen()
-
-    def close(self) -> None:
-        self._closing.set()
-        self.refuse()
-        for thread in self._threads:
-            thread.join()
-        for one in self._sockets:
-            one.close()
-
-    # --- work ---------------------------------------------------------------------------------------------------
-
-    def _listen(self) -> None:
-        listener = socket.socket()
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", self.port))
-        listener.listen(16)
-        self.port = int(listener.getsockname()[1])
-        self._listener = listener
-        self._start(self._accept, listener)
-
-    def _start(self, work: Callable[..., None], *arguments: object) -> None:
-        thread = threading.Thread(target=work, args=arguments)
-        self._threads.append(thread)
-        thread.start()
-
-    def _accept(self, listener: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = listener.accept()
-                server = socket.create_connection(("127.0.0.1", self.target))
-                self._sockets += [client, server]
-                session = Session(client, server)
-                if self.cuts:
-                    session.cut_up, session.cut_down = self.cuts.popleft()
-                if self._silent:
-                    session.silent.set()
-                if self.rate is not None:
-                    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SLOW_BUFFER)
-                self.sessions.append(session)
-                self._start(self._forward, session, True)
-                self._start(self._forward, session, False)
-
-    def _forward(self, session: Session, upward: bool) -> None:
-        source, sink = (session.client, session.server) if upward else (session.server, session.client)
-        with contextlib.suppress(OSError):
-            while data := source.recv(_PIECE if self.rate is None else min(_PIECE, max(256, self.rate // 20))):
-                if self.rate is not None:
-                    time.sleep(len(data) / self.rate)
-                if session.silent.is_set():
-                    self._closing.wait()
-                    break
-                if not upward and self._loses_answer():
-                    break
-                if not self._pass(session, data, sink, upward):
-                    break
-        session.close(reset=self.reset)
-
-    def _loses_answer(self) -> bool:
-        with self._lock:
-            if not self.before_answer():
-                return False
-            self.before_answer = lambda: False
-            return True
-
-    def _pass(self, session: Session, data: bytes, sink: socket.socket, upward: bool) -> bool:
-        """Pass on what may pass; whether the connection lives on."""
-        limit, before = (session.cut_up, session.up) if upward else (session.cut_down, session.down)
-        passed = data if limit is None else data[: max(0, limit - before)]
-        sink.sendall(passed)
-        if upward:
-            session.up += len(passed)
-        else:
-            session.down += len(passed)
-        return len(passed) == len(data)
+from tests.system.line import Line
 
 
 @dataclass

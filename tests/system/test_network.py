@@ -14,7 +14,8 @@ import pytest
 
 from tests.sshd import Sshd, make_key
 from tests.system.daemons import Running, wait_for
-from tests.system.network import KIB, Network, faulty_network
+from tests.system.line import KIB
+from tests.system.network import Network, faulty_network
 from tests.tmpfs import mount
 
 MIB = 1024 * KIB

@@ -1,0 +1,77 @@
+"""What must hold of the daemons themselves: bounded ledgers, bounded memory, and logs that name nothing."""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+from ledger.entry import Entry
+from tests.soak.service import Sample
+
+OUTAGE = ("partner.unreachable", "partner.reachable")
+
+ENTRIES = 8
+"""Of a handover on either side, without the two of each time that it was sent or answered again."""
+
+MEMORY = 400 * 1024 * 1024
+FILES = 100
+THREADS = 40
+GROWTH = 0.25
+"""How much more memory a daemon may hold at the end of its life than at the end of its first quarter."""
+LONG = 120.0
+"""Seconds that a daemon must have lived for growth to be judged."""
+
+NAMES = re.compile(rb"\d\d \d{3} \d{3}|\.pdf|\.json|\.docx|\.exe|Birmingham|127\.0\.0\.1|Traceback|/homes/")
+"""Must not be in any log."""
+
+
+def bounded(of: str, entries: list[Entry]) -> Iterator[str]:
+    """Where something is recorded again and again."""
+    outages = [entry.event for entry in entries if entry.event in OUTAGE]
+    if outages != (list(OUTAGE) * len(outages))[: len(outages)]:
+        yield f"{of}: an outage begins or ends twice"
+    if len(outages) % 2:
+        yield f"{of}: an outage does not end"
+    again = Counter(entry.handover for entry in entries if _again(entry))
+    for handover, count in Counter(entry.handover for entry in entries if entry.handover).items():
+        if count - again[handover] > ENTRIES:
+            yield f"{of}: {count} entries about {handover}"
+
+
+def _again(entry: Entry) -> bool:
+    return entry.event in ("sent", "repeated", "receipted") or "order" in entry.detail or entry.event.endswith(".asked")
+
+
+def unfit_logs(logs: dict[str, Path]) -> Iterator[str]:
+    """Lines that no log may hold."""
+    for of, log in logs.items():
+        for line in log.read_bytes().splitlines():
+            if NAMES.search(line) or b"round.broken" in line or b"thread.broken" in line:
+                yield f"{of}: its log says {line!r}"
+
+
+def growth(of: str, samples: list[Sample]) -> Iterator[str]:
+    """Where a daemon holds more than it may, or more and more."""
+    for what, most in (("memory", MEMORY), ("files", FILES), ("threads", THREADS)):
+        if (reached := max((getattr(one, what) for one in samples), default=0)) > most:
+            yield f"{of}: {what} reached {reached}"
+    lives = defaultdict(list)
+    for sample in samples:
+        lives[sample.life].append(sample)
+    for life in lives.values():
+        if life[-1].at - life[0].at < LONG:
+            continue
+        quarter = len(life) // 4
+        early, late = (
+            sorted(one.memory for one in part)[len(part) // 2]
+            for part in (life[quarter : 2 * quarter], life[-quarter:])
+        )
+        if late > early * (1 + GROWTH):
+            yield f"{of}: memory grew from {early} to {late} within {life[-1].at - life[0].at:.0f} seconds"
+        early, late = (max(one.files for one in part) for part in (life[: 2 * quarter], life[-quarter:]))
+        if late > early + 10:
+            yield f"{of}: open files grew from {early} to {late}"
+
+
+def _middle(samples: list[Sample]) -> int:
+    return sorted(sample.memory for sample in samples)[len(samples) // 2]
