@@ -3,7 +3,7 @@
     handover.toml  ledger.db  daemon.pid                      at fixed places
     keys/  cards/                                             at fixed places
     outbound/  inbound/  held/  sent/                         for case officers; `[folders]` can move them
-    spool/  quarantine/  landing/                             for the service; `[folders]` can move them
+    spool/  quarantine/  landing/  collect/                   for the service; `[folders]` can move them
     outbound/.handover-outbound                               the marker: no empty mount point has it
 
 A home is found at `--home`, else at `HANDOVER_HOME`, else where the nearest `handover.toml` upward lies, else in the
@@ -123,6 +123,11 @@ class Home:
         return self.root / self.settings.folders.landing
 
     @property
+    def collect(self) -> Path:
+        """Partners without a server collect from `<partner>/` below this."""
+        return self.root / self.settings.folders.collect
+
+    @property
     def marker(self) -> Path:
         """The file without which nothing is taken from outbound."""
         return self.outbound / MARKER
@@ -139,8 +144,8 @@ class Home:
 
     def folders(self) -> tuple[Path, ...]:
         """Every folder that a home needs."""
-        work = (self.outbound, self.inbound, self.held, self.sent, self.spool, self.quarantine, self.landing)
-        return (self.keys, self.cards, *work)
+        work = (self.outbound, self.inbound, self.held, self.sent, self.spool, self.quarantine)
+        return (self.keys, self.cards, *work, self.landing, self.collect)
 
     def create_folders(self) -> None:
         """Make what is missing, closed to everybody else, and mark outbound.
@@ -156,14 +161,16 @@ class Home:
         except OSError as error:
             raise NotNow(f"the folders of the home cannot be made: {_reason(error)}") from None
 
-    def create_partner_folders(self, partner: str, categories: Iterable[str]) -> None:
-        """Make `outbound/<partner>/<category>/` for each category and the partner's landing folder."""
+    def create_partner_folders(self, partner: str, categories: Iterable[str], *, collects: bool = False) -> None:
+        """Make `outbound/<partner>/<category>/` for each category, the partner's landing folder, and the one from which
+        it `collects`."""
         try:
             for category in categories:
                 (self.outbound / partner / category).mkdir(mode=0o700, parents=True, exist_ok=True)
-            # A landing zone that sshd serves belongs to root, who makes this folder; see data/sshd-landing.conf.
-            with contextlib.suppress(PermissionError):
-                (self.landing / partner).mkdir(mode=0o700, parents=True, exist_ok=True)
+            for folder in (self.landing, self.collect) if collects else (self.landing,):
+                # What sshd serves belongs to root, who makes this folder; see data/sshd-landing.conf.
+                with contextlib.suppress(PermissionError):
+                    (folder / partner).mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise NotNow(f"the folders for {partner} cannot be made: {_reason(error)}") from None
 

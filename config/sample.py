@@ -18,7 +18,7 @@ so and shows an example.
 
 import sys
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from pydantic.fields import FieldInfo
 
 from config import toml
 from config.errors import Misuse
-from config.settings import Partner, Settings
+from config.settings import Collect, Partner, Settings
 
 Value = str | float | list[str]
 """What a key can be set to, as it is written in the file."""
@@ -41,7 +41,7 @@ _HEAD = """\
 # shows what holds while it is a comment. Check with: handover config check
 """
 _WIDTH = 100
-_PARTNERS = "partners"
+_PARTNERS, _COLLECT = "partners", "collect"
 
 
 def render(values: Mapping[str, Value]) -> str:
@@ -52,9 +52,15 @@ def render(values: Mapping[str, Value]) -> str:
         if name != _PARTNERS:
             section = section_of(field)
             parts.append(_comment(_doc(section)) + f"[{name}]\n" + _keys(section, f"{name}.", left))
-    partners = sorted({key.split(".")[1] for key in left if key.startswith(f"{_PARTNERS}.") and key.count(".") == 2})
+    partners = sorted({key.split(".")[1] for key in left if key.startswith(f"{_PARTNERS}.") and key.count(".") >= 2})
     parts.append(_comment(_doc(Partner)) + ("" if partners else "# [partners.ofsted]\n" + _keys(Partner, "", {})))
-    parts += [f"[partners.{partner}]\n" + _keys(Partner, f"partners.{partner}.", left) for partner in partners]
+    for partner in partners:
+        parts.append(f"[partners.{partner}]\n" + _keys(Partner, f"partners.{partner}.", left))
+        prefix = f"partners.{partner}.{_COLLECT}."
+        if any(key.startswith(prefix) for key in left):
+            parts.append(_comment(_doc(Collect)) + f"[{prefix[:-1]}]\n" + _keys(Collect, prefix, left))
+    if not partners:
+        parts.append(_comment(_doc(Collect)) + f"# [partners.ofsted.{_COLLECT}]\n" + _keys(Collect, "", {}))
     if left:
         known = [f"{name}.{key}" for name, f in Settings.model_fields.items() if name != _PARTNERS
                  for key in section_of(f).model_fields]  # fmt: skip
@@ -77,6 +83,7 @@ def documentation() -> str:
         section = Partner if name == _PARTNERS else section_of(field)
         title = "[partners.ID]" if name == _PARTNERS else f"[{name}]"
         parts.append(f"## `{title}`\n\n{_doc(section)}\n\n" + _table(section))
+    parts.append(f"## `[partners.ID.{_COLLECT}]`\n\n{_doc(Collect)}\n\n" + _table(Collect))
     parts.append("## The file that `handover init` writes\n\n```toml\n" + render(EXAMPLE) + "```\n")
     return "\n".join(parts)
 
@@ -84,7 +91,7 @@ def documentation() -> str:
 def _keys(section: type[BaseModel], prefix: str, values: dict[str, Value]) -> str:
     """A section's keys; takes those that it writes out of `values`."""
     lines = ""
-    for key, field in section.model_fields.items():
+    for key, field in _written(section):
         meaning = field.description or ""
         default = _defaults(section).get(key)
         if prefix + key in values:
@@ -99,7 +106,7 @@ def _keys(section: type[BaseModel], prefix: str, values: dict[str, Value]) -> st
 def _table(section: type[BaseModel]) -> str:
     schemas = section.model_json_schema()["properties"]
     rows = ["| key | value | without it | meaning |", "|---|---|---|---|"]
-    for key, field in section.model_fields.items():
+    for key, field in _written(section):
         default = _defaults(section).get(key)
         without = (
             "must be given" if field.is_required() else "nothing" if default is None else f"`{toml.write(default)}`"
@@ -123,6 +130,13 @@ def section_of(field: FieldInfo) -> type[BaseModel]:
     if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
         raise TypeError("a section that is not a model")
     return kind
+
+
+def _written(section: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
+    """The keys of a section that are no section of their own."""
+    for key, field in section.model_fields.items():
+        if not isinstance(field.default, BaseModel):
+            yield key, field
 
 
 def _defaults(section: type[BaseModel]) -> dict[str, Value]:

@@ -83,7 +83,7 @@ class Keys(_Section):
 
 
 class Folders(_Section):
-    """Where the files lie. All but landing belong on one disk, because files move by renaming."""
+    """Where the files lie. All but landing and collect belong on one disk, because files move by renaming."""
 
     outbound: Folder = Field(default=Path("outbound"), description="Case officers drop files here.")
     inbound: Folder = Field(default=Path("inbound"), description="Files from partners arrive here.")
@@ -92,6 +92,9 @@ class Folders(_Section):
     spool: Folder = Field(default=Path("spool"), description="Work in progress; nobody but the service looks here.")
     quarantine: Folder = Field(default=Path("quarantine"), description="What came in and could not be trusted.")
     landing: Folder = Field(default=Path("landing"), description="Partners upload here, each into a folder of its own.")
+    collect: Folder = Field(
+        default=Path("collect"), description="Partners without a server collect here, each from a folder of its own."
+    )
 
 
 class Watch(_Section):
@@ -174,6 +177,29 @@ class Alerts(_Section):
     )
 
 
+class Collect(_Section):
+    """How we collect what a partner has for us on its server: for an organisation that has no server of its own."""
+
+    enabled: bool | None = Field(
+        default=None,
+        description="Whether we collect; without it, we do if the partner has a landing zone and we have none.",
+        examples=[True],
+    )
+    path: Pattern = Field(default="collect/{partner}", description="Our pick-up folder there, as we see it.")
+    every: Duration = Field(
+        default=timedelta(seconds=30),
+        description="Look there this often; each pause is cut by up to a half at random, so that not all come at once.",
+    )
+    host: Host | None = Field(
+        default=None, description="The server, where it is not the one to which we upload.", examples=["10.0.0.8"]
+    )
+    port: Port | None = Field(default=None, description="That server's port.", examples=[22])
+    user: Pattern | None = Field(default=None, description="The user as whom we log in there.", examples=["lgsco"])
+    host_keys: HostKeys = Field(
+        default=(), description="That server's public host keys; without any, those of the partner's card."
+    )
+
+
 class Partner(_Section):
     """What differs for one partner; `[partners.ofsted]` is about the partner with the id `ofsted`."""
 
@@ -187,6 +213,10 @@ class Partner(_Section):
     port: Port | None = Field(default=None, description="That server's port.", examples=[22])
     user: Pattern | None = Field(default=None, description="The user as whom we log in there.", examples=["lgsco"])
     path: Pattern | None = Field(default=None, description="The folder there into which we upload.", examples=["lgsco"])
+    collects: bool = Field(
+        default=False,
+        description="It collects from our server although its card offers a landing zone (as a firewall may demand).",
+    )
     receipt_deadline: Duration | None = Field(
         default=None,
         description="A handover without a receipt is overdue after this; without it the agreement's deadline.",
@@ -196,6 +226,7 @@ class Partner(_Section):
         default=timedelta(days=90),
         description="Keep originals this long after the receipt; none destroys each one as soon as it is acknowledged.",
     )
+    collect: Collect = Collect()
 
     @property
     def keeps_sent(self) -> bool:
@@ -225,7 +256,9 @@ class Settings(_Section):
         """The same as a `handover.toml`: `parse(settings.to_toml().encode()) == settings`."""
         said = self.to_json()
         partners = said.pop("partners")
-        said |= {f"partners.{partner}": section for partner, section in partners.items()}
+        for partner, section in partners.items():
+            collect = section.pop("collect")
+            said |= {f"partners.{partner}": section, f"partners.{partner}.collect": collect}
         return "\n".join(
             "\n".join([f"[{name}]", *(f"{key} = {toml.write(v)}" for key, v in section.items() if v is not None), ""])
             for name, section in said.items()
@@ -278,12 +311,14 @@ def load(path: Path) -> Settings:
 def schema() -> dict[str, object]:
     """The JSON schema of `handover.toml`, for editors that understand it."""
     drawn = Settings.model_json_schema()
-    for name, place in drawn["properties"].items():
+    for place in drawn["properties"].values():
         place.pop("default", None)  # each key below shows its own, as it is written in the file
-        section = Partner if name == "partners" else Settings.model_fields[name].annotation
+    inner = [field.annotation for name, field in Settings.model_fields.items() if name != "partners"]
+    for section in (*inner, Partner, Collect):
         if section and section is not Organisation:
             for key, value in section().model_dump(mode="json").items():
                 drawn["$defs"][section.__name__]["properties"][key]["default"] = value
+    drawn["$defs"]["Partner"]["properties"]["collect"].pop("default")
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **drawn}
 
 

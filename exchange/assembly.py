@@ -12,13 +12,15 @@ from functools import partial
 from config import agreement as agreement_files
 from config.agreement import Agreement
 from config.authorities import Register
-from config.errors import Misuse, NotNow
+from config.errors import Misuse
 from config.home import Home
 from config.times import system_clock
 from exchange import card_folder
 from exchange.landing import Address, Landing
 from exchange.parts import Effects, Parts
+from exchange.pickup import PickupFolder
 from exchange.spool import Spool
+from exchange.topology import Topology, landing_address, pickup_address
 from keys.card import Card
 from keys.keyring import Keyring, Secret
 from keys.private_keys import ledger_origin
@@ -101,15 +103,16 @@ def agreements_with(home: Home, trust: Trust) -> dict[str, Agreement]:
 def system_effects(home: Home, keyring: Keyring) -> Effects:
     """The real clock, randomness and network."""
 
-    def connect(card: Card) -> Landing:
+    def log_in(address: Address) -> Landing:
         from exchange import sftp  # paramiko takes long to import, and most commands only read
 
-        return sftp.connect(
-            landing_address(home, card),
-            keyring.transport_key(),
-            timeout=home.settings.retry.timeout.total_seconds(),
-            keepalive=home.settings.retry.timeout.total_seconds(),
-        )
+        timeout = home.settings.retry.timeout.total_seconds()
+        return sftp.connect(address, keyring.transport_key(), timeout=timeout, keepalive=timeout)
+
+    def connect(card: Card) -> Landing:
+        if Topology.of(home, card).places:
+            return PickupFolder(home.collect / card.organisation, card.organisation)
+        return log_in(landing_address(home, card))
 
     return Effects(
         clock=system_clock,
@@ -117,27 +120,5 @@ def system_effects(home: Home, keyring: Keyring) -> Effects:
         random=os.urandom,
         jitter=lambda: random.SystemRandom().uniform(0.5, 1.0),
         connect=connect,
-    )
-
-
-def landing_address(home: Home, card: Card) -> Address:
-    """Where to upload for a partner: its card, overridden by what handover.toml says of it."""
-    settings = home.settings.partner(card.organisation)
-    me = home.settings.organisation.id
-    landing = card.landing
-    host, port = (
-        settings.host or (landing.host if landing else None),
-        settings.port or (landing.port if landing else None),
-    )
-    if landing is None or host is None or port is None:
-        raise NotNow(
-            f"the card of {card.organisation} names no landing zone",
-            hint=f"ask {card.organisation} for a card with one",
-        )
-    return Address(
-        host=settings.host or landing.host,
-        port=settings.port or landing.port,
-        user=(settings.user or landing.user).replace("{partner}", me),
-        path=(settings.path or landing.path).replace("{partner}", me),
-        host_keys=landing.host_keys,
+        collect=lambda card: log_in(pickup_address(home, card)),
     )

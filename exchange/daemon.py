@@ -2,6 +2,7 @@
 
     drop        takes complete files from the outbound folders
     in:X        takes what partner X has put into its landing zone
+    co:X        fetches what partner X has for us, where we collect
     out:X       seals and sends what is for partner X
     re:X        sends the receipts, and other messages without a payload, that X is owed
     supervisor  signals, systemd, the log (the tail of the ledger), work that commands have recorded
@@ -24,6 +25,7 @@ from exchange import embedded, rounds
 from exchange import log as logs
 from exchange.alerts import Alert, Alerts
 from exchange.assembly import agreements_with, trusted
+from exchange.collect import PickUp, collect
 from exchange.drop import Completeness
 from exchange.log import Log
 from exchange.notify import notify, watchdog_interval
@@ -31,6 +33,7 @@ from exchange.outgoing import Outage, Outgoing
 from exchange.overdue import note_overdue
 from exchange.parts import Parts
 from exchange.retry import Backoff
+from exchange.rounds import Connection
 from exchange.watcher import Watcher
 from exchange.worker import Worker
 
@@ -59,7 +62,7 @@ class Daemon:
         self.stopping = threading.Event()
         self.error: HandoverError | None = None
         self._environment = environment
-        self._outgoing: list[Outgoing] = []
+        self._outgoing: list[Outgoing[Connection] | Outgoing[PickUp]] = []
         watch = parts.home.settings.watch
         self._rescan = watch.rescan.total_seconds()
         self._longest = parts.home.settings.retry.max.total_seconds()
@@ -210,10 +213,14 @@ class Daemon:
                 continue
             self._start(f"in:{partner}", partial(self._landing_round, partner))
             outage = Outage(partner)
-            for kind, send in (("out", rounds.send_files), ("re", rounds.send_messages)):
-                outgoing = Outgoing(self, f"{kind}:{partner}", outage, send)
-                self._outgoing.append(outgoing)
-                self._start(outgoing.name, outgoing, self._longest)
+            self._start_outgoing(Outgoing(self, f"out:{partner}", outage, rounds.send_files, Connection))
+            self._start_outgoing(Outgoing(self, f"re:{partner}", outage, rounds.send_messages, Connection))
+            every = partial(self._until_next_look, partner)
+            self._start_outgoing(Outgoing(self, f"co:{partner}", outage, self._collect, PickUp, every))
+
+    def _start_outgoing(self, outgoing: Outgoing[Connection] | Outgoing[PickUp]) -> None:
+        self._outgoing.append(outgoing)
+        self._start(outgoing.name, outgoing, self._longest)
 
     def _start(self, name: str, round_: Callable[[], float], longest: float | None = None) -> None:
         """What fails on this machine is looked at again with every rescan, unless something else is the `longest`."""
@@ -257,6 +264,14 @@ class Daemon:
     def _overdue_round(self) -> float:
         note_overdue(self.parts)
         return self._rescan
+
+    def _collect(self, parts: Parts, pickup: PickUp) -> int:
+        collect(parts, pickup, arrived=partial(self._wake, "in:"))
+        return int(pickup.landing is not None)
+
+    def _until_next_look(self, partner: str) -> float:
+        every = self.parts.home.settings.partner(partner).collect.every
+        return every.total_seconds() * self.parts.effects.jitter()
 
     def _landing_round(self, partner: str) -> float:
         if rounds.receive_landed(self.parts, partner):

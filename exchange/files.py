@@ -59,9 +59,19 @@ def sync_file(file: BinaryIO) -> None:
 
 def require_room(directory: Path, size: int) -> None:
     """Raise NotNow unless `size` more bytes fit and RESERVE bytes are left for the ledger."""
+    if room_in(directory) < size + size // 1000:
+        raise no_room()
+
+
+def room_in(directory: Path) -> int:
+    """How many bytes fit so that RESERVE bytes are left; less than zero where they are not."""
     room = os.statvfs(directory)
-    if room.f_bavail * room.f_frsize < size + size // 1000 + RESERVE:
-        raise NotNow("the disk has no room for a file", hint="make room; it goes on by itself")
+    return room.f_bavail * room.f_frsize - RESERVE
+
+
+def no_room() -> NotNow:
+    """The error of a disk that is full."""
+    return NotNow("the disk has no room for a file", hint="make room; it goes on by itself")
 
 
 def make_directory(directory: Path, mode: int = 0o750) -> None:

@@ -78,8 +78,11 @@ class Landing(Protocol):
     def remove(self, name: str) -> None:
         """Delete a file; a file that is not there counts as deleted."""
 
-    def get(self, name: str, dst: BinaryIO) -> int:
-        """Download a file; returns its size."""
+    def get(self, name: str, dst: BinaryIO, *, most: int | None = None) -> int:
+        """Download a file; returns its size. Raises TooLong when it has more than `most` bytes.
+
+        What `dst` holds already stays, if the file begins with it: so a download that broke off goes on.
+        """
 
     def close(self) -> None:
         """End the connection; any thread may do this, and the one at work gets ConnectionLost."""
@@ -168,6 +171,48 @@ class LandingFailed(LandingError):
     of_one_file = True
     said = "the landing zone at {place} failed to do what was asked"
     advice = "it is tried again; the partner's server log may say more"
+
+
+class TooLong(LandingError):
+    """A file that is collected has more bytes than are taken, whatever its server said of its size."""
+
+    reason = "too-long"
+    of_one_file = True
+    said = "a file at {place} is larger than is taken"
+    advice = "it is put aside as every file that is too large"
+
+
+class NotRemovable(LandingError):
+    """What was collected could not be removed from the partner's server, so it lies there still."""
+
+    reason = "not-removable"
+    of_one_file = True
+    said = "the pick-up folder at {place} lets us remove nothing"
+    advice = "ask the partner to check owner and mode of our pick-up folder; what was collected is not collected again"
+
+
+class PickupUnusable(LandingError):
+    """Our own pick-up folder for a partner is missing, read-only, or not ours to write in."""
+
+    reason = "pickup-unusable"
+    said = "our pick-up folder for {place} cannot be used"
+    advice = "check that it exists and that the service may write there; nothing is lost"
+
+
+class PickupFull(LandingFull):
+    """The disk on which our pick-up folder lies is full, or the partner has used up its quota there."""
+
+    reason = "pickup-full"
+    said = "our pick-up folder for {place} is full"
+    advice = "make room on its disk; what was not placed is kept, and placed then"
+
+
+class PickupOccupied(LandingFailed):
+    """Something that is no file of ours lies in our pick-up folder, under a name that we need."""
+
+    reason = "pickup-occupied"
+    said = "something in our pick-up folder for {place} is in the way"
+    advice = "the partner has put it there: look what it is, and remove it"
 
 
 class UnfinishedChanged(LandingError):

@@ -6,6 +6,7 @@ from functools import partial
 
 from config.errors import HandoverError, Tampered
 from exchange import embedded, rounds
+from exchange.collect import PickUp, collect
 from exchange.drop import Completeness
 from exchange.log import Log
 from exchange.parts import Parts
@@ -25,12 +26,15 @@ def run_once(parts: Parts, log: Log) -> None:
     server = embedded.serve(parts) if parts.home.settings.landing.embedded else None
     completeness = Completeness(parts.home.settings.watch.quiet.total_seconds(), parts.effects.monotonic)
     connections = {partner: Connection(partner) for partner in parts.agreements}
+    pickups = {partner: PickUp(partner) for partner in parts.agreements}
     failures: dict[str, HandoverError | OSError] = {}
     deadline = parts.effects.monotonic() + LONGEST_WAIT
     try:
         while True:
             moved = _try(failures, "drop", partial(rounds.take_dropped, parts, completeness))
             for partner, connection in connections.items():
+                if f"co:{partner}" not in failures:
+                    moved += _try(failures, f"co:{partner}", partial(collect, parts, pickups[partner]))
                 moved += _try(failures, f"in:{partner}", partial(rounds.receive_landed, parts, partner))
                 if f"out:{partner}" not in failures:
                     moved += _try(failures, f"out:{partner}", partial(rounds.seal_and_send, parts, connection))
@@ -40,7 +44,7 @@ def run_once(parts: Parts, log: Log) -> None:
             if not moved and waiting is not None:
                 time.sleep(max(waiting, 0.02))
     finally:
-        for connection in connections.values():
+        for connection in (*connections.values(), *pickups.values()):
             connection.close()
         if server is not None:
             server.close()

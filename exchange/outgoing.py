@@ -1,7 +1,7 @@
 """The daemon's rounds towards one partner, and what the ledger says of a partner that cannot be used.
 
-Receipts and files have a connection each, so that a receipt never waits for a large file; together they share one
-outage, which is two entries however many files, attempts and connections there are:
+Receipts, files, and what is collected have a connection each, so that a receipt never waits for a large file; together
+they share one outage, which is two entries however many files, attempts and connections there are:
 
     partner.unreachable   one of them failed; detail.cause says how
     partner.reachable     each of them that failed works again
@@ -12,7 +12,7 @@ that shows another host key is recorded even if the partner was unreachable befo
 
 import threading
 from collections.abc import Callable
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from exchange import log as logs
 from exchange.landing import ConnectionLost, HostKeyChanged, LandingError
@@ -23,6 +23,8 @@ from exchange.rounds import Connection
 from ledger.entry import Draft
 from ledger.query import outage
 from ledger.store import Transaction
+
+C = TypeVar("C", bound=Connection)
 
 IDLE_CONNECTION = 60.0
 """Seconds after which an unused connection is closed."""
@@ -65,17 +67,28 @@ class Outage:
                 if outage(tx, self.partner) is not None:
                     tx.append(self._draft("partner.reachable", {}))
 
-            if not self._failing:
+            if not self._failing and outage(parts.ledger, self.partner) is not None:
                 parts.ledger.write(end)
 
     def _draft(self, event: str, detail: dict[str, str]) -> Draft:
         return Draft(event=event, actor="daemon", partner=self.partner, detail=detail)
 
 
-class Outgoing:
-    """The round of one kind of message to one partner, over a connection of its own."""
+class Outgoing(Generic[C]):
+    """The round of one kind of message to or from one partner, over a connection of its own.
 
-    def __init__(self, service: Service, name: str, shared: Outage, send: Callable[[Parts, Connection], int]) -> None:
+    `send` returns how often it used the connection. `every`: seconds until the next round, where nothing tells of it.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        name: str,
+        shared: Outage,
+        send: Callable[[Parts, C], int],
+        kind: type[C],
+        every: Callable[[], float] | None = None,
+    ) -> None:
         effects, retry = service.parts.effects, service.parts.home.settings.retry
         self.name = name
         self._service = service
@@ -83,7 +96,8 @@ class Outgoing:
         self._pauses = Pauses(
             lambda: Backoff(retry.first.total_seconds(), retry.max.total_seconds(), effects.jitter), effects.monotonic
         )
-        self._connection = Connection(shared.partner, pauses=self._pauses)
+        self._connection = kind(shared.partner, pauses=self._pauses)
+        self._every = every
         self._send = send
         self._used = effects.monotonic()
 
@@ -115,13 +129,20 @@ class Outgoing:
                 self._worked(parts)
             elif now - self._used >= IDLE_CONNECTION:
                 self._connection.close()
-        longest = min(IDLE_CONNECTION, parts.home.settings.watch.rescan.total_seconds())
+        pause = self._pause(parts)
+        if pause > IDLE_CONNECTION:
+            self._connection.close()
         left = self._pauses.left()
-        return longest if left is None else min(longest, max(left, 0.05))
+        return pause if left is None else min(pause, max(left, 0.05))
 
     def close(self) -> None:
         """End the connection."""
         self._connection.close()
+
+    def _pause(self, parts: Parts) -> float:
+        if self._every is not None:
+            return self._every()
+        return min(IDLE_CONNECTION, parts.home.settings.watch.rescan.total_seconds())
 
     def _attempt(self, parts: Parts) -> int:
         lay_idle = self._connection.landing is not None

@@ -8,6 +8,7 @@ from config.home import Home
 from exchange import card_folder, files
 from exchange.assembly import agreements_with
 from exchange.parts import Parts
+from exchange.topology import Topology
 from keys import card as cards
 from keys.card import Card, Landing, SigningKey
 from keys.keyring import Keyring
@@ -85,7 +86,9 @@ def add_partner(parts: Parts, path: Path, fingerprint: str) -> dict[str, str]:
     card_folder.stage(parts.home.cards, card.organisation, data, signature)
     agreement = agreements_with(parts.home, Trust([card]))[card.organisation]
     flows = agreement.flows_from(parts.me, card.organisation)
-    parts.home.create_partner_folders(card.organisation, [flow.category for flow in flows])
+    categories = [flow.category for flow in flows]
+    places = Topology.of(parts.home, card).places
+    parts.home.create_partner_folders(card.organisation, categories, collects=places)
     parts.ledger.write(
         lambda tx: tx.append(
             Draft(
@@ -120,7 +123,7 @@ def _check_agreed(parts: Parts, card: Card) -> None:
 
 
 def list_partners(home: Home, trust: Trust) -> list[dict[str, str | None]]:
-    """Who is trusted, under which agreement, and where they take files."""
+    """Who is trusted, under which agreement, where they take files, and which way files go."""
     agreements = agreements_with(home, trust)
     rows: list[dict[str, str | None]] = []
     for partner in trust.partners:
@@ -133,6 +136,7 @@ def list_partners(home: Home, trust: Trust) -> list[dict[str, str | None]]:
                 "agreement": f"{agreement.id}/{agreement.version}" if agreement else None,
                 "encryption": card.pin,
                 "landing": landing,
+                "topology": Topology.of(home, card).said,
                 "issued": card.issued,
                 "fingerprint": cards.fingerprint(card.encode()),
             }

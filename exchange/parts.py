@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from config.agreement import Agreement
 from config.authorities import Register
+from config.errors import NotNow
 from config.home import Home
 from config.times import Clock
 from exchange.landing import Landing
@@ -20,6 +21,10 @@ from ledger.identifier import Random
 from ledger.store import Ledger
 
 
+def _nowhere(card: Card) -> Landing:
+    raise NotNow(f"nothing is collected from {card.organisation}")
+
+
 @dataclass(frozen=True, slots=True)
 class Effects:
     """Everything that comes from outside the process."""
@@ -29,7 +34,9 @@ class Effects:
     random: Random
     jitter: Callable[[], float]
     connect: Callable[[Card], Landing]
-    """Open the landing zone that a partner's card names; raises NotNow."""
+    """Open the place into which goes what a partner is sent; raises NotNow."""
+    collect: Callable[[Card], Landing] = _nowhere
+    """Open the pick-up folder that a partner keeps for us; raises NotNow."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,8 +45,11 @@ class Connection:
     def open(self, parts: Parts) -> Landing:
         """The open connection; raises NotNow."""
         if self.landing is None:
-            self.landing = parts.effects.connect(parts.trust.card(self.partner))
+            self.landing = self._connect(parts)
         return self.landing
+
+    def _connect(self, parts: Parts) -> Landing:
+        return parts.effects.connect(parts.trust.card(self.partner))
 
     def close(self) -> None:
         """Drop the connection; the next `open` makes a new one."""

@@ -64,9 +64,9 @@ class SftpLanding:
         """See Landing."""
         sftp_folder.remove(self._talk, self._path(name))
 
-    def get(self, name: str, dst: BinaryIO) -> int:
+    def get(self, name: str, dst: BinaryIO, *, most: int | None = None) -> int:
         """See Landing."""
-        return download(self._talk, self._path(name), dst)
+        return download(self._talk, self._path(name), dst, most)
 
     def close(self) -> None:
         """See Landing."""

@@ -9,20 +9,27 @@ from exchange import sftp_packets as say
 from exchange.sftp_requests import Conversation, is_ok
 from exchange.sftp_wire import name
 
+MOST_NAMES = 10_000
+"""Lines of a listing after which no more is asked for: a server can go on for ever."""
+
 
 def list_files(talk: Conversation, directory: bytes) -> list[tuple[str, int]]:
-    """Name and size of every regular file, sorted by name."""
+    """Name and size of every regular file among the first MOST_NAMES entries, sorted by name."""
     opened = talk.ask(say.Opendir(talk.next_id(), directory))
     if not isinstance(opened, say.Handle):
         raise talk.refusal(opened)
     found: list[tuple[str, int]] = []
-    while isinstance(reply := talk.ask(say.Readdir(talk.next_id(), opened.handle)), say.Names):
+    seen = 0
+    while isinstance(reply := talk.ask(say.Readdir(talk.next_id(), opened.handle)), say.Names) and seen < MOST_NAMES:
+        if not reply.names:
+            talk.lost("it lists without end")
+        seen += len(reply.names)
         for line in reply.names:
             permissions, size = line.attributes.permissions, line.attributes.size
             if permissions is not None and stat.S_ISREG(permissions) and size is not None:
                 found.append((name(line.name), size))
     talk.do(say.Close(talk.next_id(), opened.handle))
-    if not isinstance(reply, say.Status) or reply.code != say.EOF:
+    if not isinstance(reply, say.Names) and not (isinstance(reply, say.Status) and reply.code == say.EOF):
         raise talk.refusal(reply)
     return sorted(found)
 

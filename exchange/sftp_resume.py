@@ -1,4 +1,4 @@
-"""How much of an unfinished upload may stay: only what is, byte for byte, the beginning of our file.
+"""How much of an unfinished upload, or download, may stay: only what is the beginning of the whole file.
 
 The same name is the same sealed object, so what can go wrong is an accident: a server that lost the end of the file in
 a crash, zeros where blocks never reached its disk, or a file of another attempt. So the first and the last megabyte are
@@ -6,11 +6,11 @@ read back, and blocks spread over all between them; whatever else is different, 
 finds. Reading all of it back would take as long as sending it again.
 """
 
+import time
 from typing import BinaryIO
 
 from exchange import sftp_packets as say
-from exchange.sftp_download import read_at
-from exchange.sftp_requests import Conversation
+from exchange.sftp_requests import QUICK, SMALLEST_WRITE, Conversation
 
 EDGE = 1024 * 1024
 """Bytes compared at both ends: more than a server's file system loses between two of its own writes."""
@@ -45,6 +45,31 @@ def spots(length: int) -> list[tuple[int, int]]:
     between = length - 2 * EDGE - SAMPLE
     middle = [(EDGE + between * n // (SAMPLES - 1), SAMPLE) for n in range(SAMPLES)]
     return [(0, EDGE), *middle, (length - EDGE, EDGE)]
+
+
+def read_at(talk: Conversation, handle: bytes, offset: int, length: int) -> bytes:
+    """Bytes of an open file; fewer than `length` only at its end. On a slow line they are asked for in small pieces."""
+    found = b""
+    piece = SMALLEST_WRITE
+    while len(found) < length:
+        wanted = min(length - len(found), piece, talk.abilities.read)
+        began = time.monotonic()
+        reply = talk.ask(say.Read(talk.next_id(), handle, offset + len(found), wanted))
+        if time.monotonic() - began < QUICK * talk.timeout:
+            piece *= 2
+        if isinstance(reply, say.Status) and reply.code == say.EOF:
+            break
+        if not isinstance(reply, say.Data) or not 0 < len(reply.data) <= wanted:
+            raise talk.refusal(reply)
+        found += reply.data
+    return found
+
+
+def begins_with(talk: Conversation, handle: bytes, ours: BinaryIO, length: int) -> bool:
+    """Whether an open file there begins with our first `length` bytes, as far as is looked at."""
+    reply = talk.ask(say.Fstat(talk.next_id(), handle))
+    there = reply.attributes.size if isinstance(reply, say.Attrs) else None
+    return there is not None and there >= length and _same(talk, handle, ours, length)
 
 
 def _same(talk: Conversation, handle: bytes, source: BinaryIO, length: int) -> bool:

@@ -4,7 +4,8 @@
     spool/out/<id>/payload        the file itself, renamed in
     spool/out/<id>/envelope       the sealed object, once complete
     spool/out/<id>/place          where the file is about to appear: written before it leaves the spool
-    spool/in/<partner>/<id>.age        an envelope taken from the landing zone
+    spool/in/<partner>/.<id>.age.fetched  as much of an envelope as was fetched from a partner's server
+    spool/in/<partner>/<id>.age        an envelope taken from the landing zone, or fetched whole
     spool/in/<partner>/<id>.payload    its content, not yet let out
     spool/in/<partner>/<id>.delivery   where the content is about to appear: written before the rename
     spool/control/<partner>/<id>.age   a control message on its way, or one whose upload was cut off
@@ -16,7 +17,7 @@ a claim without a payload was not begun, a payload without a ledger entry is sti
 import contextlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -25,6 +26,9 @@ from exchange import files
 from exchange.drop import Candidate, Sighting, is_open_for_writing
 from exchange.failures import Failures
 from ledger.identifier import is_id
+
+_FETCHED = ".fetched"
+"""Ending of what was fetched in part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +186,27 @@ class Spool:
         files.bring(landed, target, limit)
         return target
 
+    def has_taken_in(self, partner: str, name: str) -> bool:
+        """Whether an envelope of that name is here and not finished."""
+        return os.path.lexists(self._in / partner / name)
+
+    def fetching(self, partner: str, name: str) -> Path:
+        """Where an envelope lies while it is fetched from a partner's server, until it is taken in."""
+        files.make_directory(self._in / partner, 0o700)
+        return self._in / partner / f".{name}{_FETCHED}"
+
+    def forget_fetched_but(self, partner: str, names: Collection[str]) -> None:
+        """Remove what was fetched in part and is not offered any more."""
+        for part in (self._in / partner).glob(f".*{_FETCHED}"):
+            if part.name[1:].removesuffix(_FETCHED) not in names:
+                part.unlink()
+
+    def keep_longest_fetched(self, partner: str) -> None:
+        """Of what was fetched in part keep only one file: a server that breaks off each one cannot fill the disk."""
+        parts = sorted((self._in / partner).glob(f".*{_FETCHED}"), key=lambda part: part.stat().st_size)
+        for part in parts[:-1]:
+            part.unlink()
+
     def incoming(self) -> Iterator[tuple[str, Path]]:
         """(partner, envelope) for every envelope that was taken in and is not finished."""
         for folder in sorted(self._in.iterdir()):
@@ -198,7 +223,7 @@ class Spool:
     def clear_work_files(self) -> None:
         """After a restart: what was half written when the machine stopped is written anew."""
         for folder in self._in.iterdir():
-            for path in folder.glob(".*.part"):
+            for path in (*folder.glob(".*.part"), *folder.glob(f".*{_FETCHED}")):
                 path.unlink()
 
     # --- control messages -----------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ import datetime
 from collections import Counter
 from dataclasses import dataclass
 
-from config.errors import HandoverError
+from config.errors import HandoverError, Misuse
 from config.home import Home
 from config.times import from_text, system_clock
 from exchange import landing, pid_file
@@ -12,6 +12,7 @@ from exchange.assembly import agreements_with
 from exchange.drop import scan
 from exchange.numbers import in_words
 from exchange.questions import in_flight
+from exchange.topology import Topology
 from keys.keyring import Keyring
 from keys.trust import Trust
 from ledger.gaps import MAX_GAPS, explained, sequence_gaps
@@ -93,7 +94,7 @@ def status(home: Home, ledger: Ledger, keyring: Keyring, trust: Trust) -> Status
         ledger_size=ledger.size,
         ledger_root=ledger.root().hex(),
         daemon=pid_file.is_held(home.pid_file),
-        problems=tuple(_problems(home, rows, overdue, gaps, outages, keys, now)),
+        problems=tuple(_problems(home, rows, overdue, gaps, outages, keys, _no_way(home, trust), now)),
     )
 
 
@@ -104,6 +105,7 @@ def _problems(
     gaps: dict[str, list[int]],
     outages: dict[str, str],
     keys: dict[str, str | None],
+    ways: list[str],
     now: datetime.datetime,
 ) -> list[str]:
     problems = []
@@ -112,6 +114,7 @@ def _problems(
     for state in ("held", "quarantined"):
         if number := sum(row.state == state for row in rows):
             problems.append(f"{number} {state}: see 'handover list --state {state}'")
+    problems += ways
     problems += [_outage(partner, cause) for partner, cause in outages.items()]
     problems += [
         f"{_number(missing)} handovers from {partner} never came: numbers {in_words(missing)}"
@@ -131,6 +134,12 @@ def _explained(ledger: Ledger, partner: str) -> dict[str, list[int]]:
         if ledger.with_number(partner, "in", number) is None:
             by_reason.setdefault(reason, []).append(number)
     return by_reason
+
+
+def _no_way(home: Home, trust: Trust) -> list[str]:
+    """What is wrong with the ways between us and our partners."""
+    ways = ((partner, Topology.of(home, trust.card(partner)).problem) for partner in agreements_with(home, trust))
+    return [problem.format(partner=partner) for partner, problem in ways if problem is not None]
 
 
 def _outage(partner: str, cause: str) -> str:
@@ -178,18 +187,26 @@ def _is_current(keyring: Keyring, fingerprint: str) -> bool:
 
 
 def check_home(home: Home) -> dict[str, str | int | bool | None]:
-    """Permissions, cards and agreements of a home whose configuration was read; raises what is wrong."""
+    """Permissions, cards, agreements and ways of a home whose configuration was read; raises what is wrong."""
     from exchange.assembly import trusted
 
     home.check_permissions()
     trust = trusted(home, None)
     agreements = agreements_with(home, trust)
+    ways = {partner: Topology.of(home, trust.card(partner)) for partner in agreements}
+    if problems := _no_way(home, trust):
+        raise Misuse(
+            "; ".join(problems),
+            hint="one side needs an SFTP server: set landing.host in handover.toml and give out the new card,"
+            " or ask the partner for a card with a landing zone",
+        )
     return {
         "ok": True,
         "home": str(home.root),
         "organisation": home.settings.organisation.id,
         "partners": ", ".join(trust.partners) or None,
         "agreements": ", ".join(f"{a.id}/{a.version}" for a in agreements.values()) or None,
+        "ways": "; ".join(f"{partner}: {way.said}" for partner, way in ways.items()) or None,
     }
 
 

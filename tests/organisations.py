@@ -16,10 +16,12 @@ from config.home import Home
 from config.sample import Value
 from exchange import rounds
 from exchange.assembly import assemble
+from exchange.collect import PickUp, collect
 from exchange.drop import Completeness
 from exchange.landing import Small
 from exchange.partners import add_partner, make_card
 from exchange.parts import Effects, Parts
+from exchange.pickup import PickupFolder
 from exchange.rounds import Connection
 from exchange.setup import initialise
 from keys.keyring import Keyring, Secret
@@ -28,6 +30,9 @@ from ledger.handover import Handover
 PASSPHRASE = Secret("correct horse battery staple")
 NAMES = {"lgsco": "Local Government and Social Care Ombudsman", "ofsted": "Ofsted"}
 CASE = "24 015 493"
+TOPOLOGIES = {"push": "", "ofsted-hosts": "lgsco", "lgsco-hosts": "ofsted"}
+"""Each way of exchanging, and who has no SFTP server in it: that one uploads and collects."""
+
 DECISION = ("ofsted", "upheld-decision", "Birmingham")
 """Folders of a file that may go from LGSCO to Ofsted."""
 
@@ -75,7 +80,7 @@ class FolderLanding:
         (self._folder / old).replace(self._folder / new)
 
     def list(self) -> list[tuple[str, int]]:
-        return [(path.name, path.stat().st_size) for path in self._folder.iterdir()]
+        return [(path.name, path.stat().st_size) for path in self._folder.iterdir() if path.is_file()]
 
     def size(self, name: str) -> int | None:
         path = self._folder / name
@@ -84,17 +89,20 @@ class FolderLanding:
     def remove(self, name: str) -> None:
         (self._folder / name).unlink(missing_ok=True)
 
-    def get(self, name: str, dst: BinaryIO) -> int:
+    def get(self, name: str, dst: BinaryIO, *, most: int | None = None) -> int:
+        dst.truncate(0)
         return dst.write((self._folder / name).read_bytes())
 
     def close(self) -> None:
         pass
 
 
-def make_home(base: Path, organisation: str, values: dict[str, Value] | None = None) -> Home:
-    """A home with quick keys."""
-    settings: dict[str, Value] = {"landing.host": "127.0.0.1", "landing.port": 2222, **(values or {})}
-    settings.setdefault("landing.host_keys", ["ssh-ed25519 " + _SOME_KEY])
+def make_home(base: Path, organisation: str, values: dict[str, Value] | None = None, *, server: bool = True) -> Home:
+    """A home with quick keys; its card offers a landing zone if it has a `server`."""
+    settings: dict[str, Value] = {"landing.port": 2222, **(values or {})}
+    if server:
+        settings["landing.host"] = "127.0.0.1"
+        settings.setdefault("landing.host_keys", ["ssh-ed25519 " + _SOME_KEY])
     return initialise(
         base / organisation, organisation, NAMES[organisation], PASSPHRASE, values=settings, work_factor=1
     )
@@ -121,6 +129,9 @@ class Organisation:
     partner: str
     connection: Connection
     completeness: Completeness
+    pickup: PickUp
+    elsewhere: Path | None
+    """The folder on the partner's server in which its messages wait, if we collect."""
 
     @property
     def home(self) -> Home:
@@ -140,6 +151,7 @@ class Organisation:
         return rounds.seal_and_send(self.parts, self.connection)
 
     def receive(self) -> int:
+        collect(self.parts, self.pickup)
         return rounds.receive_landed(self.parts, self.partner)
 
     def handovers(self) -> list[Handover]:
@@ -152,8 +164,8 @@ class Organisation:
         return [entry.event for entry in self.parts.ledger.entries(0, self.parts.ledger.size)]
 
     def landing(self) -> Path:
-        """The folder in which the partner's messages land."""
-        return self.home.landing / self.partner
+        """The folder into which the partner's messages come: our landing zone, or our pick-up folder on its server."""
+        return self.elsewhere or self.home.landing / self.partner
 
     def spooled(self) -> list[Path]:
         """Every file that the spool holds."""
@@ -188,18 +200,24 @@ class Pair:
 
 
 def start(home: Home, partner: Home, clock: ManualClock) -> Organisation:
-    """Assemble one organisation whose uploads go into the partner's landing folder."""
+    """Assemble one organisation: its uploads go into the partner's landing folder, or wait in a pick-up folder."""
     me, other = home.settings.organisation.id, partner.settings.organisation.id
+    hosts, partner_hosts = (one.settings.landing.host is not None for one in (home, partner))
     effects = Effects(
         clock=clock,
         monotonic=lambda: clock.now.timestamp(),
         random=_random,
         jitter=lambda: 1.0,
-        connect=lambda _: FolderLanding(partner.landing / me),
+        connect=lambda _: (
+            FolderLanding(partner.landing / me) if partner_hosts else PickupFolder(home.collect / other, other)
+        ),
+        collect=lambda _: FolderLanding(partner.collect / me),
     )
     parts = assemble(home, lambda: PASSPHRASE, effects)
     rounds.recover(parts)
-    return Organisation(parts, other, Connection(other), Completeness(0.0, effects.monotonic))
+    elsewhere = None if hosts else partner.collect / me
+    completeness = Completeness(0.0, effects.monotonic)
+    return Organisation(parts, other, Connection(other), completeness, PickUp(other), elsewhere)
 
 
 def _random(size: int) -> bytes:
@@ -211,9 +229,9 @@ def _random(size: int) -> bytes:
 class Template:
     """Two introduced homes, made once and copied for every test."""
 
-    def __init__(self, base: Path) -> None:
+    def __init__(self, base: Path, topology: str = "push") -> None:
         self._base = base
-        homes = {organisation: make_home(base, organisation) for organisation in NAMES}
+        homes = {name: make_home(base, name, server=name != TOPOLOGIES[topology]) for name in NAMES}
         introduce(homes, base)
 
     @contextmanager

@@ -91,7 +91,7 @@ class Sshd:
             host="127.0.0.1",
             port=port or self.port,
             user=user or self.user,
-            path=path or (self.zone.name if self.is_root else str(self.zone)),
+            path=path or self.seen(self.zone),
             host_keys=(self.host_public,) if host_keys is None else host_keys,
         )
 
@@ -149,10 +149,19 @@ class Sshd:
     def new_zone(self) -> None:
         """Go on in an empty landing zone; what connections of before still have to write stays out of it."""
         self._zones += 1
-        self.zone = self.base / f"zone{self._zones}"
-        self.zone.mkdir(mode=0o700)
+        self.zone = self.new_folder(f"zone{self._zones}")
+
+    def new_folder(self, name: str) -> Path:
+        """One more folder, in which the user who logs in may do everything."""
+        folder = self.base / name
+        folder.mkdir(mode=0o700)
         if self.is_root:
-            shutil.chown(self.zone, self.user)
+            shutil.chown(folder, self.user)
+        return folder
+
+    def seen(self, folder: Path) -> str:
+        """The path of a folder for the user who logs in."""
+        return folder.name if self.is_root else str(folder)
 
     def log(self) -> str:
         """What the server said."""

@@ -58,5 +58,5 @@ def list_(context: HomeContext, as_json: bool) -> None:
     if as_json:
         show.as_json(rows)
         return
-    columns = ("organisation", "name", "agreement", "encryption", "landing", "fingerprint")
+    columns = ("organisation", "name", "agreement", "encryption", "landing", "topology", "fingerprint")
     show.table(columns, [[str(row[c] or "") for c in columns] for row in rows], empty="no partner yet")

@@ -112,7 +112,7 @@ def _effective(sshd: Path, user: str) -> dict[str, str]:
 def test_sshd_gives_a_partner_nothing_but_an_sftp_server_behind_a_key(sshd: Path) -> None:
     for_partner = _effective(sshd, "ofsted")
     expected = {
-        "chrootdirectory": "/srv/handover/landing",
+        "chrootdirectory": "/srv/handover-sftp",
         "forcecommand": "internal-sftp -u 0007 -P symlink,hardlink,mkdir,rmdir,copy-data -l INFO",
         "authorizedkeysfile": "/etc/ssh/handover/%u",
         "authenticationmethods": "publickey",

@@ -21,7 +21,7 @@ def _complaint(of: Home) -> Misuse:
 
 
 def test_a_new_home_has_every_folder_closed_to_others(made: Home) -> None:
-    names = {"keys", "cards", "outbound", "inbound", "held", "sent", "spool", "quarantine", "landing"}
+    names = {"keys", "cards", "outbound", "inbound", "held", "sent", "spool", "quarantine", "landing", "collect"}
     assert {path.name for path in made.root.iterdir()} == names | {"handover.toml"}
     assert all(stat.S_IMODE(folder.stat().st_mode) == 0o700 for folder in (made.root, *made.folders()))
     assert made.marker == made.root / "outbound" / ".handover-outbound"
@@ -83,6 +83,12 @@ def test_a_partners_folders_are_made_for_each_category(made: Home) -> None:
     made.create_partner_folders("ofsted", ["upheld-decision"])
     assert (made.outbound / "ofsted" / "upheld-decision").is_dir()
     assert (made.landing / "ofsted").is_dir()
+    assert not (made.collect / "ofsted").exists()
+
+
+def test_a_partner_that_collects_has_a_folder_to_collect_from(made: Home) -> None:
+    made.create_partner_folders("ofsted", [], collects=True)
+    assert stat.S_IMODE((made.collect / "ofsted").stat().st_mode) == 0o700
 
 
 def test_a_home_is_found_in_the_promised_order(tmp_path: Path) -> None:

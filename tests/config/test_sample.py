@@ -2,12 +2,13 @@ import itertools
 import subprocess
 import sys
 import tomllib
+from datetime import timedelta
 from pathlib import Path
 
 from pydantic import BaseModel
 
 from config import sample
-from config.settings import Partner, Settings
+from config.settings import Collect, Partner, Settings
 
 ROOT = Path(__file__).parents[2]
 
@@ -19,9 +20,11 @@ def test_the_manuals_page_is_the_one_that_the_model_makes() -> None:
 
 def test_every_key_has_a_meaning_and_a_default_or_an_example() -> None:
     fields = {name: field for name, field in Settings.model_fields.items() if name != "partners"}
-    sections: list[type[BaseModel]] = [Partner, *map(sample.section_of, fields.values())]
+    sections: list[type[BaseModel]] = [Partner, Collect, *map(sample.section_of, fields.values())]
     for section in sections:
         for key, field in section.model_fields.items():
+            if key == "collect":  # a section of its own
+                continue
             assert (field.description or "").endswith("."), key
             assert field.examples or not field.is_required(), key
             assert field.examples or field.default is not None, key
@@ -44,7 +47,8 @@ def test_removing_every_comment_sign_from_the_sample_changes_no_default() -> Non
     ]
     said = tomllib.loads("\n".join(with_default))
     assert set(said) == set(Settings.model_fields) - {"partners"}
-    said["alerts"].pop("keep_sent")  # the partners' section stays a comment: its default lands in the last section
+    for key in ("keep_sent", "collects", "path", "every", "host_keys"):
+        said["alerts"].pop(key)  # the partners' sections stay comments: their defaults land in the last section
     assert len(said["watch"]) == 3
     least = Settings.model_validate({"organisation": said["organisation"]})
     assert Settings.model_validate(said) == least
@@ -52,20 +56,28 @@ def test_removing_every_comment_sign_from_the_sample_changes_no_default() -> Non
 
 def test_examples_in_the_sample_are_values_that_fit() -> None:
     lines = sample.render(sample.EXAMPLE).splitlines()
-    partners = lines.index("# [partners.ofsted]")
+    partners = [lines.index(f"# [partners.ofsted{inner}]") for inner in ("", ".collect")]
     live = [
         line.removeprefix("# ")
         for number, line in enumerate(lines[3:], start=3)
-        if " = " in line or line.startswith("[") or number == partners
+        if " = " in line or line.startswith("[") or number in partners
     ]
     said = Settings.model_validate(tomllib.loads("\n".join(live)))
     assert said.landing.host == "sftp.lgsco.example"
     assert said.partner("ofsted").agreement == "ofsted-lgsco"
+    assert said.partner("ofsted").collect.host == "10.0.0.8"
 
 
 def test_a_sample_with_partners_holds_their_sections() -> None:
-    text = sample.render({**sample.EXAMPLE, "partners.ofsted.port": 2022, "partners.other.keep_sent": "none"})
+    values: dict[str, sample.Value] = {
+        "partners.ofsted.port": 2022,
+        "partners.other.keep_sent": "none",
+        "partners.third.collect.every": "5m",
+    }
+    text = sample.render({**sample.EXAMPLE, **values})
     said = Settings.model_validate(tomllib.loads(text))
+    assert said.partner("third").collect.every == timedelta(minutes=5)
+    assert "# [partners" not in text
     assert said.partner("ofsted").port == 2022
     assert not said.partner("other").keeps_sent
     assert said.partner("ofsted").keeps_sent

@@ -63,8 +63,16 @@ def test_everything_can_be_said() -> None:
         [partners.ofsted]
         port = 2022
         path = "in/{{partner}}"
+        collects = true
         receipt_deadline = "3d"
         keep_sent = "none"
+        [partners.ofsted.collect]
+        enabled = true
+        path = "out/{{partner}}"
+        every = "5m"
+        host = "10.0.0.9"
+        user = "lgsco-out"
+        host_keys = ["{key}"]
         """.encode()
     )
     assert said.keys.passphrase_file == Path("/run/secrets/passphrase")
@@ -75,6 +83,11 @@ def test_everything_can_be_said() -> None:
     partner = said.partner("ofsted")
     assert (partner.port, partner.path, partner.receipt_deadline) == (2022, "in/{partner}", timedelta(days=3))
     assert not partner.keeps_sent
+    assert partner.collects
+    collect = partner.collect
+    assert (collect.enabled, collect.path, collect.every) == (True, "out/{partner}", timedelta(minutes=5))
+    assert (collect.host, collect.port, collect.user, collect.host_keys) == ("10.0.0.9", None, "lgsco-out", (key,))
+    assert settings.parse(said.to_toml().encode()) == said
 
 
 def test_a_partner_of_whom_nothing_is_said_has_the_defaults() -> None:
@@ -267,6 +280,7 @@ def test_the_schema_knows_every_section_and_shows_defaults_as_they_are_written()
     assert isinstance(definitions, dict)
     assert definitions["Watch"]["properties"]["rescan"]["default"] == "30s"
     assert definitions["Limits"]["properties"]["max_file"]["default"] == "10GiB"
+    assert definitions["Collect"]["properties"]["every"]["default"] == "30s"
     assert definitions["Folders"]["properties"]["held"]["default"] == "held"
 
 

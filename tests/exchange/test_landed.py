@@ -24,6 +24,7 @@ def test_a_file_that_grows_while_it_is_copied_is_not_kept(tmp_path: Path) -> Non
         assert not source.exists()
 
 
+@pytest.mark.topologies("push", only=True)
 def test_what_cannot_be_put_into_quarantine_is_recorded_once_and_not_in_every_round(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -43,6 +44,7 @@ def test_what_cannot_be_put_into_quarantine_is_recorded_once_and_not_in_every_ro
     assert pair.ofsted.states("in") == ["quarantined"]
 
 
+@pytest.mark.topologies("push", only=True)
 def test_a_crash_between_putting_aside_and_recording_is_made_good_at_the_start(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -73,6 +75,7 @@ def test_rubbish_under_the_id_of_our_own_handover_does_not_become_its_twin(pair:
     assert entry.detail["about"] == ours.id
 
 
+@pytest.mark.topologies("push", only=True)
 def test_a_landed_file_that_may_not_be_read_is_recorded_once_and_keeps_nobody_waiting(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:

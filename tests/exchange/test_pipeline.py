@@ -3,11 +3,12 @@
 import pytest
 
 from exchange import orders, rounds
-from tests.organisations import CASE, DECISION, Pair, restart
+from tests.organisations import CASE, DECISION, TOPOLOGIES, Pair, restart
 
 CONCERN = ("lgsco", "unimplemented-recommendation", "Birmingham")
 
 
+@pytest.mark.topologies(*TOPOLOGIES)
 def test_a_dropped_file_arrives_byte_for_byte_and_both_ledgers_say_so(pair: Pair) -> None:
     content = bytes(range(256)) * 1000
     pair.lgsco.drop(content)
@@ -26,6 +27,7 @@ def test_a_dropped_file_arrives_byte_for_byte_and_both_ledgers_say_so(pair: Pair
     assert "has received this file" in sent.with_name(sent.name + ".receipt.txt").read_text()
 
 
+@pytest.mark.topologies(*TOPOLOGIES)
 def test_nothing_is_left_in_the_spool_or_the_landing_zones(pair: Pair) -> None:
     pair.lgsco.drop(b"decision")
     pair.ofsted.drop(b"{}", f"{CASE} concern.json", CONCERN)
@@ -36,6 +38,7 @@ def test_nothing_is_left_in_the_spool_or_the_landing_zones(pair: Pair) -> None:
     assert [path.read_bytes() for path in pair.lgsco.inbound()] == [b"{}"]
 
 
+@pytest.mark.topologies(*TOPOLOGIES)
 def test_the_remote_name_is_the_id_and_nothing_of_the_file_is_readable_on_the_way(pair: Pair) -> None:
     pair.lgsco.drop(b"plainly secret content")
     pair.lgsco.take()
@@ -116,6 +119,7 @@ def test_an_empty_file_is_held_by_explicit_policy(pair: Pair) -> None:
     assert [h.reason for h in pair.lgsco.handovers()] == ["empty-file"]
 
 
+@pytest.mark.topologies(*TOPOLOGIES)
 def test_a_lost_receipt_makes_the_sender_send_again_and_the_receiver_answer_the_same(pair: Pair) -> None:
     pair.lgsco.drop(b"decision")
     pair.lgsco.take()

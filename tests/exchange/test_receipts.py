@@ -230,6 +230,7 @@ def test_a_receipt_for_somebody_else_is_quarantined(
     assert pair.lgsco.handovers()[0] == delivered
 
 
+@pytest.mark.topologies("push", only=True)
 def test_another_partner_cannot_acknowledge_what_was_not_sent_to_it(pair: Pair, delivered: Handover) -> None:
     home = initialise(pair.base / "dfe", "dfe", "Department for Education", PASSPHRASE, values={}, work_factor=1)
     # its keys are valid from when they were made, which the pair's clock has not reached
@@ -245,6 +246,7 @@ def test_another_partner_cannot_acknowledge_what_was_not_sent_to_it(pair: Pair, 
     assert pair.lgsco.handovers() == [delivered]
 
 
+@pytest.mark.topologies("push", only=True)
 def test_the_same_receipt_twice_and_a_second_receipt_are_refused_and_change_nothing(
     pair: Pair, delivered: Handover
 ) -> None:

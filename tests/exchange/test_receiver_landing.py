@@ -9,6 +9,7 @@ from tests.exchange.hostile import CONTENT, envelope, land, manifest, receive, s
 from tests.organisations import Pair
 
 
+@pytest.mark.topologies("push", only=True)
 @pytest.mark.parametrize(
     "name",
     [
@@ -44,6 +45,7 @@ def test_step_1_what_is_under_way_or_hidden_or_a_folder_is_left_alone(pair: Pair
     assert len(list(pair.ofsted.landing().iterdir())) == 4
 
 
+@pytest.mark.topologies("push", only=True)
 @pytest.mark.parametrize("make", ["link", "dangling", "pipe"])
 def test_step_1_a_link_or_a_pipe_is_neither_followed_nor_kept(pair: Pair, make: str) -> None:
     secret = pair.base / "secret"

@@ -253,6 +253,7 @@ def test_a_second_delivery_that_waited_for_a_restart_is_still_delivered(pair: Pa
     assert pair.lgsco.states() == ["acknowledged"]
 
 
+@pytest.mark.topologies("push", only=True)
 def test_one_landed_file_that_cannot_be_taken_keeps_no_other_waiting(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:

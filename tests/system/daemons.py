@@ -15,8 +15,11 @@ from config.home import Home
 from config.sample import Value
 from exchange.audit import read_ledger, verify_home
 from exchange.questions import Row, all_rows
-from tests.organisations import CASE, DECISION, NAMES, PASSPHRASE, introduce, make_home
+from tests.organisations import CASE, DECISION, NAMES, PASSPHRASE, TOPOLOGIES, introduce, make_home
 from tests.sshd import Sshd
+
+PICKUP = "collect"
+"""Name of the pick-up folder on the server of the one who hosts."""
 
 PATIENCE = 60.0
 """Seconds that a test waits for what must happen: far more than it takes on a busy machine."""
@@ -94,6 +97,11 @@ class Running:
     def files(self, folder: Path) -> list[Path]:
         return sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
 
+    def waiting(self) -> list[Path]:
+        """Every file on the server: what has landed, and what the partner is to collect."""
+        folders = (self.sshd.zone, self.sshd.base / PICKUP)
+        return [path for folder in folders if folder.is_dir() for path in self.files(folder)]
+
     def verify(self) -> None:
         report = verify_home(self.home)
         assert report.ok, report.problems
@@ -108,16 +116,23 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 
 @contextmanager
-def exchange(base: Path, values: dict[str, Value] | None = None) -> Iterator[dict[str, Running]]:
+def exchange(
+    base: Path, values: dict[str, Value] | None = None, topology: str = "push"
+) -> Iterator[dict[str, Running]]:
     """Both organisations, introduced, each with its own sshd; the daemons are not started.
 
-    `values` go into both homes, but for settings about the organisation itself as a partner.
+    `values` go into both homes, but for settings about the organisation itself as a partner. In another topology one of
+    the two servers does not run: its organisation collects from a second folder on the other.
     """
     with ExitStack() as stack:
         servers = {organisation: stack.enter_context(Sshd()) for organisation in NAMES}
         homes = {}
+        collector = TOPOLOGIES[topology]
+        if collector:
+            servers[collector].stop()
         for organisation, server in servers.items():
             address = server.address()
+            host = next(other for other in NAMES if other != organisation)
             homes[organisation] = make_home(
                 base,
                 organisation,
@@ -131,8 +146,10 @@ def exchange(base: Path, values: dict[str, Value] | None = None) -> Iterator[dic
                     "landing.user": address.user,
                     "landing.path": address.path,
                     "landing.host_keys": [server.host_public],
+                    **(collecting(servers[host], host) if organisation == collector else {}),
                     **{key: value for key, value in (values or {}).items() if f".{organisation}." not in key},
                 },
+                server=organisation != collector,
             )
             passphrase = homes[organisation].root / "passphrase"
             passphrase.touch(mode=0o600)
@@ -140,7 +157,9 @@ def exchange(base: Path, values: dict[str, Value] | None = None) -> Iterator[dic
         introduce(homes, base)
         running = {}
         for organisation, partner in (("lgsco", "ofsted"), ("ofsted", "lgsco")):
-            _serve(homes[organisation], servers[organisation], partner)
+            _serve(homes[organisation].landing / partner, servers[organisation].zone)
+            if partner == collector:
+                _serve(homes[organisation].collect / partner, servers[organisation].base / PICKUP)
             running[organisation] = Running(homes[organisation], servers[organisation])
             _authorize(servers[partner], homes[organisation])
         try:
@@ -152,11 +171,16 @@ def exchange(base: Path, values: dict[str, Value] | None = None) -> Iterator[dic
                     one.process.wait()
 
 
-def _serve(home: Home, server: Sshd, partner: str) -> None:
-    """The partner's landing folder is the zone that sshd serves."""
-    landing = home.landing / partner
-    landing.rmdir()
-    landing.symlink_to(server.zone)
+def collecting(server: Sshd, host: str) -> dict[str, Value]:
+    """What is said of the partner who hosts, for a new pick-up folder on its server."""
+    path = server.seen(server.new_folder(PICKUP))
+    return {f"partners.{host}.collect.path": path, f"partners.{host}.collect.every": "250ms"}
+
+
+def _serve(folder: Path, served: Path) -> None:
+    """A folder of the home is one that sshd serves."""
+    folder.rmdir()
+    folder.symlink_to(served)
 
 
 def _authorize(server: Sshd, home: Home) -> None:

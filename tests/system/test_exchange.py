@@ -10,18 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.organisations import CASE
+from tests.organisations import CASE, TOPOLOGIES
 from tests.system.daemons import Running, exchange, wait_for
 
 CONCERN = ("lgsco", "unimplemented-recommendation", "Leeds")
 
 
 @pytest.fixture
-def both(tmp_path: Path) -> Iterator[dict[str, Running]]:
-    with exchange(tmp_path) as running:
+def both(tmp_path: Path, topology: str) -> Iterator[dict[str, Running]]:
+    with exchange(tmp_path, topology=topology) as running:
         yield running
 
 
+@pytest.mark.topologies(*TOPOLOGIES)
 def test_files_go_both_ways_and_both_ledgers_verify_and_are_witnessed(both: dict[str, Running]) -> None:
     lgsco, ofsted = both["lgsco"], both["ofsted"]
     for one in both.values():
@@ -37,7 +38,7 @@ def test_files_go_both_ways_and_both_ledgers_verify_and_are_witnessed(both: dict
         assert one.stop() == 0
         one.verify()
         assert one.files(one.home.spool) == []
-        assert one.files(one.sshd.zone) == []
+        assert one.waiting() == []
         assert json.loads(one.command("ledger", "verify", "--json").stdout)["cosignatures"] >= 1
         assert not one.home.pid_file.exists()
 
@@ -81,6 +82,7 @@ def test_a_second_daemon_on_the_same_home_is_refused_and_a_killed_one_leaves_no_
     assert lgsco.stop() == 0
 
 
+@pytest.mark.topologies("push", "lgsco-hosts")
 def test_a_killed_daemon_goes_on_where_it_was(both: dict[str, Running]) -> None:
     lgsco, ofsted = both["lgsco"], both["ofsted"]
     lgsco.start()
@@ -167,6 +169,7 @@ def test_a_partner_that_is_added_while_the_daemon_runs_is_served_without_a_resta
     wait_for(lambda: lgsco.states() == ["acknowledged"])
 
 
+@pytest.mark.topologies("push", "ofsted-hosts")
 def test_run_once_empties_the_folders_and_ends(both: dict[str, Running]) -> None:
     lgsco, ofsted = both["lgsco"], both["ofsted"]
     lgsco.drop(b"x")
