@@ -82,7 +82,9 @@ class Daemon:
         watcher = Watcher()
         server = None
         try:
-            rounds.recover(self.parts)
+            rounds.recover(self.parts, self.stopping.is_set)
+            if self.stopping.is_set():
+                return
             if self.parts.home.settings.landing.embedded:
                 server = embedded.serve(self.parts)
             self.begin()

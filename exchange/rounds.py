@@ -58,8 +58,10 @@ class Connection:
             landing.close()
 
 
-def recover(parts: Parts) -> None:
+def recover(parts: Parts, stopping: Callable[[], bool] = lambda: False) -> None:
     """Bring the spool into agreement with the ledger; to be called once, before anything else runs.
+
+    Ends early, between two handovers, when it finds that the service is `stopping`: then nothing else may run.
 
     Envelopes that were taken in are left to the first `receive_landed`: they may be many, and the service is ready
     before they are delivered.
@@ -71,16 +73,20 @@ def recover(parts: Parts) -> None:
         landed.note_unrecorded(parts)
     with Failures().kept():
         # what cannot be finished now (disk full) is tried again by every round
-        _finish(parts)
+        _finish(parts, stopping)
     for partner, path in list(parts.spool.incoming()):
+        if stopping():
+            return
         with Failures().kept():
             receiver.forget_decided(parts, Arrival(partner, path, recovered=True))
 
 
-def _finish(parts: Parts) -> None:
+def _finish(parts: Parts, stopping: Callable[[], bool] = lambda: False) -> None:
     """Go on with claims that a crash, or a failure of this machine, left half done; raises the first failure."""
     failures = Failures()
     for identifier in sorted(parts.spool.unfinished):
+        if stopping():
+            break
         with failures.kept():
             _go_on(parts, identifier)
             parts.spool.unfinished.discard(identifier)

@@ -1,5 +1,6 @@
 """The supervisor outlives what goes wrong beside it."""
 
+import os
 import signal
 import threading
 import time
@@ -9,10 +10,12 @@ from functools import partial
 
 import pytest
 
+from exchange import rounds
 from exchange.assembly import assemble
 from exchange.daemon import Daemon
+from exchange.parts import Parts
 from ledger.entry import Draft
-from tests.organisations import PASSPHRASE, Pair
+from tests.organisations import CASE, PASSPHRASE, Pair, restart
 
 Logged = list[tuple[str, dict[str, object]]]
 
@@ -105,3 +108,26 @@ def test_a_worker_that_is_about_to_start_is_not_taken_for_a_dead_one(pair: Pair,
 def _watch(daemon: Daemon, dead: set[str], ended: threading.Event) -> None:
     while not ended.is_set():
         dead.update(worker.name for worker in list(daemon.workers.values()) if not worker.is_alive())
+
+
+def test_a_stop_while_claims_are_taken_up_is_heeded_before_the_next_one(
+    pair: Pair, logged: Logged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        pair.lgsco.drop(b"content", f"{CASE} {number}.pdf")
+    pair.lgsco.take()
+    taken_up, go_on = [], rounds._go_on
+
+    def one(parts: Parts, identifier: str) -> None:
+        go_on(parts, identifier)
+        taken_up.append(identifier)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rounds, "_go_on", one)
+        Daemon(pair.lgsco.parts, lambda event, **ids: logged.append((event, ids)), {}).run()
+    assert len(taken_up) == 1
+    assert [event for event, _ in logged if event.startswith("daemon.")] == ["daemon.stopped"]
+    pair.lgsco = restart(pair.lgsco, pair.ofsted, pair.clock)
+    pair.settle()
+    assert pair.lgsco.states() == ["acknowledged"] * 3
