@@ -5,6 +5,7 @@
     co:X        fetches what partner X has for us, where we collect
     out:X       seals and sends what is for partner X
     re:X        sends the receipts, and other messages without a payload, that X is owed
+    watch       sees to it that events of the folders wake the others
     supervisor  signals, systemd, the log (the tail of the ledger), work that commands have recorded
 
 A round that fails for a reason that may pass (NotNow, a full disk) is repeated with growing pauses and keeps nobody
@@ -71,6 +72,7 @@ class Daemon:
         self._version = parts.ledger.data_version()
         self._ordering = threading.Lock()
         self._failing: dict[str, str] = {}
+        self._watcher = Watcher(self._hint_failed)
         wanted = parts.home.settings.alerts
         self._alerts = Alerts(wanted.command, wanted.webhook, log)
 
@@ -79,7 +81,6 @@ class Daemon:
     def run(self) -> None:
         """Until SIGTERM, SIGINT or a failure; raises the Tampered that stopped it, if one did."""
         self._install_signals()
-        watcher = Watcher()
         server = None
         try:
             rounds.recover(self.parts, self.stopping.is_set)
@@ -87,11 +88,11 @@ class Daemon:
                 return
             if self.parts.home.settings.landing.embedded:
                 server = embedded.serve(self.parts)
-            self.begin()
             if not self.parts.home.settings.watch.polling:
-                watcher.watch(self.parts.home.outbound, self.dropped)
-                watcher.watch(self.parts.home.landing, self.landed)
-                watcher.start()
+                self._watcher.watch(self.parts.home.outbound, self.dropped)
+                self._watcher.watch(self.parts.home.landing, self.landed)
+                self._start("watch", self._watch_round)
+            self.begin()
             notify(self._environment, "READY=1")
             self.log("daemon.ready", organisation=self.parts.me, partners=len(self.parts.agreements))
             self._supervise()
@@ -100,8 +101,8 @@ class Daemon:
         finally:
             notify(self._environment, "STOPPING=1")
             self.stopping.set()
-            watcher.close()
             self._end_workers()
+            self._watcher.close()
             if server is not None:
                 server.close()
             self._look(self._log_tail)
@@ -262,6 +263,19 @@ class Daemon:
                 self._wake("out:")
         waiting = self._completeness.waiting()
         return self._rescan if waiting is None else min(self._rescan, max(waiting, 0.05))
+
+    def _watch_round(self) -> float:
+        before = self._watcher.is_complete
+        if self._watcher.renew():
+            # what came while nobody watched
+            self._wake("drop")
+            self._wake("in:")
+        if self._watcher.is_complete != before:
+            self.log("watch.incomplete" if before else "watch.complete")
+        return self._rescan
+
+    def _hint_failed(self, problem: Exception) -> None:
+        self.log("hint.failed", error=type(problem).__name__, at_line=logs.where(problem))
 
     def _overdue_round(self) -> float:
         note_overdue(self.parts)

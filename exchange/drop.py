@@ -129,6 +129,10 @@ class Completeness:
 
     def judge(self, candidate: Candidate) -> bool:
         """Whether `candidate` is complete now; the first call for a file starts its quiet period."""
+        return self.is_quiet(candidate) and self.is_finished(candidate)
+
+    def is_quiet(self, candidate: Candidate) -> bool:
+        """The first half of `judge`, which looks at nothing but the sighting: whether the quiet period is over."""
         now = self._monotonic()
         known = self._first.get(candidate.path)
         with self._hinting:
@@ -142,11 +146,14 @@ class Completeness:
         elif hinted and candidate.sighting.size > 0:
             known = (candidate.sighting, now - self._quiet)
             self._first[candidate.path] = known
-        if now - known[1] < self._quiet:
-            return False
+        return now - known[1] >= self._quiet
+
+    def is_finished(self, candidate: Candidate) -> bool:
+        """The second half, for a file that is quiet: whether nobody holds it open for writing."""
         if candidate.sighting.is_regular and is_open_for_writing(candidate.path):
             # ask again in a while, not at once and for ever
-            self._first[candidate.path] = (candidate.sighting, now - self._quiet + LEASE_PAUSE)
+            since = self._monotonic() - self._quiet + LEASE_PAUSE
+            self._first[candidate.path] = (candidate.sighting, since)
             return False
         return True
 

@@ -54,6 +54,8 @@ def take_all(parts: Parts, candidates: Sequence[Candidate], failures: Failures) 
     for candidate in candidates:
         with failures.kept():
             wanted.append((candidate, _claim_for(parts, candidate)))
+    if not wanted:
+        return []
     claims = parts.spool.claim_all(wanted, failures)
     with _taken_up_later(parts, claims):
         admit_all(parts, claims, failures)

@@ -22,7 +22,7 @@ from exchange.parts import Parts
 from exchange.retry import Backoff, Pauses
 from ledger.handover import Handover
 
-AT_ONCE = 500
+AT_ONCE = 1000
 """Files after which a round ends: the first of ten thousand are sent, and a stop is heeded, before all are taken."""
 
 BATCH = 100
@@ -125,14 +125,15 @@ def take_dropped(parts: Parts, completeness: Completeness) -> int:
         with failures.kept():
             go_on(parts)
     seen: set[Path] = set()
-    complete: list[Candidate] = []
+    quiet: list[Candidate] = []
     for candidate in scan(parts.home.outbound):
         seen.add(candidate.path)
-        if completeness.judge(candidate):
-            complete.append(candidate)
+        if completeness.is_quiet(candidate):
+            quiet.append(candidate)
     completeness.keep_only(seen)
     taken = 0
-    for batch in _batches(complete):
+    for some in _batches(quiet):
+        batch = [candidate for candidate in some if completeness.is_finished(candidate)]
         for candidate in batch:
             completeness.forget(candidate.path)
         with failures.kept():
@@ -143,9 +144,9 @@ def take_dropped(parts: Parts, completeness: Completeness) -> int:
     return taken
 
 
-def _batches(complete: Sequence[Candidate]) -> Iterator[Sequence[Candidate]]:
-    for first in range(0, len(complete), BATCH):
-        yield complete[first : first + BATCH]
+def _batches(candidates: Sequence[Candidate]) -> Iterator[Sequence[Candidate]]:
+    for first in range(0, len(candidates), BATCH):
+        yield candidates[first : first + BATCH]
 
 
 def seal_accepted(parts: Parts, partner: str) -> int:

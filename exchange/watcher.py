@@ -1,26 +1,52 @@
 """Hints that something happened in a folder. The periodic rescan is the truth; this only makes it quick.
 
-inotify's queue overflows silently, network shares give no events, and a recursive watch can miss files in new folders.
-So an event is never an instruction: it wakes the scan and tells which file was just closed or renamed in.
+inotify's queue overflows silently, network shares give no events, a folder that was deleted and made again, or mounted
+anew, is another one than is watched, and the kernel gives a user so many watches and no more. So an event is never an
+instruction: it wakes the scan and tells which file was just closed or renamed in. And with every rescan `renew` looks
+whether what is watched is still what lies there, and begins again where it is not.
 """
 
+import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from watchdog.events import FileSystemEvent, FileSystemEventHandler
+from watchdog.events import (
+    DirCreatedEvent,
+    DirMovedEvent,
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 
 Hint = Callable[[Path | None], None]
 """Called with the path of a file that was closed after writing or renamed in, or None for anything else."""
 
+_WANTED: list[type[FileSystemEvent]] = [
+    FileClosedEvent, FileMovedEvent, FileCreatedEvent, DirCreatedEvent, DirMovedEvent,
+]  # fmt: skip
+"""Of anything else, our own looks at files included, the kernel is not to tell us: its queue is short."""
+
 
 class _Handler(FileSystemEventHandler):
-    """Turns watchdog's events into hints. An exception here would end watchdog's thread, so a hint must not raise."""
+    """Turns watchdog's events into hints. An exception would end watchdog's thread, so it goes to `failed` instead."""
 
-    def __init__(self, hint: Hint) -> None:
+    def __init__(self, hint: Hint, failed: Callable[[Exception], None]) -> None:
         self._hint = hint
+        self._failed = failed
+
+    def dispatch(self, event: FileSystemEvent) -> None:
+        """Every event comes through here."""
+        try:
+            super().dispatch(event)
+        except Exception as problem:
+            # the file is found by the rescan
+            self._failed(problem)
 
     def on_closed(self, event: FileSystemEvent) -> None:
         self._hint(Path(os.fsdecode(event.src_path)))
@@ -33,32 +59,100 @@ class _Handler(FileSystemEventHandler):
         self._hint(None)
 
 
+@dataclass(slots=True)
 class Watcher:
-    """Watches folders recursively until closed; a folder that cannot be watched is left to the rescan."""
+    """Watches folders with all that is in them until closed; what cannot be watched is left to the rescan."""
 
-    def __init__(self) -> None:
-        self._observer: BaseObserver = Observer()
-        self._started = False
+    failed: Callable[[Exception], None] = lambda _: None
+    """Told of what a hint raised."""
+    is_complete: bool = True
+    """Whether everything was watched when that was looked at last; else files are found by the rescan alone."""
+    _hints: dict[Path, Hint] = field(default_factory=dict)
+    _observer: BaseObserver | None = None
+    _watched: dict[Path, tuple[int, int] | None] = field(default_factory=dict)
+    _missed_before: bool = False
 
-    def watch(self, directory: Path, hint: Hint) -> bool:
-        """Send hints about everything below `directory`; False where the system offers no events for it."""
-        try:
-            self._observer.schedule(_Handler(hint), str(directory), recursive=True)
-        except OSError:
-            return False
-        return True
+    def watch(self, directory: Path, hint: Hint) -> None:
+        """Send hints about everything below `directory`, from the next `renew` on."""
+        self._hints[directory] = hint
 
-    def start(self) -> bool:
-        """Begin; False if the system refuses (too many watches): the rescan goes on alone."""
-        try:
-            self._observer.start()
-        except OSError:
-            return False
-        self._started = True
-        return True
+    def renew(self) -> bool:
+        """Watch anew if a folder is another one than is watched, or if folders are not watched; whether it did.
+
+        To be called by one thread, first to begin and then with every rescan.
+        """
+        missed = self._missed() > 0
+        # a folder that was made a moment ago is watched in a moment: it counts when it is missed twice
+        begin = not self._is_alive() or self._watched != self._present() or (missed and self._missed_before)
+        if begin:
+            self.close()
+            self._begin()
+            missed = self._missed() > 0
+        self.is_complete = self._observer is not None and not (missed and self._missed_before)
+        self._missed_before = missed
+        return begin
 
     def close(self) -> None:
-        """Stop and wait for the thread."""
-        if self._started:
-            self._observer.stop()
-            self._observer.join()
+        """Stop and wait for the threads."""
+        observer, self._observer = self._observer, None
+        self._watched.clear()
+        if observer is not None:
+            observer.stop()
+            observer.join()
+
+    def _is_alive(self) -> bool:
+        """The thread for a folder ends when the folder is deleted; one that is made then may look like the old one."""
+        return self._observer is not None and all(emitter.is_alive() for emitter in self._observer.emitters)
+
+    def _begin(self) -> None:
+        # the library would write paths, and tracebacks, to stderr
+        logging.getLogger("watchdog").propagate = False
+        present = self._present()
+        observer = None
+        try:
+            observer = Observer()
+            observer.start()
+            for directory, hint in self._hints.items():
+                if present[directory] is not None:
+                    handler = _Handler(hint, self.failed)
+                    observer.schedule(handler, str(directory.resolve()), recursive=True, event_filter=_WANTED)
+        except OSError:
+            # no watch, or no more of them, is to be had
+            if observer is not None and observer.is_alive():
+                observer.stop()
+                observer.join()
+            return
+        self._observer, self._watched = observer, present
+
+    def _present(self) -> dict[Path, tuple[int, int] | None]:
+        return {directory: _identity(directory) for directory in self._hints}
+
+    def _missed(self) -> int:
+        """How many folders are there that the kernel does not watch for us."""
+        wanted = sum(1 for directory in self._hints for _ in _folders(directory.resolve()))
+        return max(0, wanted - _kernels_watches())
+
+
+def _identity(directory: Path) -> tuple[int, int] | None:
+    try:
+        status = directory.stat()
+    except OSError:
+        return None
+    return (status.st_dev, status.st_ino)
+
+
+def _folders(directory: Path) -> Iterator[str]:
+    for folder, _, _ in os.walk(directory):
+        yield folder
+
+
+def _kernels_watches() -> int:
+    """How many folders the kernel watches for this process, which watches nothing else."""
+    watches = 0
+    for handle in Path("/proc/self/fdinfo").iterdir():
+        try:
+            watches += handle.read_bytes().count(b"inotify wd:")
+        except OSError:
+            # it was closed a moment ago
+            continue
+    return watches
