@@ -106,7 +106,7 @@ class Watcher:
 
     def _begin(self) -> None:
         # the library would write paths, and tracebacks, to stderr
-        logging.getLogger("watchdog").propagate = False
+        logging.getLogger("watchdog").setLevel(logging.CRITICAL + 1)
         present = self._present()
         observer = None
         try:

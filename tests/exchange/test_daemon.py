@@ -4,8 +4,6 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
 
 import pytest
@@ -15,55 +13,13 @@ from exchange.assembly import assemble
 from exchange.daemon import Daemon
 from exchange.parts import Parts
 from ledger.entry import Draft
+from tests.exchange.supervised import Logged, running, wait_for
 from tests.organisations import CASE, PASSPHRASE, Pair, restart
-
-Logged = list[tuple[str, dict[str, object]]]
 
 
 @pytest.fixture
 def logged() -> Logged:
     return []
-
-
-@pytest.fixture(autouse=True)
-def handlers() -> Iterator[None]:
-    """A daemon in this process takes the signals; they are given back."""
-    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGIO)
-    before = [signal.getsignal(number) for number in numbers]
-    yield
-    for number, handler in zip(numbers, before, strict=True):
-        signal.signal(number, handler)
-
-
-@contextmanager
-def running(pair: Pair, logged: Logged, act: Callable[[Daemon], None]) -> Iterator[Daemon]:
-    """LGSCO's daemon in this thread, until `act`, in another one, has ended."""
-    daemon = Daemon(pair.lgsco.parts, lambda event, **ids: logged.append((event, ids)), {})
-    problems: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            wait_for(lambda: any(event == "daemon.ready" for event, _ in logged))
-            act(daemon)
-        except BaseException as problem:
-            problems.append(problem)
-        finally:
-            daemon.stop()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    daemon.run()
-    thread.join()
-    for problem in problems:
-        raise problem
-    yield daemon
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline, "what should have happened did not"
-        time.sleep(0.02)
 
 
 def test_a_card_that_cannot_be_read_stops_nothing_and_is_learnt_when_it_can(pair: Pair, logged: Logged) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from exchange import drop
 from exchange.drop import Candidate, Completeness, Sighting, is_open_for_writing, is_unfinished, scan
 
 
@@ -113,6 +114,27 @@ def test_a_close_hint_makes_a_file_complete_at_once_but_not_an_empty_one(
         completeness.closed(path)
     assert completeness.judge(look(full))
     assert not completeness.judge(look(empty))
+
+
+@pytest.mark.parametrize("step", ["append", "copy"])
+def test_a_file_that_grows_for_a_minute_on_a_share_without_leases_is_complete_when_it_has_rested(
+    tmp_path: Path, completeness: Completeness, seconds: Seconds, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    monkeypatch.setattr(drop, "is_open_for_writing", lambda _: False)
+    path = tmp_path / "slow.pdf"
+    path.write_bytes(b"")
+    for _ in range(15):
+        with path.open("ab") as writer:
+            writer.write(b"more")
+        if step == "copy":
+            os.utime(path, (0, 0))  # keeps the time of the original, which is long past
+        for _ in range(4):
+            assert not completeness.judge(look(path))
+            seconds.now += 1.0
+    assert path.stat().st_size == 60
+    assert not completeness.judge(look(path))
+    seconds.now += 1.0
+    assert completeness.judge(look(path))
 
 
 def test_a_file_that_is_open_for_writing_is_not_complete_however_quiet(

@@ -226,6 +226,7 @@ def test_ten_thousand_files_at_once_overflow_the_queue_and_each_is_taken_once(te
         with short_queue(16) as said:
             watcher.watch(lgsco.home.outbound, lambda _: woken.set())
             watcher.renew()
+            logging.getLogger("watchdog").setLevel(logging.WARNING)
             for number in range(MANY):
                 (folder / f"{CASE} {number}.pdf").write_bytes(b"%d" % number)
             until(lambda: any("overflowed" in line for line in said))
