@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # Tests wait more than they compute: one process more than there are cores
 WORKERS ?= $(shell expr $$(nproc) + 1)
 
-.PHONY: demo test coverage lint docs bench faults soak lock clean
+.PHONY: demo test coverage lint docs bench faults powerloss soak lock clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed
@@ -49,6 +49,12 @@ faults: $(VENV)/tested
 soak: $(VENV)/tested
 	tests/setup
 	$(BIN)/python -m tests.soak.run $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
+
+# The power goes after every step of the way of a file, and each state that it may leave is started again: an hour, or
+# with STATES=… that many of each recording
+powerloss: $(VENV)/tested
+	tests/setup
+	$(BIN)/python -m tests.powerloss.sweep $(if $(STATES),--states $(STATES))
 
 # Renews the lock files after a change of setup.cfg: versions and hashes, no addresses
 lock: $(VENV)/tested

@@ -23,6 +23,8 @@ def deliver(parts: Parts, arrival: Arrival, opened: Opened, payload: Payload, di
         with content.open("wb") as target:
             opened.copy_payload(target, payload.size)
             files.sync_file(target)
+        # a note without the content beside it says that the content has gone to its place
+        files.sync_directory(content.parent)
     except Exception:
         # neither what failed its checks nor a part of it lies about, and a full disk has room again
         content.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from config.times import from_text, to_text
-from exchange import archive
+from exchange import archive, files
 from exchange.concern import FileFacts, Judgement, as_text, judge
 from exchange.drop import SIDECAR, Candidate
 from exchange.failures import Failures
@@ -216,7 +216,7 @@ def remove_sidecar(parts: Parts, claim: Claim) -> None:
     sidecar = parts.home.outbound.joinpath(*claim.folders, claim.name + SIDECAR)
     try:
         if _which(sidecar.lstat()) == claim.sidecar_seen:
-            sidecar.unlink()
+            files.remove(sidecar)
     except OSError as problem:
         # what is not ours to remove is not read again either: the file is taken, and it goes with the folder
         if problem.errno not in _NOT_OURS:

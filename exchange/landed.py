@@ -5,10 +5,12 @@ file is taken and its kind once more when it is opened, nothing that is taken re
 believed is kept in quarantine under an id, never under a name that somebody else chose.
 """
 
+import contextlib
 import errno
 import os
 import stat
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
@@ -27,6 +29,10 @@ UNREADABLE = "envelope.unreadable"
 
 ENDING = ".age"
 """Of every envelope's name; the rest of the name is the id of the message."""
+
+
+UNFINISHED_FOR = timedelta(days=30)
+"""As long as an envelope is valid, its upload can still be finished."""
 
 
 class Unauthenticated(Refused):
@@ -50,6 +56,17 @@ def landed(parts: Parts, partner: str) -> list[Path]:
     if not landing.is_dir():
         return []
     return [path for path in sorted(landing.iterdir()) if not path.name.endswith(".part") and path.name[0] != "."]
+
+
+def clear_unfinished(parts: Parts, partner: str) -> None:
+    """Remove uploads that nobody has gone on with for UNFINISHED_FOR: their sender has given them up, or sends anew."""
+    landing = parts.home.landing / partner
+    for path in landing.glob("*.part") if landing.is_dir() else ():
+        with contextlib.suppress(FileNotFoundError, PermissionError):
+            status = path.lstat()
+            age = parts.effects.clock() - datetime.fromtimestamp(status.st_ctime, UTC)
+            if age > UNFINISHED_FOR and stat.S_ISREG(status.st_mode):
+                path.unlink()
 
 
 def take_in(parts: Parts, partner: str, path: Path) -> Arrival | None:

@@ -229,6 +229,8 @@ def receive_landed(parts: Parts, partner: str) -> int:
     failures = Failures()
     count = 0
     with failures.kept():
+        landed.clear_unfinished(parts, partner)
+    with failures.kept():
         count += clerk.about_incoming(parts, partner)
     for one in [*waiting, *landed.landed(parts, partner)]:
         with failures.kept():

@@ -170,8 +170,8 @@ class Spool:
 
     def clear(self, handover: str) -> None:
         """Forget an outgoing handover whose file has found its last place."""
-        # first the note: with it gone, what a crash leaves of the folder says that nothing is left to do
-        self.note(handover).unlink(missing_ok=True)
+        # first the note, durably: with it gone, what a crash leaves of the folder says that nothing is left to do
+        files.remove(self.note(handover))
         files.remove_tree(self._out / handover)
 
     # --- incoming -------------------------------------------------------------------------------------------
@@ -221,10 +221,13 @@ class Spool:
         files.sync_directory(envelope.parent)
 
     def clear_work_files(self) -> None:
-        """After a restart: what was half written when the machine stopped is written anew."""
+        """After a restart: what was half written when the machine stopped is written anew, and what lay beside an
+        envelope that is gone has had its use."""
         for folder in self._in.iterdir():
-            for path in (*folder.glob(".*.part"), *folder.glob(f".*{_FETCHED}")):
-                path.unlink()
+            for path in folder.iterdir():
+                alone = path.suffix in (".payload", ".delivery") and not path.with_suffix(".age").exists()
+                if alone or (path.name[0] == "." and path.name.endswith((".part", _FETCHED))):
+                    path.unlink()
 
     # --- control messages -----------------------------------------------------------------------------------
 

@@ -142,6 +142,12 @@ class Sshd:
             process.wait(10)
             _kill(sessions)
 
+    @property
+    def pid(self) -> int:
+        """The server's process; only while it runs."""
+        assert self._process is not None
+        return self._process.pid
+
     def sessions(self) -> list[int]:
         """The processes that serve a connection each, by id."""
         return _children(self._process.pid) if self._process is not None else []

@@ -147,3 +147,16 @@ def test_a_file_that_does_not_fit_on_the_disk_leaves_no_half_envelope(
 
 def _fail_sealing(*_: object, **__: object) -> None:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_an_upload_that_nobody_finishes_goes_after_a_month_and_not_before(pair: Pair) -> None:
+    pair.ofsted.landing().mkdir(exist_ok=True)
+    unfinished = pair.ofsted.landing() / f"{CASE}.age.part"
+    unfinished.write_bytes(b"half an envelope")
+    (pair.ofsted.landing() / "folder.part").mkdir()
+    pair.clock.advance(days=29)
+    pair.settle()
+    assert unfinished.exists()
+    pair.clock.advance(days=2)
+    pair.settle()
+    assert [path.name for path in pair.ofsted.landing().iterdir()] == ["folder.part"]

@@ -78,9 +78,10 @@ class Started:
 class Program:
     """The process that has imported everything; one command at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, *module: str) -> None:
+        """`module` is another one to run, with its arguments, which then calls `serve`."""
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.program"],
+            [sys.executable, "-m", *(module or ("tests.faults.program",))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -122,7 +123,8 @@ class Program:
         self.close()
 
 
-def _serve() -> None:
+def serve() -> None:
+    """Fork a command for each line that comes in."""
     for name in MODULES:
         importlib.import_module(name)
     signal.pthread_sigmask(signal.SIG_BLOCK, [GO])
@@ -161,4 +163,4 @@ def _command(arguments: list[str], out: str, err: str) -> None:
 
 if __name__ == "__main__":
     with contextlib.suppress(BrokenPipeError):  # a sweep that was interrupted no longer listens
-        _serve()
+        serve()

@@ -12,6 +12,7 @@ A moment is a copy of both homes and both landing zones. Both zones are served b
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from config.home import Home
 from tests.faults.program import Ended, Program
 from tests.faults.trace import CALLS, KILL, Call, Fault, calls, strace
 from tests.organisations import CASE
@@ -79,9 +81,11 @@ class Scene:
         self._output.mkdir()
         self.tidy: frozenset[str] = frozenset()
         """Every path below both homes after a run without faults."""
+        self.kept = True
+        """Both keep what has arrived."""
 
-    def prepare(self) -> None:
-        """Play everything once without faults, keeping each moment."""
+    def prepare(self, again: bool) -> None:
+        """Play everything once without faults, keeping each moment; `again` those after a death, too."""
         config = self.both["ofsted"].home.config_file
         config.write_text(config.read_text().replace('# max_file = "10GiB"', f'max_file = "{LIMIT}B"'))
         for file in FILES:
@@ -95,13 +99,21 @@ class Scene:
             assert ended.code == 0, ended.err
         self._settle_servers()
         self.tidy = self.paths()
-        for moment, organisation in MOMENTS.items():
+        for moment, organisation in MOMENTS.items() if again else ():
             self.restore(moment)
             renames = [call.number for call in self.traced(organisation) if call.name == "rename"]
             self.restore(moment)
             ended, _ = self.faulty(organisation, Fault("rename", renames[len(renames) // 2], KILL))
             assert ended.code == -9, ended.err
             self._keep(moment + AGAIN)
+
+    def zones(self) -> list[Path]:
+        """Both landing zones."""
+        return [one.sshd.zone for one in self.both.values()]
+
+    def home(self, organisation: str) -> Home:
+        """The home of one."""
+        return self.both[organisation].home
 
     def paths(self) -> frozenset[str]:
         """Every path below both homes and zones, but for SQLite's own beside the ledger and the lock of a daemon."""
@@ -136,6 +148,18 @@ class Scene:
         assert ended.code == 0, ended.err
         return calls(log.read_text(errors="replace"), str(self.homes))
 
+    def recorded(self, organisation: str, *options: str, fault: Fault | None = None) -> str:
+        """`run --once`, with a fault if given; the log of what it and both servers did, as `options` tell strace."""
+        started = self._program.start(self._arguments(organisation), self._output)
+        log = self._output / "strace"
+        servers = [one.sshd.pid for one in self.both.values()]
+        faults = () if fault is None else ("-e", fault.injection)
+        with strace(started.pid, log, *options, *faults, also=servers):
+            ended = started.finish()
+            self._settle_servers()
+        assert ended.code == (0 if fault is None else -signal.SIGKILL), ended.err
+        return log.read_text(errors="replace")
+
     def faulty(self, organisation: str, fault: Fault) -> tuple[Ended, str]:
         """`run --once` with a fault; also what the fault hit, empty if that call was not reached."""
         started = self._program.start(self._arguments(organisation), self._output)
@@ -167,8 +191,8 @@ class Scene:
 
 
 @contextmanager
-def scene() -> Iterator[Scene]:
-    """A prepared scene, in memory where there is such a folder."""
+def scene(program: Program | None = None, *, again: bool = True) -> Iterator[Scene]:
+    """A prepared scene, in memory where there is such a folder; without moments `again` it is there sooner."""
     import tempfile
 
     memory = Path("/dev/shm")
@@ -176,8 +200,8 @@ def scene() -> Iterator[Scene]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None)))
         (folder / "homes").mkdir()
         both = stack.enter_context(exchange(folder / "homes", dict(SETTINGS)))
-        made = Scene(folder, both, stack.enter_context(Program()))
-        made.prepare()
+        made = Scene(folder, both, stack.enter_context(program or Program()))
+        made.prepare(again)
         yield made
 
 

@@ -16,7 +16,7 @@ import re
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,21 +108,27 @@ def calls(log: str, base: str) -> list[Call]:
 
 
 @contextmanager
-def strace(pid: int, log: Path, *options: str) -> Iterator[None]:
-    """strace attached to a waiting process; at the end of the block it has seen the end of that process."""
+def strace(pid: int, log: Path, *options: str, also: Sequence[int] = ()) -> Iterator[None]:
+    """strace attached to a waiting process; at the end of the block it has seen the end of that process.
+
+    It watches what the processes `also` do meanwhile, too.
+    """
+    pids = (pid, *also)
     process = subprocess.Popen(
-        ["strace", "-f", "-p", str(pid), "-o", str(log), *options],
+        ["strace", "-f", *(word for one in pids for word in ("-p", str(one))), "-o", str(log), *options],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )
     try:
         deadline = time.monotonic() + _ATTACH_SECONDS
-        while not _is_traced(pid):
+        while not all(map(_is_traced, pids)):
             assert process.poll() is None, "strace does not attach itself"
             assert time.monotonic() < deadline, "strace does not attach itself"
             time.sleep(0.002)
         yield
+        if also:
+            process.terminate()
         process.wait(_ATTACH_SECONDS)
     finally:
         process.kill()

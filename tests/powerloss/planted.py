@@ -1,0 +1,62 @@
+"""The real program with something exchanged in it: a known bug that must be found, or keys that take no time to open.
+
+python -m tests.powerloss.planted NAME ...
+"""
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO
+from unittest.mock import patch
+
+from exchange import delivery, files, setup
+from exchange.landed import Arrival
+from exchange.parts import Parts
+from tests.faults.program import serve
+
+
+def no_directory_sync() -> None:
+    """A rename is not made durable."""
+
+    def careless(directories: Iterable[Path]) -> None:
+        """Nothing."""
+
+    patch.object(files, "sync_directories", careless).start()
+
+
+def no_content_sync() -> None:
+    """A file gets its name before its content is on the disk."""
+
+    def careless(file: BinaryIO) -> None:
+        file.flush()
+
+    patch.object(files, "sync_file", careless).start()
+
+
+def removed_before_recorded() -> None:
+    """An envelope is removed before the ledger says that its content was delivered."""
+    record = delivery._record_delivered
+
+    def careless(parts: Parts, arrival: Arrival, handover: str, envelope: str, manifest: str) -> None:
+        parts.spool.finish_incoming(arrival.path)
+        record(parts, arrival, handover, envelope, manifest)
+
+    patch.object(delivery, "_record_delivered", careless).start()
+
+
+def quick_keys() -> None:
+    """A passphrase is tried out at once."""
+    patch.object(setup, "initialise", partial(setup.initialise, work_factor=1)).start()
+
+
+PLANTS: dict[str, Callable[[], None]] = {
+    plant.__name__: plant for plant in (no_directory_sync, no_content_sync, removed_before_recorded, quick_keys)
+}
+
+if __name__ == "__main__":
+    for name in sys.argv[1:]:
+        PLANTS[name]()
+    with contextlib.suppress(BrokenPipeError):
+        serve()

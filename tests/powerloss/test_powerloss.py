@@ -1,0 +1,79 @@
+"""A sample of the states that a power cut may leave: both organisations go on from each, and nothing is lost, doubled,
+unverifiable or left over.
+
+`make powerloss` tries every state there is.
+"""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.faults.program import Program
+from tests.powerloss import handover
+from tests.powerloss.operations import Drop, Move
+from tests.powerloss.record import Crash, Step, crashes
+from tests.powerloss.scenario import Scenario, run
+from tests.powerloss.sweep import spread, table
+
+SAMPLE = 90
+"""States of the way of four files that are tried: as many as take half a minute."""
+
+
+@pytest.fixture(scope="module")
+def way() -> Scenario:
+    (scenario,) = handover.way()
+    return scenario
+
+
+@pytest.fixture(scope="module")
+def every(way: Scenario) -> list[Crash]:
+    return list(crashes(way.recording))
+
+
+def test_every_moment_of_the_way_leaves_many_states_on_either_side(way: Scenario, every: list[Crash]) -> None:
+    print(f"{len(every)} states after {len({crash.number for crash in every})} of {len(way.recording.steps)} steps")
+    assert len(every) > 1000
+    assert {crash.victim for crash in every} == {"lgsco", "ofsted"}
+    assert {crash.step.moment for crash in every} == {"drop", "deliver", "settle"}
+
+
+def test_a_power_cut_on_the_way_of_a_file_loses_doubles_and_leaves_nothing(way: Scenario, every: list[Crash]) -> None:
+    result = run(way, spread(every, SAMPLE))
+    print(table([result]))
+    assert [(str(crash), found) for crash, found in result.bad] == []
+    assert result.states == SAMPLE
+    assert all(row.states > 5 for row in result.rows.values())
+
+
+@pytest.fixture
+def planted(request: pytest.FixtureRequest) -> Scenario:
+    (scenario,) = handover.way(Program("tests.powerloss.planted", request.param))
+    return scenario
+
+
+def after_a_claim(step: Step) -> bool:
+    operation = step.operation
+    return isinstance(operation, Move) and operation.new.name in ("claim.json", "payload")
+
+
+def after_the_removal_of_an_envelope(step: Step) -> bool:
+    operation = step.operation
+    return (step.moment, step.machine) == ("deliver", "ofsted") and (
+        isinstance(operation, Drop) and operation.place.name.endswith(".age")
+    )
+
+
+@pytest.mark.parametrize(
+    ("planted", "at", "kind"),
+    [
+        ("no_directory_sync", after_a_claim, "lost"),
+        ("no_content_sync", after_a_claim, "stuck"),
+        ("removed_before_recorded", after_the_removal_of_an_envelope, "doubled"),
+    ],
+    indirect=["planted"],
+    ids=["no sync of a directory", "no sync of the content", "removed before it is recorded"],
+)
+def test_a_known_bug_is_found(planted: Scenario, at: Callable[[Step], bool], kind: str) -> None:
+    result = run(planted, list(crashes(planted.recording, most=4, at=at)), until_bad=True)
+    ((_, found),) = result.bad
+    assert kind in {finding.kind for finding in found}
