@@ -16,12 +16,16 @@ _KINDS = frozenset(
     ("the", "of", "council", "county", "city", "borough", "metropolitan", "district", "royal", "london")
 ) | {"unitary", "authority", "corporation", "mbc", "cc", "lb", "rb", "bc"}
 
+_WORDS = re.compile(r"[^\W_]+")
+_MARKS = re.compile(r"['’`]")
+
 
 def plain_name(name: str) -> str:
     """Small letters and digits in words with single blanks; accents and punctuation are gone, `&` is `and`."""
-    decomposed = unicodedata.normalize("NFKD", name.replace("&", " and "))
-    letters = "".join(c for c in decomposed if not unicodedata.combining(c)).casefold()
-    return " ".join(re.findall(r"[^\W_]+", re.sub(r"['’`]", "", letters)))
+    letters = name.replace("&", " and ")
+    if not letters.isascii():  # few names are not, and the register is read at every start
+        letters = "".join(c for c in unicodedata.normalize("NFKD", letters) if not unicodedata.combining(c))
+    return " ".join(_WORDS.findall(_MARKS.sub("", letters.casefold())))
 
 
 def loose_name(name: str) -> str:

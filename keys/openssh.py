@@ -29,6 +29,7 @@ import hashlib
 import re
 import struct
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol, Self
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -203,6 +204,7 @@ def _split(line: str) -> tuple[str, bytes]:
     return kind, blob
 
 
+@lru_cache(maxsize=1024)  # the same few keys are met again and again, and this takes a millisecond
 def _refuse_weak(raw: bytes) -> None:
     # SPEC: FORMATS 4 refuse low-order and non-canonical Ed25519 public keys
     if len(raw) != RAW_BYTES:

@@ -22,6 +22,17 @@ _VALUE = {character: value for value, character in enumerate(_ALPHABET)}
 _GENERATOR = (0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)
 _CHECKSUM_LENGTH = 6
 
+
+def _combined(top: int) -> int:
+    found = 0
+    for place, generator in enumerate(_GENERATOR):
+        found ^= generator * (top >> place & 1)
+    return found
+
+
+_GENERATORS = tuple(_combined(top) for top in range(32))
+"""For each group that the checksum pushes out: everything that goes into it again."""
+
 MAX_LENGTH = 4096
 """Longer text is refused unread. The longest of use, a post-quantum recipient, has 1,959 characters."""
 
@@ -82,9 +93,5 @@ def _polymod(values: Iterable[int]) -> int:
     """BIP 173's checksum: a BCH code over GF(32)."""
     check = 1
     for value in values:
-        top = check >> 25
-        check = (check & 0x1FFFFFF) << 5 ^ value
-        for place, generator in enumerate(_GENERATOR):
-            if top >> place & 1:
-                check ^= generator
+        check = (check & 0x1FFFFFF) << 5 ^ value ^ _GENERATORS[check >> 25]
     return check

@@ -6,6 +6,7 @@ from hashlib import sha256
 from typing import Self
 
 from tests.faults import invariant
+from tests.faults.likeness import likeness
 from tests.faults.program import Ended
 from tests.faults.scene import AGAIN, MOMENTS, Scene
 from tests.faults.trace import CALLS, KILL, Fault
@@ -52,6 +53,8 @@ class Outcome:
     said: str
     problems: list[tuple[str, str]]
     """(kind, what): of invariant.KINDS, or `unclear` words, or `stuck`."""
+    played: bool = True
+    """Whether it was played out, or left a state like one that had been: then how that ended is known."""
 
     def to_json(self) -> dict[str, object]:
         """For a line of results."""
@@ -78,12 +81,18 @@ def points(scene: Scene, moment: str) -> dict[Point, str]:
     return {point: found[point] for point in sorted(found, key=lambda point: point.order)}
 
 
-def attempt(scene: Scene, point: Point) -> Outcome:
-    """Carry out one point."""
+def attempt(scene: Scene, point: Point, known: set[str] | None = None) -> Outcome:
+    """Carry out one point. `known` are likenesses of states from which everything came to rest well; it grows."""
     scene.restore(point.moment)
     names = turns(point.moment)
     ended, hit = scene.faulty(names[0], point.fault)
     problems = [] if _cannot_be_read(point, hit, ended) else _unclear(ended)
+    state = ""
+    if known is not None:
+        scene.settle_servers()
+        state = f"{len(names)} {likeness(scene)}"
+        if state in known:
+            return Outcome(str(point), hit, ended.code, ended.err.strip(), problems, played=False)
     after: list[invariant.Finding] = []
     for number in range(RUNS):
         # first whose turn it was, then in turns
@@ -97,6 +106,8 @@ def attempt(scene: Scene, point: Point) -> Outcome:
             if not after or (number >= len(names) + 2 and after == before):
                 break
     problems += [(finding.kind, finding.what) for finding in after]
+    if known is not None and not problems:
+        known.add(state)
     return Outcome(str(point), hit, ended.code, ended.err.strip(), problems)
 
 

@@ -97,7 +97,7 @@ class Scene:
             self._keep(moment)
             ended = self.run(organisation)
             assert ended.code == 0, ended.err
-        self._settle_servers()
+        self.settle_servers()
         self.tidy = self.paths()
         for moment, organisation in MOMENTS.items() if again else ():
             self.restore(moment)
@@ -127,7 +127,7 @@ class Scene:
 
     def restore(self, moment: str) -> None:
         """Back to a moment."""
-        self._settle_servers()
+        self.settle_servers()
         shutil.rmtree(self.homes)
         _copy(self.folder / moment / "homes", self.homes)
         for name, one in self.both.items():
@@ -156,7 +156,7 @@ class Scene:
         faults = () if fault is None else ("-e", fault.injection)
         with strace(started.pid, log, *options, *faults, also=servers):
             ended = started.finish()
-            self._settle_servers()
+            self.settle_servers()
         assert ended.code == (0 if fault is None else -signal.SIGKILL), ended.err
         return log.read_text(errors="replace")
 
@@ -177,12 +177,12 @@ class Scene:
         return ["--home", str(self.both[organisation].home.root), "run", "--once"]
 
     def _keep(self, moment: str) -> None:
-        self._settle_servers()
+        self.settle_servers()
         _copy(self.homes, self.folder / moment / "homes")
         for name, one in self.both.items():
             _copy(one.sshd.zone, self.folder / moment / name)
 
-    def _settle_servers(self) -> None:
+    def settle_servers(self) -> None:
         """Wait until no connection is left that could still write."""
         deadline = time.monotonic() + 20
         while any(one.sshd.sessions() for one in self.both.values()):

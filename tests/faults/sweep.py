@@ -1,10 +1,11 @@
 """`make faults`: the program dies, or a call fails, at every point in turn; prints what was lost, doubled or left over.
 
-    python -m tests.faults.sweep [--seconds N] [--workers N] [--results FILE] [--only TEXT] [--again]
+    python -m tests.faults.sweep [--seconds N] [--workers N] [--results FILE] [--only TEXT] [--again] [--whole]
 
 Deaths come first, then errors, each spread over the whole way of the files, so that an unfinished sweep has looked
 everywhere. Results are kept in FILE, and the next sweep goes on behind them as long as the program is the same; every
-point with a problem is named below the table. Ends with 1 if there is any.
+point with a problem is named below the table. Ends with 1 if there is any. A point that leaves the same state as one
+before it, but for chance, is not played out to its end again.
 """
 
 import argparse
@@ -61,6 +62,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--results", type=Path)
     parser.add_argument("--only", default="", help="only points whose text contains this")
     parser.add_argument("--again", action="store_true", help="try points with a problem once more")
+    parser.add_argument("--whole", action="store_true", help="play out every point to its end")
     parser.add_argument("--worker", type=int, help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -76,6 +78,7 @@ def _version() -> str:
 
 def _work(options: argparse.Namespace, results: Path) -> None:
     end = time.monotonic() + options.seconds
+    known: set[str] | None = None if options.whole else set()
     done = {name for name, said in _read(results).items() if not (options.again and said["problems"])}
     with scene() as made, results.open("a", encoding="utf-8", buffering=1) as file:
         for point in _points(made, options.only):
@@ -83,7 +86,7 @@ def _work(options: argparse.Namespace, results: Path) -> None:
                 continue
             if time.monotonic() > end:
                 return
-            file.write(json.dumps(attempt(made, point).to_json()) + "\n")
+            file.write(json.dumps(attempt(made, point, known).to_json()) + "\n")
 
 
 def _points(made: Scene, only: str) -> list[Point]:
@@ -106,10 +109,11 @@ def _report(outcomes: dict[str, dict[str, object]], results: Path) -> int:
         row = rows.setdefault((moment, f"{call} {'killed' if kind == KILL else 'error'}"), Counter())
         row["points"] += 1
         row["met"] += bool(said["hit"])
+        row["played out"] += bool(said["played"])
         problems = said["problems"]
         assert isinstance(problems, list)
         row.update({problem for problem, _ in problems})
-    headings = ("points", "met", *COLUMNS)
+    headings = ("points", "met", "played out", *COLUMNS)
     print(f"{'moment':14} {'fault':20}" + "".join(f"{heading:>13}" for heading in headings))
     for (moment, what), row in sorted(rows.items()):
         print(f"{moment:14} {what:20}" + "".join(f"{row[heading]:13}" for heading in headings))

@@ -10,6 +10,7 @@ import pytest
 
 from tests.faults.attempt import Point, attempt, points
 from tests.faults.invariant import findings
+from tests.faults.likeness import likeness
 from tests.faults.scene import FILES, Scene, scene
 from tests.faults.sweep import ALL
 from tests.faults.trace import ABOUT_THE_NETWORK, KILL
@@ -37,6 +38,10 @@ def prepared() -> Iterator[Scene]:
         yield made
 
 
+KNOWN: set[str] = set()
+"""States from which everything came to rest well; as in the sweep, none is played out twice."""
+
+
 @cache
 def all_points(scene: Scene, moment: str) -> dict[Point, str]:
     """The same for the whole module: one trace of each moment is enough."""
@@ -59,7 +64,7 @@ def of_kind(scene: Scene, moment: str, call: str, kind: str, about: str = "") ->
 
 
 def check(scene: Scene, point: Point) -> None:
-    outcome = attempt(scene, point)
+    outcome = attempt(scene, point, KNOWN)
     assert outcome.problems == [], f"{point}: {outcome.hit}"
     assert outcome.hit, f"{point} was not reached"
 
@@ -91,6 +96,25 @@ def test_a_point_that_once_broke_something(prepared: Scene, moment: str, call: s
 
 def test_the_sweep_has_a_point_at_every_step_of_the_way(prepared: Scene) -> None:
     assert {moment: len(all_points(prepared, moment)) > 1000 for moment in ALL} == dict.fromkeys(ALL, True)
+
+
+def test_states_are_alike_if_only_chance_tells_them_apart(prepared: Scene) -> None:
+    def after(moment: str, *runs: str) -> str:
+        prepared.restore(moment)
+        assert [prepared.run(one).code for one in runs] == [0] * len(runs)
+        prepared.settle_servers()
+        return likeness(prepared)
+
+    once = after("deliver", "ofsted", "lgsco")
+    (arrived,) = prepared.both["ofsted"].home.inbound.rglob(FILES[0].name)
+    arrived.write_bytes(FILES[0].content[:-1])
+    assert likeness(prepared) != once
+    arrived.write_bytes(FILES[0].content)
+    assert likeness(prepared) == once
+    arrived.chmod(0o644)
+    assert likeness(prepared) != once
+    assert after("deliver", "ofsted", "lgsco") == once
+    assert len({once, after("drop"), after("deliver"), after("settle"), after("drop", "ofsted")}) == 4 + 1
 
 
 def test_the_invariant_notices_what_is_against_it(prepared: Scene) -> None:

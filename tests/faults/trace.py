@@ -50,7 +50,15 @@ ABOUT_FILES = {
     "pread64": ("EIO", "EINTR"),
     "getdents64": ("EIO",),
     "newfstatat": ("EIO",),
+    "stat": ("EIO",),
+    "lstat": ("EIO",),
+    "fstat": ("EIO",),
+    "statfs": ("EIO",),
+    "access": ("EIO",),
     "flock": ("EIO",),
+    "fcntl": ("ENOLCK",),
+    "lseek": ("EIO",),
+    "mmap": ("ENOMEM",),
 }
 ABOUT_THE_NETWORK = {
     "connect": (KILL, "ECONNREFUSED", "ETIMEDOUT", "EINTR"),
