@@ -222,6 +222,11 @@ class Partner(_Section):
         description="A handover without a receipt is overdue after this; without it the agreement's deadline.",
         examples=["3d"],
     )
+    accept_rotation: Literal["chain", "confirm"] = Field(
+        default="confirm",
+        description="Whether a new key of the partner counts when its old one vouches for it (chain), or only when a"
+        " person has confirmed its fingerprint (confirm): a thief of the old key could vouch, too.",
+    )
     keep_sent: KeepFor = Field(
         default=timedelta(days=90),
         description="Keep originals this long after the receipt; none destroys each one as soon as it is acknowledged.",

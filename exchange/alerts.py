@@ -35,6 +35,10 @@ EVENTS = frozenset(
         "partner.reachable",
         "witness.conflict",
         "witness.rolled-back",
+        "partner.key-waiting",
+        "partner.key-refused",
+        "key.discarded",
+        "key.revoked",
     }
 )
 """Entries that people are told of."""

@@ -5,16 +5,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Never
 
-from config.errors import Misuse, Refused
+from config.errors import Misuse, Refused, Tampered
 from config.home import Home
 from config.times import system_clock
 from exchange.assembly import ledger_verifiers, trusted
+from exchange.key_book import carried_forward
 from keys.keyring import Keyring, Secret
 from keys.trust import Trust
 from ledger import checkpoint, entry, note, tlogproof, verify
+from ledger.database import connect
+from ledger.known import rows_of
 from ledger.note import NoteError
 from ledger.store import Ledger
 from ledger.verify import Report
+from ledger.view import View
 
 MAX_FILE = 1024 * 1024
 """Proofs and checkpoints are a few kilobytes; a larger file is something else."""
@@ -46,13 +50,29 @@ def verify_home(home: Home) -> Report:
 
 def verify_ledger(home: Home, keyring: Keyring, trust: Trust, since: Path | None) -> Report:
     """Recompute everything; with `since`, also that the ledger continues that checkpoint."""
-    witnesses = {partner: trust.witness_verifiers(partner) for partner in trust.partners}
+    known = _with_announced(home, trust)
+    witnesses = {partner: known.witness_verifiers(partner) for partner in known.partners}
     return verify.verify(
         home.ledger,
         ledger_verifiers(keyring),
         witness_verifiers=witnesses,
         since=_checkpoint(since) if since is not None else None,
     )
+
+
+def _with_announced(home: Home, trust: Trust) -> Trust:
+    """With the witness keys that partners announced, as far as the ledger, which is in question, can be read at all.
+
+    Whoever changed it to name another witness key also changed what our own checkpoints say.
+    """
+    try:
+        connection = connect(home.ledger, writable=False)
+        try:
+            return carried_forward(trust, View(rows_of(connection)))
+        finally:
+            connection.close()
+    except (Refused, Tampered, Misuse):
+        return trust
 
 
 def _checkpoint(path: Path) -> bytes:

@@ -18,6 +18,7 @@ from exchange.sender import manifest_for
 from exchange.spool import Claim
 from keys import age
 from keys.keyring import Keyring
+from keys.rotation import of_ledger
 from keys.trust import Trust
 from ledger.canonical import Json
 from ledger.entry import Draft
@@ -64,7 +65,7 @@ def _take_name(output: Path) -> None:
 def _seal_into(parts: Parts, path: Path, output: Path, partner: str, concern: Concern) -> dict[str, str | int | None]:
     now = parts.effects.clock()
     handover = new_id(now, parts.effects.random)
-    recipient = parts.trust.recipients(partner)[0]
+    recipient = parts.recipient(partner)
     size = path.stat().st_size
 
     def draft(event: str, **detail: Json) -> Draft:
@@ -89,7 +90,7 @@ def _seal_into(parts: Parts, path: Path, output: Path, partner: str, concern: Co
                 payload,
                 manifest,
                 name=path.name,
-                signer=parts.keyring.signer("signing"),
+                signer=parts.signer(partner),
                 recipients=[recipient],
                 dst=target,
             )
@@ -154,7 +155,7 @@ def open_by_hand(
     What the ledger knows was signed in time if it was so when it was received: the sender's key may have ended since.
     """
     with path.open("rb") as source:
-        opened = open_envelope(source, keyring.identities())
+        opened = open_envelope(source, keyring.identities(of_ledger(ledger).fingerprints("encryption")))
         manifest = opened.manifest
         public = opened.verify_signature()
         trust.signing_key(manifest.sender, public, _received(ledger, opened) or system_clock())

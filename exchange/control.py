@@ -131,7 +131,7 @@ def _seal(parts: Parts, partner: str, due: Due) -> tuple[str, Path]:
     """A new message, sealed to the partner; returns its id and where it lies."""
     now = parts.effects.clock()
     message = new_id(now, parts.effects.random)
-    recipient = parts.trust.recipients(partner)[0]
+    recipient = parts.recipient(partner)
     manifest = Manifest(
         kind=due.kind,
         id=message,
@@ -149,6 +149,6 @@ def _seal(parts: Parts, partner: str, due: Due) -> tuple[str, Path]:
     )
     path = parts.spool.message(partner, message)
     with path.open("wb") as target:
-        seal(None, manifest, signer=parts.keyring.signer("signing"), recipients=[recipient], dst=target)
+        seal(None, manifest, signer=parts.signer(partner), recipients=[recipient], dst=target)
         files.sync_file(target)
     return message, path

@@ -22,10 +22,10 @@ from pathlib import Path
 from types import FrameType
 
 from config.errors import HandoverError, NotNow, Tampered
-from exchange import embedded, rounds
+from exchange import embedded, key_desk, rounds
 from exchange import log as logs
 from exchange.alerts import Alert, Alerts
-from exchange.assembly import agreements_with, trusted
+from exchange.assembly import agreements_with, confirmed_cards_of
 from exchange.collect import PickUp, collect
 from exchange.drop import Completeness
 from exchange.log import Log
@@ -198,8 +198,9 @@ class Daemon:
             version = self.parts.ledger.data_version()
             if version == self._version:
                 return
-            trust = trusted(self.parts.home, self.parts.ledger)
-            self.parts = replace(self.parts, trust=trust, agreements=agreements_with(self.parts.home, trust))
+            key_desk.tend(self.parts)
+            cards = confirmed_cards_of(self.parts.home, self.parts.ledger)
+            self.parts = replace(self.parts, cards=cards, agreements=agreements_with(self.parts.home, cards))
             self._start_workers()
             for worker in list(self.workers.values()):
                 worker.hurry()
@@ -279,6 +280,7 @@ class Daemon:
 
     def _overdue_round(self) -> float:
         note_overdue(self.parts)
+        key_desk.tend(self.parts)
         return self._rescan
 
     def _collect(self, parts: Parts, pickup: PickUp) -> int:

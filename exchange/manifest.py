@@ -44,6 +44,7 @@ from typing import Final, Protocol
 from config.times import from_text
 from exchange.absence import Absence
 from exchange.fields import CODE, SHA256, Fields, ManifestError
+from exchange.key_news import Announced, Answer
 from exchange.payload import Payload
 from exchange.receipt import Receipt
 from exchange.request import Request
@@ -95,6 +96,10 @@ KINDS: Final[Mapping[str, Kind]] = {
     "receipt": Kind(frozenset({"receipt"}), frozenset({"expires"}), "receipt@handover", Receipt.from_json),
     "request": Kind(frozenset({"request", "expires"}), frozenset(), "request@handover", Request.from_json),
     "absence": Kind(frozenset({"absence", "expires"}), frozenset(), "absence@handover", Absence.from_json),
+    "announcement": Kind(
+        frozenset({"announcement", "expires"}), frozenset(), "manifest-announcement@handover", Announced.from_json
+    ),
+    "acceptance": Kind(frozenset({"acceptance", "expires"}), frozenset(), "acceptance@handover", Answer.from_json),
 }
 """Every kind of message; a new control message is a line here, one in exchange/messages.py, and its namespace in
 keys/trust.py."""

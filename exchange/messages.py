@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from exchange import absences, control, gaps, receipts, seldom
+from exchange import absences, control, gaps, key_messages, receipts, seldom
 from exchange.control import Accept, Due, Message, MessageRefused, Source
 from exchange.failures import Failures
 from exchange.landing import Landing
@@ -36,6 +36,8 @@ CONTROLS: Final[Mapping[str, Control]] = {
     # which numbers are missing takes longer to find out, the more have come
     "request": Control(gaps.due, absences.accept, seconds=60.0),
     "absence": Control(absences.due, gaps.accept),
+    "announcement": Control(key_messages.due, key_messages.be_told),
+    "acceptance": Control(key_messages.answers_due, key_messages.take_answer),
 }
 
 

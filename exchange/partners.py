@@ -5,14 +5,18 @@ from pathlib import Path
 
 from config.errors import Misuse, Refused
 from config.home import Home
+from config.times import from_text
 from exchange import card_folder, files
 from exchange.assembly import agreements_with
+from exchange.audit import read_ledger
 from exchange.parts import Parts
 from exchange.topology import Topology
 from keys import card as cards
 from keys.card import Card, Landing, SigningKey
+from keys.key_info import KeyInfo, Purpose
 from keys.keyring import Keyring
 from keys.private_keys import ledger_origin
+from keys.rotation import of_ledger
 from keys.trust import Trust
 from ledger.entry import Draft
 
@@ -32,35 +36,59 @@ class MadeCard:
 
 
 def make_card(home: Home, keyring: Keyring, output: Path | None) -> MadeCard:
-    """Our own public card, signed; written to `output` and `output.sig` if given."""
+    """Our own public card, signed; written to `output` and `output.sig` if given.
+
+    It holds the keys that the ledger has recorded: what has ended only as far as something it did is still verified.
+    """
     settings = home.settings
     me = settings.organisation.id
     landing = settings.landing
+    with read_ledger(home) as ledger:
+        own = of_ledger(ledger)
+    known = {key.fingerprint: key for key in own.keys if key.ended != "revoked"}
+    infos = [info for info in keyring.infos() if info.fingerprint in known]
+    # the same card as long as the keys are the same: what was read out over the telephone stays true
+    issued = max(at for key in own.keys for at in (key.made_at, key.ended_at) if at is not None)
+
+    def of(purpose: Purpose, *, ever: bool = False) -> list[KeyInfo]:
+        usable = own.fingerprints(purpose)
+        return [info for info in infos if info.purpose == purpose and (ever or info.fingerprint in usable)]
+
     card = Card(
         organisation=me,
         name=settings.organisation.name,
-        # the same card as long as the keys are the same: what was read out over the telephone stays true
-        issued=max(info.created for info in keyring.infos()),
+        issued=issued,
         ledger_origin=ledger_origin(me),
-        ledger_keys=tuple(info.public for info in keyring.infos() if info.purpose == "ledger"),
-        witness_keys=tuple(info.public for info in keyring.infos() if info.purpose == "witness"),
-        signing_keys=tuple(
-            SigningKey(info.public, info.valid_from, info.valid_until)
-            for info in keyring.infos()
-            if info.purpose == "signing"
-        ),
-        recipients=(keyring.current("encryption").public,),
+        ledger_keys=tuple(info.public for info in of("ledger", ever=True)),
+        witness_keys=tuple(info.public for info in of("witness", ever=True)),
+        signing_keys=tuple(_signing(info, known[info.fingerprint].ended_at) for info in of("signing", ever=True)),
+        recipients=_recipients(of("encryption"), issued),
         landing=Landing(landing.host, landing.port, landing.user, landing.path, landing.host_keys)
         if landing.host is not None
         else None,
-        transport_keys=tuple(info.public for info in keyring.infos() if info.purpose == "transport"),
+        transport_keys=tuple(info.public for info in of("transport")),
     )
     data = card.encode()
-    signature = cards.sign(data, keyring.signer("signing"))
+    signer = keyring.current("signing", from_text(issued), own.fingerprints("signing"))
+    signature = cards.sign(data, keyring.signer_of(signer.fingerprint))
     if output is not None:
         files.write_new(output, data, 0o644)
         files.write_new(output.with_name(output.name + ".sig"), signature.encode(), 0o644)
     return MadeCard(data.decode(), signature, cards.fingerprint(data), str(output) if output else None)
+
+
+def _signing(info: KeyInfo, ended_at: str | None) -> SigningKey:
+    ends = [end for end in (info.valid_until, ended_at) if end is not None]
+    key = SigningKey(info.public, info.valid_from)
+    for end in ends:
+        key = key.ending(from_text(end))
+    return key
+
+
+def _recipients(infos: list[KeyInfo], issued: str) -> tuple[str, ...]:
+    """The newest first, one that is for later last; all of the kind of the first."""
+    ordered = sorted(infos, key=lambda info: (info.valid_from <= issued, info.serial), reverse=True)
+    return tuple(info.public for info in ordered if info.post_quantum == ordered[0].post_quantum)
 
 
 def named_in(path: Path) -> str:
@@ -82,7 +110,8 @@ def add_partner(parts: Parts, path: Path, fingerprint: str) -> dict[str, str]:
         raise Misuse("this is the card of this organisation itself", hint="give the partner's card")
     _check_agreed(parts, card)
     # raises what this card has in common with another partner's, before it keeps everybody from reading any
-    Trust([card, *(parts.trust.card(other) for other in parts.trust.partners if other != card.organisation)])
+    trust = parts.trust
+    Trust([card, *(trust.card(other) for other in trust.partners if other != card.organisation)])
     card_folder.stage(parts.home.cards, card.organisation, data, signature)
     agreement = agreements_with(parts.home, Trust([card]))[card.organisation]
     flows = agreement.flows_from(parts.me, card.organisation)
@@ -127,7 +156,7 @@ def list_partners(home: Home, trust: Trust) -> list[dict[str, str | None]]:
     agreements = agreements_with(home, trust)
     rows: list[dict[str, str | None]] = []
     for partner in trust.partners:
-        card, agreement = trust.card(partner), agreements.get(partner)
+        card, agreement = trust.confirmed(partner), agreements.get(partner)
         landing = f"{card.landing.host}:{card.landing.port}" if card.landing else None
         rows.append(
             {

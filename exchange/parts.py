@@ -12,11 +12,18 @@ from config.authorities import Register
 from config.errors import NotNow
 from config.home import Home
 from config.times import Clock
+from exchange.key_book import KeyBook
 from exchange.landing import Landing
 from exchange.spool import Spool
+from keys import age
 from keys.card import Card
 from keys.keyring import Keyring
+from keys.openssh import Signer
+from keys.own_keys import OwnKeys
+from keys.private_keys import witness_name
+from keys.rotation import Office
 from keys.trust import Trust
+from ledger.checkpoint import Cosigner
 from ledger.identifier import Random
 from ledger.store import Ledger
 
@@ -46,14 +53,50 @@ class Parts:
     home: Home
     ledger: Ledger
     keyring: Keyring
-    trust: Trust
+    cards: Trust
+    """The partners' cards as people confirmed them."""
     agreements: Mapping[str, Agreement]
     """The agreement with each partner, by the partner's id."""
     register: Register
     spool: Spool
     effects: Effects
+    book: KeyBook
 
     @property
     def me(self) -> str:
         """The id of this organisation."""
         return self.home.settings.organisation.id
+
+    # --- keys: every use of one asks here, so that during a rotation everything knows the old and the new one ------
+
+    @property
+    def trust(self) -> Trust:
+        """The partners' keys now: their cards, and what they have announced since."""
+        return self.book.trust(self.cards)
+
+    @property
+    def own(self) -> OwnKeys:
+        """Our own keys, as the ledger has them now."""
+        return self.book.own()
+
+    @property
+    def office(self) -> Office:
+        """What is needed to change our own keys."""
+        kind = self.home.settings.keys.encryption
+        return Office(self.me, self.ledger, self.keyring, self.effects.clock, kind)
+
+    def recipient(self, partner: str) -> age.Recipient:
+        """Whom to encrypt to, for a partner."""
+        return self.trust.recipients(partner, self.effects.clock())[0]
+
+    def signer(self, partner: str) -> Signer:
+        """Signs what goes to a partner: with the newest key that it has accepted."""
+        return self.keyring.signer("signing", among=self.own.fingerprints("signing", partner))
+
+    def identities(self) -> list[age.Identity]:
+        """Open what comes, whichever of our keys in use it was sealed to."""
+        return self.keyring.identities(self.own.fingerprints("encryption"))
+
+    def cosigners(self) -> list[Cosigner]:
+        """Cosign a partner's checkpoints, with every witness key in use."""
+        return self.keyring.cosigners(witness_name(self.me), among=self.own.fingerprints("witness"))

@@ -64,7 +64,7 @@ def receive(parts: Parts, arrival: Arrival) -> None:
             if arrival.recovered and known is not None and _is_decided(source, known):
                 parts.spool.finish_incoming(arrival.path)
                 return
-            opened = open_envelope(source, parts.keyring.identities())
+            opened = open_envelope(source, parts.identities())
             manifest = _authenticate(parts, arrival, opened)
             _pass_on(parts, arrival, opened, manifest)
     except Refused as problem:
@@ -107,8 +107,10 @@ def _authenticate(parts: Parts, arrival: Arrival, opened: Opened) -> Manifest:
     ours = opened.identity.recipient()
     if ours.kind == "pq" and any(kind == "X25519" for kind in opened.stanza_types):
         raise Unauthenticated("an envelope mixes post-quantum and classical recipients", reason="mixed-recipients")
-    current = parts.keyring.current("encryption")
-    if current.post_quantum and ours.kind != "pq":
+    current = parts.keyring.current("encryption", among=parts.own.fingerprints("encryption", arrival.partner))
+    # a key that is being replaced is still good, also by a stronger one: what was sealed to it is on its way
+    leaving = age.fingerprint(ours) in parts.own.replaced("encryption")
+    if current.post_quantum and ours.kind != "pq" and not leaving:
         raise Unauthenticated("an envelope is sealed more weakly than our card asks for", reason="downgrade")
     manifest = opened.manifest
     public = opened.verify_signature()
@@ -134,10 +136,11 @@ def _pass_on(parts: Parts, arrival: Arrival, opened: Opened, manifest: Manifest)
         statement,
         ledger_verifiers=parts.trust.ledger_verifiers(arrival.partner),
         witness_verifiers=parts.trust.witness_verifiers(arrival.partner),
-        cosigner=parts.keyring.cosigner("witness", f"{parts.me}/witness"),
+        cosigners=parts.cosigners(),
         sequence=manifest.sequence,
         handover=manifest.id if manifest.kind == "concern" else None,
         now=parts.effects.clock(),
+        ended=parts.trust.ended_ledger_keys(arrival.partner),
     )
     if messages.is_control(manifest.kind):
         opened.finish()

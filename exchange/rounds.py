@@ -13,7 +13,7 @@ from pathlib import Path
 
 from config.errors import NotNow
 from config.home import MARKER
-from exchange import absences, clerk, intake, landed, messages, receiver, sender, strays, uploads
+from exchange import absences, clerk, intake, key_desk, landed, messages, receiver, sender, strays, uploads
 from exchange.drop import Candidate, Completeness, scan
 from exchange.failures import Failures
 from exchange.landed import Arrival
@@ -69,6 +69,9 @@ def recover(parts: Parts, stopping: Callable[[], bool] = lambda: False) -> None:
     parts.spool.create()
     parts.spool.clear_work_files()
     parts.spool.unfinished.update(parts.spool.outgoing())
+    with Failures().kept():
+        # a key that was ordered while the service was stopped, or whose making a crash cut off
+        key_desk.tend(parts)
     with Failures().kept():
         landed.note_unrecorded(parts)
     with Failures().kept():

@@ -43,7 +43,7 @@ def seal_next(parts: Parts, handover: Handover) -> None:
     if judgement.concern is None:
         _hold(parts, handover, claim, [o.code for o in judgement.objections], [o.text for o in judgement.objections])
         return
-    recipient = parts.trust.recipients(handover.partner)[0]
+    recipient, signer = parts.recipient(handover.partner), parts.signer(handover.partner)
     envelope = parts.spool.envelope(handover.id)
     unfinished = envelope.with_suffix(".part")
     manifest = manifest_for(
@@ -56,7 +56,7 @@ def seal_next(parts: Parts, handover: Handover) -> None:
                 payload,
                 manifest,
                 name=judgement.name,
-                signer=parts.keyring.signer("signing"),
+                signer=signer,
                 recipients=[recipient],
                 dst=target,
             )
@@ -84,7 +84,7 @@ def seal_next(parts: Parts, handover: Handover) -> None:
                 private={"payload_sha256": sealed.payload_sha256},
                 detail={
                     "manifest_sha256": sealed.manifest_sha256,
-                    "signed_by": parts.keyring.current("signing").fingerprint,
+                    "signed_by": signer.public.fingerprint,
                 },
             )
         )

@@ -49,7 +49,12 @@ def initialise(
                             event="key.created",
                             actor="operator",
                             key=info.fingerprint,
-                            detail={"purpose": info.purpose, "algorithm": info.algorithm, "serial": info.serial},
+                            detail={
+                                "purpose": info.purpose,
+                                "algorithm": info.algorithm,
+                                "serial": info.serial,
+                                "public": info.public,
+                            },
                         )
                     )
                     for info in keyring.infos()

@@ -21,9 +21,10 @@ from exchange.ssh_login import log_in
 __all__ = ["Address", "Landing", "SftpLanding", "Small", "connect"]
 
 
-def connect(address: Address, key_pem: bytes, *, timeout: float, keepalive: float) -> "SftpLanding":
-    """Log in; raises a LandingError. `timeout`: the longest wait for any one answer; both in seconds."""
-    channel = log_in(address, key_pem, timeout=timeout, keepalive=keepalive)
+def connect(address: Address, *keys: bytes, timeout: float, keepalive: float) -> "SftpLanding":
+    """Log in with the first of `keys` that is taken; raises a LandingError. `timeout`: the longest wait for any one
+    answer; both in seconds."""
+    channel = log_in(address, *keys, timeout=timeout, keepalive=keepalive)
     return SftpLanding(Conversation(channel, address.place), address.path)
 
 

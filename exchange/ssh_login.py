@@ -5,7 +5,7 @@ In this order, because nothing of ours may go to a server that is not the partne
     1  TCP                               Unreachable
     2  key exchange                      Unreachable, when what answers speaks no SSH, or not in time
     3  host key == one of the pinned     HostKeyChanged
-    4  our transport key                 AuthenticationRefused
+    4  our transport keys, in order      AuthenticationRefused, if none of them is taken
     5  a session channel, with SFTP      LandingFailed
 
 There is no "trust on first use", no password, no agent, and no configuration of SSH that is read.
@@ -15,6 +15,7 @@ import contextlib
 import hmac
 import socket
 import threading
+from collections.abc import Sequence
 
 import paramiko
 
@@ -30,14 +31,15 @@ from exchange.landing import (
 from keys import openssh
 
 
-def log_in(address: Address, key_pem: bytes, *, timeout: float, keepalive: float) -> paramiko.Channel:
+def log_in(address: Address, *keys_pem: bytes, timeout: float, keepalive: float) -> paramiko.Channel:
     """A channel on which the partner's server speaks SFTP; raises a LandingError.
 
+    Of our own keys the first that the server takes is used: during a rotation, the new one and then the old one.
     `timeout` seconds are the longest wait for any one answer, `keepalive` the longest silence on an idle connection.
     Closing the channel's transport ends everything.
     """
     ssh.silence_library()
-    key = ssh.private_key(key_pem)
+    keys = [ssh.private_key(pem) for pem in keys_pem]
     for line in address.host_keys:
         openssh.host_key_fingerprint(line)
     transport = paramiko.Transport(_reach(address, timeout, keepalive))
@@ -45,7 +47,7 @@ def log_in(address: Address, key_pem: bytes, *, timeout: float, keepalive: float
     try:
         _exchange_keys(transport, address, timeout)
         _check_host_key(transport, address)
-        _authenticate(transport, address, key, timeout)
+        _authenticate(transport, address, keys, timeout)
         transport.set_keepalive(max(1, int(keepalive)))
         channel = _open_sftp(transport, address, timeout)
     except BaseException:
@@ -88,17 +90,21 @@ def _check_host_key(transport: paramiko.Transport, address: Address) -> None:
         raise HostKeyChanged(address.place, f"expected {expected}, found {openssh.fingerprint(found)}")
 
 
-def _authenticate(transport: paramiko.Transport, address: Address, key: paramiko.Ed25519Key, timeout: float) -> None:
-    answered = threading.Event()
-    with contextlib.suppress(paramiko.SSHException, EOFError, OSError):
-        transport.auth_publickey(address.user, key, answered)
-        answered.wait(timeout)
-    if transport.is_authenticated():
-        return
-    # The event is also set when the connection breaks: only a server that is still there has answered.
-    if answered.is_set() and transport.is_active():
-        raise AuthenticationRefused(address.place, f"{openssh.fingerprint(key.asbytes())} for user {address.user}")
-    raise ConnectionLost(address.place, "while logging in")
+def _authenticate(
+    transport: paramiko.Transport, address: Address, keys: Sequence[paramiko.Ed25519Key], timeout: float
+) -> None:
+    for key in keys:
+        answered = threading.Event()
+        with contextlib.suppress(paramiko.SSHException, EOFError, OSError):
+            transport.auth_publickey(address.user, key, answered)
+            answered.wait(timeout)
+        if transport.is_authenticated():
+            return
+        # The event is also set when the connection breaks: only a server that is still there has answered.
+        if not (answered.is_set() and transport.is_active()):
+            raise ConnectionLost(address.place, "while logging in")
+    tried = " and ".join(openssh.fingerprint(key.asbytes()) for key in keys)
+    raise AuthenticationRefused(address.place, f"{tried} for user {address.user}")
 
 
 def _open_sftp(transport: paramiko.Transport, address: Address, timeout: float) -> paramiko.Channel:

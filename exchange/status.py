@@ -1,26 +1,22 @@
 """How a home does: queues, the oldest file, overdue receipts, partners, keys and the ledger at a glance."""
 
-import datetime
 from collections import Counter
 from dataclasses import dataclass
 
-from config.errors import HandoverError, Misuse
+from config.errors import Misuse
 from config.home import Home
-from config.times import from_text, system_clock
-from exchange import landing, pid_file
+from exchange import key_list, landing, pid_file
 from exchange.assembly import agreements_with
 from exchange.drop import scan
 from exchange.numbers import in_words
 from exchange.questions import in_flight
 from exchange.topology import Topology
 from keys.keyring import Keyring
+from keys.rotation import of_ledger
 from keys.trust import Trust
 from ledger.gaps import MAX_GAPS, explained, sequence_gaps
-from ledger.query import Row, handovers_under_key, outage, reachability
+from ledger.query import Row, outage, reachability
 from ledger.store import Ledger
-
-KEY_WARNING = datetime.timedelta(days=60)
-"""A key that ends sooner is named in the status."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +68,6 @@ class Status:
 
 def status(home: Home, ledger: Ledger, keyring: Keyring, trust: Trust) -> Status:
     """Read everything once; needs no passphrase."""
-    now = system_clock()
     rows = in_flight(home, ledger, trust, everything=True)
     open_rows = [row for row in rows if not row.is_final]
     overdue = tuple(row.id for row in rows if row.overdue)
@@ -80,7 +75,10 @@ def status(home: Home, ledger: Ledger, keyring: Keyring, trust: Trust) -> Status
     outages = {partner: cause for partner in partners if (cause := outage(ledger, partner)) is not None}
     gaps = {partner: missing for partner in trust.partners if (missing := sequence_gaps(ledger, partner))}
     reasons = {partner: by_reason for partner in trust.partners if (by_reason := _explained(ledger, partner))}
-    keys: dict[str, str | None] = {info.purpose: info.valid_until for info in keyring.infos()}
+    recorded = of_ledger(ledger)
+    usable = {key.fingerprint for key in recorded.keys if key.ended is None}
+    keys: dict[str, str | None] = {i.purpose: i.valid_until for i in keyring.infos() if i.fingerprint in usable}
+    about_keys = key_list.problems(keyring, ledger, trust, tuple(partners))
     return Status(
         organisation=home.settings.organisation.id,
         dropped=sum(1 for _ in scan(home.outbound)),
@@ -94,7 +92,7 @@ def status(home: Home, ledger: Ledger, keyring: Keyring, trust: Trust) -> Status
         ledger_size=ledger.size,
         ledger_root=ledger.root().hex(),
         daemon=pid_file.is_held(home.pid_file),
-        problems=tuple(_problems(home, rows, overdue, gaps, outages, keys, _no_way(home, trust), now)),
+        problems=tuple(_problems(home, rows, overdue, gaps, outages, about_keys + _no_way(home, trust))),
     )
 
 
@@ -104,9 +102,7 @@ def _problems(
     overdue: tuple[str, ...],
     gaps: dict[str, list[int]],
     outages: dict[str, str],
-    keys: dict[str, str | None],
-    ways: list[str],
-    now: datetime.datetime,
+    more: list[str],
 ) -> list[str]:
     problems = []
     if overdue:
@@ -114,15 +110,12 @@ def _problems(
     for state in ("held", "quarantined"):
         if number := sum(row.state == state for row in rows):
             problems.append(f"{number} {state}: see 'handover list --state {state}'")
-    problems += ways
     problems += [_outage(partner, cause) for partner, cause in outages.items()]
     problems += [
         f"{_number(missing)} handovers from {partner} never came: numbers {in_words(missing)}"
         for partner, missing in gaps.items()
     ]
-    for purpose, until in keys.items():
-        if until is not None and from_text(until) - now < KEY_WARNING:
-            problems.append(f"the {purpose} key ends on {until[:10]}")
+    problems += more
     if not home.marker.is_file():
         problems.append("the outbound folder has lost its marker file")
     return problems
@@ -149,41 +142,6 @@ def _outage(partner: str, cause: str) -> str:
         return f"{partner} cannot be reached"
     said = kind.said.format(place=partner)
     return f"{said}: nothing is sent to it" if kind is landing.HostKeyChanged else said
-
-
-def key_rows(keyring: Keyring, ledger: Ledger) -> list[dict[str, str | int | bool | None]]:
-    """One row a key, with its state now and how many handovers it protects."""
-    now = system_clock()
-    rows: list[dict[str, str | int | bool | None]] = []
-    for info in keyring.infos():
-        if info.begins_after(now):
-            state = "not yet valid"
-        elif info.ended_by(now):
-            state = "expired"
-        else:
-            state = "current" if _is_current(keyring, info.fingerprint) else "valid"
-        rows.append(
-            {
-                "purpose": info.purpose,
-                "serial": info.serial,
-                "algorithm": info.algorithm,
-                "post_quantum": info.post_quantum,
-                "fingerprint": info.fingerprint,
-                "public": info.public,
-                "state": state,
-                "valid_from": info.valid_from,
-                "valid_until": info.valid_until,
-                "handovers": handovers_under_key(ledger, info.fingerprint) if info.purpose == "encryption" else None,
-            }
-        )
-    return rows
-
-
-def _is_current(keyring: Keyring, fingerprint: str) -> bool:
-    try:
-        return keyring.current(keyring.find(fingerprint).purpose).fingerprint == fingerprint
-    except HandoverError:
-        return False
 
 
 def check_home(home: Home) -> dict[str, str | int | bool | None]:

@@ -14,8 +14,8 @@ import ipaddress
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Literal
 
 from config import times
@@ -62,6 +62,15 @@ class SigningKey:
         if at < times.from_text(self.valid_from):
             return False
         return self.valid_until is None or at < times.from_text(self.valid_until)
+
+    def ending(self, at: datetime) -> "SigningKey":
+        """The same with an end, which is never put off; one that never counted gets the shortest time there is."""
+        first = times.from_text(self.valid_from) + timedelta(seconds=1)
+        # SPEC: FORMATS 4 valid-before: OpenSSH tells time to the second
+        end = max(first, at.replace(microsecond=0))
+        if self.valid_until is not None:
+            end = min(end, times.from_text(self.valid_until))
+        return replace(self, valid_until=times.to_text(end))
 
 
 @dataclass(frozen=True, slots=True)

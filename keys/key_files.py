@@ -72,6 +72,15 @@ def write(path: Path, data: bytes) -> None:
         raise NotNow(f"a key cannot be written: {error.strerror}", hint="nothing was changed") from None
 
 
+def remove(path: Path) -> None:
+    """Delete a file, durably; one that is not there counts as deleted. NotNow if it cannot be."""
+    try:
+        path.unlink(missing_ok=True)
+        sync(path.parent)
+    except OSError as error:
+        raise NotNow(f"a key cannot be deleted: {error.strerror}", hint="it is tried again") from None
+
+
 def sync(folder: Path) -> None:
     """Make what was renamed in `folder` durable."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

@@ -139,6 +139,11 @@ def parse(data: bytes) -> KeyInfo:
     return info
 
 
+def fingerprint_of(purpose: Purpose, public: str) -> str:
+    """How people know a public half; raises InfoError if it is none."""
+    return _about(purpose, public)[1]
+
+
 def raw_public(purpose: Purpose, public: str) -> bytes:
     """The 32 bytes of an Ed25519 public half, whatever it is spelled as; raises InfoError."""
     try:

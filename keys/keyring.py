@@ -17,7 +17,7 @@ when it is unlocked: it must be the one whose public half stands beside it. No k
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -115,13 +115,20 @@ class Keyring:
         """All keys, by purpose and age."""
         return self._infos
 
-    def current(self, purpose: Purpose, at: datetime | None = None) -> KeyInfo:
-        """The key to use at that time (now); raises MissingKey, KeyNotYetValid or KeyExpired."""
+    def current(self, purpose: Purpose, at: datetime | None = None, among: Collection[str] | None = None) -> KeyInfo:
+        """The key to use at that time (now), of those whose fingerprint is `among` them; raises MissingKey,
+        KeyNotYetValid or KeyExpired."""
+        return max(self.valid(purpose, at, among), key=lambda info: (info.valid_from, info.serial))
+
+    def valid(
+        self, purpose: Purpose, at: datetime | None = None, among: Collection[str] | None = None
+    ) -> list[KeyInfo]:
+        """The same for all keys that count at that time, oldest first; never none."""
         moment = self._clock() if at is None else at
-        keys = [info for info in self._infos if info.purpose == purpose]
+        keys = [i for i in self._infos if i.purpose == purpose and (among is None or i.fingerprint in among)]
         valid = [info for info in keys if not info.begins_after(moment) and not info.ended_by(moment)]
         if valid:
-            return max(valid, key=lambda info: (info.valid_from, info.serial))
+            return valid
         if not keys:
             raise MissingKey(f"there is no {purpose} key", hint=f"make one with 'handover keys rotate {purpose}'")
         waiting = [info for info in keys if info.begins_after(moment)]
@@ -143,35 +150,58 @@ class Keyring:
                 return info
         raise MissingKey(f"none of our keys has the fingerprint {fingerprint[:80]!r}")
 
-    def signer(self, purpose: Purpose = "signing") -> Signer:
+    def signer(self, purpose: Purpose = "signing", among: Collection[str] | None = None) -> Signer:
         """Signs with the current key of that purpose."""
-        return self._key_signer(self.current(purpose))
+        return self._key_signer(self.current(purpose, among=among))
+
+    def signer_of(self, fingerprint: str) -> Signer:
+        """Signs with that very key, current or not."""
+        return self._key_signer(self.find(fingerprint))
 
     def note_signer(self, purpose: Purpose, origin: str) -> note.Signer:
         """Signs notes with the current key of that purpose, whose name must be `origin`."""
-        info = self._named(purpose, origin)
-        signer = self._key_signer(info)
+        return self.note_signer_of(self.current(purpose).fingerprint, origin)
+
+    def note_signer_of(self, fingerprint: str, origin: str) -> note.Signer:
+        """Signs notes with that very key, whose name must be `origin`."""
+        signer = self._key_signer(self._named(self.find(fingerprint), origin))
         return note.Ed25519Signer(origin, signer.public.raw, signer.sign)
 
     def cosigner(self, purpose: Purpose, name: str) -> checkpoint.Cosigner:
         """Cosigns checkpoints with the current key of that purpose, whose name must be `name`."""
-        info = self._named(purpose, name)
-        signer = self._key_signer(info)
-        return checkpoint.Cosigner(name, signer.public.raw, signer.sign, int(self._clock().timestamp()))
+        return self._cosigner(self.current(purpose), name)
 
-    def identities(self) -> list[age.Identity]:
+    def cosigners(self, name: str, among: Collection[str] | None = None) -> list[checkpoint.Cosigner]:
+        """The same with every witness key that counts now: during a rotation, two."""
+        return [self._cosigner(info, name) for info in self.valid("witness", among=among)]
+
+    def identities(self, among: Collection[str] | None = None) -> list[age.Identity]:
         """Every encryption key, newest first: what was encrypted to an ended one is opened too."""
-        keys = [info for info in self._infos if info.purpose == "encryption"]
+        keys = [i for i in self._infos if i.purpose == "encryption" and (among is None or i.fingerprint in among)]
         return [identity for info in reversed(keys) if (identity := self._unlock(info).identity) is not None]
 
     def transport_key(self) -> bytes:
         """The current transport key as an OpenSSH private key, for the SFTP client's memory."""
         return self._unlock(self.current("transport")).native
 
-    def self_test(self) -> None:
+    def transport_keys(self, among: Collection[str]) -> list[bytes]:
+        """The same for every transport key that counts now, the newest first."""
+        keys = sorted(self.valid("transport", among=among), key=lambda info: (info.valid_from, info.serial))
+        return [self._unlock(info).native for info in reversed(keys)]
+
+    def self_test(self, among: Collection[str] | None = None) -> None:
         """Unlock and try out every private key; raises what is wrong with the first."""
         for info in self._infos:
+            if among is None or info.fingerprint in among:
+                self._unlock(info)
+
+    def test_anew(self, fingerprint: str) -> KeyInfo:
+        """Unlock and try out one key as it lies on the disk now; raises what is wrong with it."""
+        with self._lock:
+            info = self.find(fingerprint)
+            self._unlocked.pop(info.name, None)
             self._unlock(info)
+        return info
 
     def add(
         self,
@@ -182,24 +212,47 @@ class Keyring:
         valid_from: datetime | None = None,
         valid_until: datetime | None = None,
         encryption: Encryption = "pq",
+        serial: int | None = None,
     ) -> KeyInfo:
-        """Make another key of that purpose; the private half is on disk before the public one is."""
+        """Make another key of that purpose; the private half is on disk before the public one is.
+
+        With a `serial` this can be repeated: what is complete stays, half of it is made anew.
+        """
         with self._lock, key_files.locked(self._folder):
+            self.reload()
+            number = key_folder.next_serial(self._folder, purpose) if serial is None else serial
+            for known in self._infos:
+                if (known.purpose, known.serial) == (purpose, number):
+                    return known
             passphrase = self._proven_passphrase()
             public, native = private_keys.generate(purpose, organisation, encryption)
             info = key_info.describe(
-                purpose,
-                key_folder.next_serial(self._folder, purpose),
-                public,
-                created=now,
-                valid_from=valid_from or now,
-                valid_until=valid_until,
+                purpose, number, public, created=now, valid_from=valid_from or now, valid_until=valid_until
             )
             sealed = at_rest.lock(native, passphrase, work_factor=self._work_factor)
             key_files.write(self._folder / f"{info.name}.age", sealed)
             key_files.write(self._folder / f"{info.name}.json", info.encode())
             self.reload()
         return info
+
+    def next_serial(self, purpose: Purpose) -> int:
+        """The number that another key of that purpose gets."""
+        return key_folder.next_serial(self._folder, purpose)
+
+    def destroy(self, fingerprint: str) -> None:
+        """Delete the private half for ever; the public one is kept. Destroyed already is destroyed."""
+        with self._lock, key_files.locked(self._folder):
+            info = self.find(fingerprint)
+            self._unlocked.pop(info.name, None)
+            key_files.remove(self._folder / f"{info.name}.age")
+
+    def discard(self, purpose: Purpose, serial: int) -> None:
+        """Delete both halves of a key that was never used."""
+        with self._lock, key_files.locked(self._folder):
+            self._unlocked.pop(f"{purpose}-{serial}", None)
+            for ending in ("json", "age"):
+                key_files.remove(self._folder / f"{purpose}-{serial}.{ending}")
+            self.reload()
 
     def end(self, fingerprint: str, at: datetime) -> KeyInfo:
         """Let the key be valid until just before `at`; it is kept, to open and to prove what it protected."""
@@ -221,9 +274,13 @@ class Keyring:
     def __repr__(self) -> str:
         return f"Keyring({len(self._infos)} keys)"
 
-    def _named(self, purpose: Purpose, name: str) -> KeyInfo:
-        info = self.current(purpose)
-        if purpose not in ("ledger", "witness") or note.parse_vkey(info.public).name != name:
+    def _cosigner(self, info: KeyInfo, name: str) -> checkpoint.Cosigner:
+        signer = self._key_signer(self._named(info, name))
+        return checkpoint.Cosigner(name, signer.public.raw, signer.sign, int(self._clock().timestamp()))
+
+    @staticmethod
+    def _named(info: KeyInfo, name: str) -> KeyInfo:
+        if info.purpose not in ("ledger", "witness") or note.parse_vkey(info.public).name != name:
             raise Misuse(f"{info.label} was made for another name than '{name}'")
         return info
 

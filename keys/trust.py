@@ -1,4 +1,5 @@
-"""Whose key is that, and did it count then: the public keys of all partners, from their cards.
+"""Whose key is that, and did it count then: the public keys of all partners, from their cards and what they announced
+since (`keys.succession`).
 
 A question is always asked for a moment: the one at which the ledger recorded the signature. So a handover stays
 verifiable after its sender's key has ended, and a key that is announced for next month signs nothing today.
@@ -14,14 +15,16 @@ Traceback (most recent call last):
 keys.trust.UntrustedKey: there is no card of 'lgsco'
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from config import times
 from config.errors import Misuse, Refused
-from keys import age
+from keys import age, succession
+from keys.announcement import Announcement
 from keys.card import Card, SigningKey
 from keys.sshsig import PublicKey
+from keys.succession import Standing
 from ledger import note
 
 # SPEC: FORMATS 4 one namespace per purpose
@@ -32,6 +35,8 @@ NAMESPACES = (
     "absence@handover",
     "card@handover",
     "announcement@handover",
+    "manifest-announcement@handover",
+    "acceptance@handover",
 )
 
 
@@ -42,19 +47,24 @@ class UntrustedKey(Refused):
 
 
 class Trust:
-    """All imported cards, one per organisation. Does not change: a new card makes a new Trust."""
+    """All imported cards, one per organisation, and the announcements accepted since. Does not change: what is new
+    makes a new Trust."""
 
-    __slots__ = ("_cards", "_recipients")
+    __slots__ = ("_accepted", "_confirmed", "_parsed", "_standings")
 
-    def __init__(self, cards: Iterable[Card]) -> None:
-        self._cards: dict[str, Card] = {}
-        self._recipients: dict[str, tuple[age.Recipient, ...]] = {}
+    def __init__(self, cards: Iterable[Card], accepted: Mapping[str, Sequence[Announcement]] | None = None) -> None:
+        self._confirmed: dict[str, Card] = {}
+        self._standings: dict[str, Standing] = {}
+        self._accepted = dict(accepted or {})
+        self._parsed: dict[str, age.Recipient] = {}
         owners: dict[str, str] = {}
         for card in cards:
-            if card.organisation in self._cards:
+            if card.organisation in self._confirmed:
                 raise Misuse(f"there are two cards of '{card.organisation}'", hint="remove the older one")
-            self._cards[card.organisation] = card
-            for key in card.signing_keys:
+            self._confirmed[card.organisation] = card
+            now = succession.standing(card, self._accepted.get(card.organisation, ()))
+            self._standings[card.organisation] = now
+            for key in now.card.signing_keys:
                 # whoever shares a key with another can sign in the other's name
                 other = owners.setdefault(key.line, card.organisation)
                 if other != card.organisation:
@@ -63,21 +73,38 @@ class Trust:
                         hint="remove the card that is wrong; ask both whose key it is",
                     )
 
+    def carried(self, accepted: Mapping[str, Sequence[Announcement]]) -> "Trust":
+        """The same cards with these announcements; raises Misuse or AnnouncementRefused."""
+        return Trust(self._confirmed.values(), accepted)
+
+    def following(self, partner: str, one: Announcement) -> "Trust":
+        """The same with one more announcement of `partner`."""
+        return self.carried({**self._accepted, partner: (*self._accepted.get(partner, ()), one)})
+
     @property
     def partners(self) -> tuple[str, ...]:
         """The ids of all organisations with a card, sorted."""
-        return tuple(sorted(self._cards))
+        return tuple(sorted(self._confirmed))
 
     def card(self, partner: str) -> Card:
-        """The card of that organisation; raises UntrustedKey."""
-        card = self._cards.get(partner)
-        if card is None:
+        """The card of that organisation with the keys that it has announced since; raises UntrustedKey."""
+        return self.standing(partner).card
+
+    def confirmed(self, partner: str) -> Card:
+        """The card as a person confirmed it; raises UntrustedKey."""
+        self.standing(partner)
+        return self._confirmed[partner]
+
+    def standing(self, partner: str) -> Standing:
+        """Everything that is known of that organisation's keys; raises UntrustedKey."""
+        now = self._standings.get(partner)
+        if now is None:
             raise UntrustedKey(
                 f"there is no card of {partner!r}",
                 hint="import it with 'handover partner add'",
                 reason="unknown-sender",
             )
-        return card
+        return now
 
     def signing_key(self, partner: str, public: PublicKey, at: datetime) -> None:
         """Return if a signature by `public`, recorded at `at`, counts as `partner`'s; raises UntrustedKey."""
@@ -101,26 +128,31 @@ class Trust:
                 reason="key-expired",
             )
 
-    def recipients(self, partner: str) -> tuple[age.Recipient, ...]:
-        """Whom to encrypt to; all of the kind that the card pins. The first is the preferred one."""
-        if partner not in self._recipients:
-            self._recipients[partner] = tuple(age.parse_recipient(text) for text in self.card(partner).recipients)
-        return self._recipients[partner]
+    def recipients(self, partner: str, at: datetime) -> tuple[age.Recipient, ...]:
+        """Whom to encrypt to at that time; all of the kind that the newest pins. The first is the preferred one."""
+        texts = self.standing(partner).recipient_texts(at)
+        return tuple(self._parsed.setdefault(text, age.parse_recipient(text)) for text in texts)
 
     def ledger_verifiers(self, partner: str) -> tuple[note.Verifier, ...]:
-        """The keys that sign the partner's checkpoints."""
-        return tuple(note.parse_vkey(text) for text in self.card(partner).ledger_keys)
+        """The keys that sign the partner's checkpoints, or once did; none that was revoked."""
+        now = self.standing(partner)
+        return tuple(note.parse_vkey(text) for text in now.card.ledger_keys if text not in now.revoked)
+
+    def ended_ledger_keys(self, partner: str) -> frozenset[bytes]:
+        """Of these, the ids of those that vouch for nothing new."""
+        now = self.standing(partner)
+        return frozenset(note.parse_vkey(text).key_id for text in now.card.ledger_keys if text in now.ended)
 
     def witness_verifiers(self, partner: str) -> tuple[note.Verifier, ...]:
-        """The keys with which the partner cosigns our checkpoints."""
-        return tuple(note.parse_vkey(text) for text in self.card(partner).witness_keys)
+        """The keys with which the partner cosigns our checkpoints, or ever did: each cosignature tells its time."""
+        return tuple(note.parse_vkey(text) for text in self.standing(partner).card.witness_keys)
 
     def allowed_signers(self) -> str:
         """The text of an OpenSSH allowed_signers file that says the same."""
         return "".join(
             f"{partner} {_options(key)} {key.line}\n"
             for partner in self.partners
-            for key in self._cards[partner].signing_keys
+            for key in self.card(partner).signing_keys
         )
 
 

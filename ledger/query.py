@@ -208,6 +208,15 @@ def confirmed_cards(ledger: View) -> dict[str, str]:
     return {str(partner): str(digest) for partner, digest in ledger.rows(sql)}
 
 
+def handovers_signed_with(ledger: Ledger, fingerprint: str) -> int:
+    """How many of our handovers were signed with a key."""
+    sql = (
+        "SELECT count(DISTINCT handover) FROM entries WHERE event = 'sealed' "
+        "AND json_extract(CAST(entry AS TEXT), '$.detail.signed_by') = ?"
+    )
+    return int(ledger.rows(sql, fingerprint)[0][0])
+
+
 def handovers_under_key(ledger: Ledger, fingerprint: str) -> int:
     """How many handovers were sealed to a key."""
     return int(ledger.rows("SELECT count(*) FROM handovers WHERE key = ?", fingerprint)[0][0])

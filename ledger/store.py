@@ -9,13 +9,14 @@ everything; nothing is ever repaired.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 from config.errors import Misuse, NotNow, Tampered
 from config.times import Clock
-from ledger import head, merkle, note, schema
+from ledger import head, key_events, merkle, note, schema
 from ledger.database import Connection, check_kind, connect, create_file, put_in_place, snapshot, translated
 from ledger.group import Group, Job
 from ledger.identifier import Random
@@ -23,9 +24,35 @@ from ledger.known import rows_of
 from ledger.transaction import Transaction
 from ledger.view import View
 
-__all__ = ["Ledger", "Transaction"]
+__all__ = ["FixedKeys", "Ledger", "LedgerKeys", "Transaction"]
 
 T = TypeVar("T")
+
+
+class LedgerKeys(Protocol):
+    """Which keys sign a ledger: asked anew whenever an entry says that a key came or went."""
+
+    def verifiers(self) -> Sequence[note.Verifier]:
+        """Every key that signs, or once signed, the checkpoints."""
+
+    def signers(self, view: View) -> Sequence[note.Signer]:
+        """The keys that have to sign the next checkpoint; none where the ledger is only read."""
+
+
+@dataclass(frozen=True, slots=True)
+class FixedKeys:
+    """Keys that never change."""
+
+    known: Sequence[note.Verifier]
+    signing: Sequence[note.Signer] = ()
+
+    def verifiers(self) -> Sequence[note.Verifier]:
+        """See LedgerKeys."""
+        return self.known
+
+    def signers(self, view: View) -> Sequence[note.Signer]:
+        """See LedgerKeys."""
+        return self.signing
 
 
 class Ledger(View):
@@ -34,26 +61,33 @@ class Ledger(View):
     def __init__(
         self,
         path: Path,
-        verifiers: Sequence[note.Verifier],
-        signers: Sequence[note.Signer],
+        keys: LedgerKeys,
         clock: Clock,
         random: Random,
+        *,
+        writable: bool,
     ) -> None:
         super().__init__(self._pooled_rows)
         self._path = path
-        self._verifiers = tuple(verifiers)
-        self._signers = tuple(signers)
+        self._keys = keys
+        self._verifiers: tuple[note.Verifier, ...] = tuple(keys.verifiers())
+        self._signers: tuple[note.Signer, ...] = ()
+        self._writable = writable
         self._clock = clock
         self._random = random
         self._group = Group(self._commit)
         self._readers: list[Connection] = []
         self._closed = False
-        self._connection = connect(path, writable=bool(signers))
+        self._keys_known = -1
+        """How many entries have been looked at for keys that came or went; below 0: ask anew."""
+        self._connection = connect(path, writable=writable)
         try:
             check_kind(self._connection)
             self._file = _identity(path)
             with snapshot(self._connection):
-                self._head = head.check(View(rows_of(self._connection)), self._verifiers)
+                view = View(rows_of(self._connection))
+                self._head = head.check(view, self._verifiers)
+                self._learn_keys(view)
         except BaseException:
             self._connection.close()
             raise
@@ -79,7 +113,7 @@ class Ledger(View):
         finally:
             connection.close()
         put_in_place(unfinished, path)
-        return cls(path, (head.OwnKey(signer),), signers, clock, random)
+        return cls(path, FixedKeys((head.OwnKey(signer),), signers), clock, random, writable=True)
 
     @classmethod
     def open(
@@ -93,7 +127,13 @@ class Ledger(View):
         extra_signers: Sequence[note.Signer] = (),
     ) -> Self:
         """Open a ledger; without a signer for reading only. Raises Tampered if its head does not fit."""
-        return cls(path, verifiers, () if signer is None else (signer, *extra_signers), clock, random)
+        signers = () if signer is None else (signer, *extra_signers)
+        return cls(path, FixedKeys(verifiers, signers), clock, random, writable=bool(signers))
+
+    @classmethod
+    def open_with(cls, path: Path, keys: LedgerKeys, *, clock: Clock, random: Random) -> Self:
+        """Open a ledger to write to, whose keys may change while it is open."""
+        return cls(path, keys, clock, random, writable=True)
 
     @property
     def path(self) -> Path:
@@ -112,7 +152,7 @@ class Ledger(View):
 
         An exception of `work` undoes only what `work` did. It must not call the ledger's `write` itself.
         """
-        if not self._signers:
+        if not self._writable:
             raise Misuse("the ledger is open for reading only")
         return self._group.write(work)
 
@@ -131,19 +171,32 @@ class Ledger(View):
             self._head = new
         finally:
             if self._connection.in_transaction:
+                # what was learnt of keys in this commit is not so
+                self._keys_known = -1
                 with translated():
                     self._connection.execute("ROLLBACK")
 
     def _run(self, jobs: Sequence[Job[Any]]) -> head.Head:
         tx = Transaction(self._connection, self._clock, self._random)
+        self._learn_keys(tx)
         known = head.check_continues(tx, self._head, self._verifiers)
         for job in jobs:
             job.run(tx)
         if tx.size == known.size:
             return known
+        # a key that comes or goes with this commit signs it, or does not, already
+        self._learn_keys(tx)
         signed = head.sign(tx.size, tx.root(), self._signers)
         tx.keep_checkpoint(tx.size, signed)
         return head.Head(tx.size, signed)
+
+    def _learn_keys(self, view: View) -> None:
+        """Ask who signs, if an entry that was not seen yet may have changed it, written here or by another process."""
+        if self._keys_known < 0 or key_events.changed_since(view, self._keys_known):
+            self._verifiers = tuple(self._keys.verifiers())
+            if self._writable:
+                self._signers = tuple(self._keys.signers(view))
+        self._keys_known = view.size
 
     # --- reading: the methods of View, each over whichever connection is free ---------------------------------------
 

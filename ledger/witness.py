@@ -71,23 +71,26 @@ def receive(
     *,
     ledger_verifiers: Sequence[Verifier],
     witness_verifiers: Sequence[Verifier],
-    cosigner: Cosigner,
+    cosigners: Sequence[Cosigner],
     sequence: int | None,
     now: datetime,
     handover: str | None = None,
+    ended: frozenset[bytes] = frozenset(),
 ) -> Outcome:
     """Take a partner's statement in: check and persist in one commit, so that the answer can only be what was kept.
 
     `sequence` and `handover` are the running number and id of the concern that brought it, None for other messages.
+    `ended` are the ids of those ledger keys that no longer vouch for anything new.
     Raises RolledBack, after recording it, if the partner proves that it has cosigned what this ledger does not hold.
     """
-    signer = replace(cosigner, now=int(now.timestamp()))
+    signers = [replace(cosigner, now=int(now.timestamp())) for cosigner in cosigners]
+    lasting = [verifier for verifier in ledger_verifiers if verifier.key_id not in ended]
 
     def take(tx: Transaction) -> tuple[Outcome, RolledBack | None]:
         try:
             _take_cosigned(tx, partner, statement, ledger.verifiers, witness_verifiers)
             _check_sequence(tx, partner, sequence, handover)
-            cosigned = _take_checkpoint(tx, partner, statement, ledger_verifiers, signer)
+            cosigned = _take_checkpoint(tx, partner, statement, ledger_verifiers, lasting, signers)
         except RolledBack as loss:
             _record_once(tx, partner, statement)
             return Outcome(cosigned=False), loss
@@ -158,7 +161,12 @@ def _check_sequence(view: View, partner: str, sequence: int | None, handover: st
 
 
 def _take_checkpoint(
-    tx: Transaction, partner: str, statement: Statement, verifiers: Sequence[Verifier], cosigner: Cosigner
+    tx: Transaction,
+    partner: str,
+    statement: Statement,
+    verifiers: Sequence[Verifier],
+    lasting: Sequence[Verifier],
+    cosigners: Sequence[Cosigner],
 ) -> bool:
     """Cosign the partner's checkpoint if it continues the last one; raises Refused for a conflict."""
     signed = statement.checkpoint.encode(errors="replace")
@@ -182,8 +190,10 @@ def _take_checkpoint(
         return False
     # SPEC: C2SP tlog-witness: old = 0 needs an empty proof; a proof that fails is a conflict
     merkle.verify_consistency(statement.old, stated.size, statement.consistency, root, stated.root)
-    line = checkpoint.cosign(signed, cosigner)
-    kept = Witnessed(stated.size, stated.root, statement.checkpoint, f"{line}\n", statement.seen, tx.size)
+    # an old message may come late; a ledger that grows is signed by a key that is in use
+    open_checkpoint(signed, lasting)
+    lines = "".join(f"{checkpoint.cosign(signed, cosigner)}\n" for cosigner in cosigners)
+    kept = Witnessed(stated.size, stated.root, statement.checkpoint, lines, statement.seen, tx.size)
     tx.keep_witnessed(partner, kept)
     tx.keep_unproven(partner, 0)
     return True

@@ -4,9 +4,9 @@ _PURE = {
     "config": "errors mistakes names toml units",
     "config.agreement": "describe file model reference rules table",
     "ledger": "canonical checkpoint entry export handover identifier merkle note tlogproof vkey",
-    "keys": "age card card_rules openssh secret sshsig trust",
+    "keys": "age announcement card card_rules openssh own_keys secret sshsig succession trust",
     "keys.age": "armor bech32 errors file header hybrid raw64 recipients scrypt source stream wrapping x25519",
-    "exchange": "absence concern digest envelope fields manifest numbers payload receipt request retry tar",
+    "exchange": "absence concern digest envelope fields key_news manifest numbers payload receipt request retry tar",
 }
 PURE = tuple(f"{package}.{name}" for package, names in _PURE.items() for name in names.split())
 """Modules without effects: what they need of the clock, the disk or chance is passed in."""

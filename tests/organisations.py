@@ -24,7 +24,9 @@ from exchange.parts import Effects, Parts
 from exchange.pickup import PickupFolder
 from exchange.rounds import Connection
 from exchange.setup import initialise
-from keys.keyring import Keyring, Secret
+from keys.keyring import KeyInfo, Keyring, Secret
+from ledger.canonical import Json
+from ledger.entry import Draft
 from ledger.handover import Handover
 
 PASSPHRASE = Secret("correct horse battery staple")
@@ -121,6 +123,14 @@ def introduce(homes: dict[str, Home], base: Path) -> None:
             add_partner(parts, card, made.fingerprint)
 
 
+def record_key(parts: Parts, info: KeyInfo) -> KeyInfo:
+    """Let the ledger know a key that was put into the folder by hand, as if it had been there from the beginning."""
+    detail: dict[str, Json] = {"purpose": info.purpose, "serial": info.serial, "public": info.public}
+    draft = Draft(event="key.created", actor="operator", key=info.fingerprint, detail=detail)
+    parts.ledger.write(lambda tx: tx.append(draft))
+    return info
+
+
 @dataclass
 class Organisation:
     """One running organisation, without threads."""
@@ -213,7 +223,7 @@ def start(home: Home, partner: Home, clock: ManualClock) -> Organisation:
         ),
         collect=lambda _: FolderLanding(partner.collect / me),
     )
-    parts = assemble(home, lambda: PASSPHRASE, effects)
+    parts = assemble(home, lambda: PASSPHRASE, effects, work_factor=1)
     rounds.recover(parts)
     elsewhere = None if hosts else partner.collect / me
     completeness = Completeness(0.0, effects.monotonic)

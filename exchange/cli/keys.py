@@ -1,14 +1,22 @@
 """`handover keys …`."""
 
+import sys
+from typing import TYPE_CHECKING
+
 import click
 
 from exchange.cli import show
-from exchange.cli.context import HomeContext, json_option, with_home
+from exchange.cli.context import HomeContext, ask, json_option, with_home
+
+if TYPE_CHECKING:
+    from keys.key_info import Purpose
+
+a_purpose = click.Choice(["signing", "encryption", "transport", "ledger", "witness"])
 
 
 @click.group("keys")
 def keys_() -> None:
-    """This organisation's keys."""
+    """This organisation's keys, and the new keys of partners."""
 
 
 @keys_.command("list", epilog="Example: handover keys list --json")
@@ -16,11 +24,80 @@ def keys_() -> None:
 @with_home
 def list_(context: HomeContext, as_json: bool) -> None:
     """Purpose, fingerprint, state and validity of every key. Needs no passphrase."""
-    from exchange.status import key_rows
+    from exchange.key_list import key_rows
 
-    rows = key_rows(context.keyring, context.ledger)
+    rows = key_rows(context.keyring, context.ledger, context.trust.partners)
     if as_json:
         show.as_json(rows)
         return
-    columns = ("purpose", "algorithm", "state", "fingerprint", "valid_from", "valid_until", "handovers")
-    show.table(columns, [[row[c] for c in columns] for row in rows], empty="no key yet")
+    columns = ("purpose", "algorithm", "state", "fingerprint", "valid_from", "valid_until", "in_use_by", "handovers")
+    show.table(columns, [show.cells(row, columns) for row in rows], empty="no key yet")
+
+
+@keys_.command("history", epilog="Example: handover keys history --json")
+@json_option
+@with_home
+def history_(context: HomeContext, as_json: bool) -> None:
+    """Everything that happened to keys, ours and partners', oldest first. Needs no passphrase."""
+    from exchange.key_list import history
+
+    rows = history(context.ledger)
+    if as_json:
+        show.as_json(rows)
+        return
+    columns = ("seq", "at", "event", "partner", "purpose", "fingerprint", "reason")
+    show.table(columns, [[row[c] for c in columns] for row in rows], empty="nothing yet")
+
+
+@keys_.command("rotate", epilog="Example: handover keys rotate signing --overlap 30d")
+@click.argument("purpose", type=a_purpose)
+@click.option("--overlap", default="30d", show_default=True, help="How long the old key is kept beside the new one.")
+@click.option("--at", metavar="TIME", help="Use the new key from then on, like 2026-12-01T09:00:00Z (default: now).")
+@json_option
+@with_home
+def rotate_(context: HomeContext, purpose: "Purpose", overlap: str, at: str | None, as_json: bool) -> None:
+    """Make a new key and announce it to every partner; the running service takes it up by itself."""
+    from exchange.key_desk import rotate_as_asked
+
+    key = rotate_as_asked(context.parts, purpose, overlap, at, context.person)
+    said: dict[str, show.Cell] = {
+        "purpose": key.purpose,
+        "serial": key.serial,
+        "fingerprint": key.fingerprint,
+        "begins": key.begins,
+    }
+    if as_json:
+        show.as_json(said)
+    else:
+        show.pairs(said)
+
+
+@keys_.command("accept", epilog="Example: handover keys accept ofsted --fingerprint SHA256:…")
+@click.argument("partner", metavar="P")
+@click.option("--fingerprint", metavar="F", help="What the partner read out; asked for if not given.")
+@with_home
+def accept_(context: HomeContext, partner: str, fingerprint: str | None) -> None:
+    """Accept a new key of partner P whose fingerprint somebody there has read out."""
+    from exchange.key_desk import accept
+
+    confirmed = fingerprint or ask("fingerprint that the partner read out", instead="--fingerprint")
+    one = accept(context.parts, partner, confirmed, context.person)
+    click.echo(f"accepted the {one.purpose} key {one.fingerprint} of {partner}")
+
+
+@keys_.command("retire", epilog="Example: handover keys retire signing")
+@click.argument("purpose", type=a_purpose)
+@with_home
+def retire_(context: HomeContext, purpose: "Purpose") -> None:
+    """Destroy the private half of a key that was replaced, before its overlap is over."""
+    from exchange.key_desk import retire
+
+    key = retire(context.parts, purpose, context.person)
+    click.echo(f"retired {key.purpose} key {key.serial} ({key.fingerprint})")
+
+
+@keys_.command("export", epilog="Example: handover keys export > allowed_signers")
+@with_home
+def export_(context: HomeContext) -> None:
+    """The partners' signing keys as an allowed_signers file, for 'ssh-keygen -Y verify'. Needs no passphrase."""
+    sys.stdout.write(context.trust.allowed_signers())

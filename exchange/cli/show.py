@@ -73,6 +73,12 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Cell]], *, empty: str)
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
+def cells(row: Mapping[str, Cell | list[str]], columns: Sequence[str]) -> list[Cell]:
+    """The cells of one row; a list is joined."""
+    values = (row[column] for column in columns)
+    return [", ".join(value) or None if isinstance(value, list) else value for value in values]
+
+
 def rows(found: Sequence[Mapping[str, Cell]], form: str | None, output: str | None, *, empty: str) -> None:
     """Handovers as a table, or in one of the forms of `ledger.export`, on stdout or into a file."""
     from ledger.export import encode

@@ -1,15 +1,22 @@
-"""Every signature held about the tree: our own checkpoints, partners' cosignatures on them, and what we witnessed."""
+"""Every signature held about the tree: our own checkpoints, partners' cosignatures on them, and what we witnessed.
 
+A checkpoint is signed by all ledger keys that its entries say are in use: so a new key counts only because the old one
+signed the entry that brings it.
+"""
+
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 
-from config.errors import Refused
-from ledger import checkpoint, note
+from config.errors import Refused, Tampered
+from ledger import checkpoint, key_events, note
 from ledger.checks.findings import Findings, each
 from ledger.checks.tree import Tree
 from ledger.database import Connection
 from ledger.head import open_checkpoint
+from ledger.known import rows_of
 from ledger.merkle import EMPTY_ROOT
 from ledger.note import Verifier
+from ledger.view import View
 
 
 class Checkpoints:
@@ -24,7 +31,8 @@ class Checkpoints:
         self._rows = each(connection, "SELECT size, previous, note FROM checkpoints ORDER BY size")
         self._next = next(self._rows, None)
         self._last: int | None = None
-        self._other_root = False
+        self._other_root = self._other_key = False
+        self._schedule = _schedule(connection)
 
     def up_to(self, tree: Tree) -> None:
         """Check those that the tree has reached."""
@@ -58,11 +66,34 @@ class Checkpoints:
         if stated.size != size:
             self._findings.add(before, f"the checkpoint of {size} entries says {stated.size}")
         elif stated.root == root:
+            self._check_keys(size, before, signed)
             self.good = size
         elif not self._other_root:
             # every later one has another root too: one finding says it
             self._other_root = True
             self._findings.add(self.good, f"the entries do not have the root of the checkpoint of {size} entries")
+
+    def _check_keys(self, size: int, before: int, signed: bytes) -> None:
+        at = bisect_right(self._schedule, size, key=lambda change: change[0])
+        wanted = self._schedule[at - 1][1] if at else ()
+        if self._other_key or not wanted:
+            return
+        try:
+            complete = len(note.open_note(signed, [note.parse_vkey(key) for key in wanted]).verified) == len(wanted)
+        except Refused:
+            complete = False
+        if not complete:
+            # every later one lacks it too: one finding says it
+            self._other_key = True
+            self._findings.add(before, f"the checkpoint of {size} entries lacks the signature of a key in use")
+
+
+def _schedule(connection: Connection) -> list[tuple[int, tuple[str, ...]]]:
+    try:
+        return key_events.schedule(key_events.key_entries(View(rows_of(connection))))
+    except Tampered:
+        # an entry that cannot be read is a finding of its own
+        return []
 
 
 def check_cosignatures(

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from exchange import files
+from keys import key_files
 from ledger.store import Ledger
 from tests.organisations import Organisation, Pair, restart
 
@@ -17,7 +18,7 @@ DURABLE = (
     "sync_directory", "sync_file", "make_directory", "write_all_new", "rename", "move", "move_new", "place", "remove",
     "remove_tree",
 )  # fmt: skip
-"""The functions of exchange.files that change the disk; `Ledger.write` is the other kind of durable step."""
+"""The functions of exchange.files that change the disk; so do `Ledger.write` and two functions of key_files."""
 
 
 class Crash(BaseException):
@@ -36,6 +37,8 @@ class Machine:
         for name in DURABLE:
             if hasattr(files, name):
                 monkeypatch.setattr(files, name, self._counted(f"files.{name}", getattr(files, name)))
+        for name in ("write", "remove"):
+            monkeypatch.setattr(key_files, name, self._counted(f"key_files.{name}", getattr(key_files, name)))
         monkeypatch.setattr(Ledger, "write", self._counted("ledger.write", Ledger.write))
 
     def _counted(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:

@@ -27,7 +27,7 @@ def manifest(pair: Pair, **changes: Any) -> Manifest:
     """What LGSCO would say to Ofsted, with some of it changed."""
     parts = pair.lgsco.parts
     identifier = new_id(pair.clock(), parts.effects.random)
-    key = age.fingerprint(parts.trust.recipients("ofsted")[0])
+    key = age.fingerprint(parts.trust.recipients("ofsted", parts.effects.clock())[0])
     honest = sender.manifest_for(parts, identifier, "ofsted", 1, CONCERN, key)
     return dataclasses.replace(honest, **{"payload": described(), **changes})
 
@@ -59,7 +59,10 @@ def envelope(
     members += member("manifest.json.sig", signed(pair.lgsco, text) if signature is None else signature)
     if content is not None:
         members += member("payload", content)
-    return encrypted(members + after + tar.END, recipients or pair.lgsco.parts.trust.recipients("ofsted"))
+    return encrypted(
+        members + after + tar.END,
+        recipients or pair.lgsco.parts.trust.recipients("ofsted", pair.lgsco.parts.effects.clock()),
+    )
 
 
 def land(pair: Pair, data: bytes, name: str) -> None:

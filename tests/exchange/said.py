@@ -25,7 +25,7 @@ def message(by: Organisation, kind: str, said: Said, **changes: Any) -> Manifest
         sequence=None,
         sender=parts.me,
         recipient=by.partner,
-        recipient_key=age.fingerprint(parts.trust.recipients(by.partner)[0]),
+        recipient_key=age.fingerprint(parts.trust.recipients(by.partner, parts.effects.clock())[0]),
         created=to_text(now),
         expires=to_text(now + timedelta(days=1)) if "expires" in KINDS[kind].must else None,
         agreement=None,
@@ -41,7 +41,7 @@ def land(by: Organisation, at: Organisation, said: Manifest, keyring: Keyring | 
     """Seal a message, put it into the other's landing zone, and return it."""
     target = io.BytesIO()
     key = (keyring or by.parts.keyring).signer("signing")
-    seal(None, said, signer=key, recipients=by.parts.trust.recipients(by.partner), dst=target)
+    seal(None, said, signer=key, recipients=by.parts.trust.recipients(by.partner, by.parts.effects.clock()), dst=target)
     at.landing().mkdir(parents=True, exist_ok=True)
     (at.landing() / f"{said.id}.age").write_bytes(target.getvalue())
     return target.getvalue()

@@ -10,10 +10,11 @@ from config.errors import Misuse, Refused
 from config.times import to_text
 from exchange.by_hand import ENGLAND, open_by_hand, seal_by_hand
 from keys.card import SigningKey
+from keys.keyring import Keyring
 from keys.trust import Trust, UntrustedKey
 from tests.exchange.crashes import Crash, Machine
 from tests.exchange.hostile import envelope, manifest
-from tests.organisations import CASE, Pair
+from tests.organisations import CASE, PASSPHRASE, Pair
 
 
 def seal(pair: Pair, output: Path) -> dict[str, str | int | None]:
@@ -78,10 +79,13 @@ def test_what_was_received_in_time_is_opened_after_its_key_has_ended_and_nothing
 ) -> None:
     now = datetime.now(UTC).replace(microsecond=0)
     pair.clock.now = now - timedelta(days=2)
+    for one in (pair.lgsco, pair.ofsted):
+        # our own keys were made just now: they are not what this is about
+        one.parts = replace(one.parts, keyring=Keyring.open(one.home.keys, lambda: PASSPHRASE))
     card = pair.ofsted.parts.trust.card("lgsco")
     key = SigningKey(card.signing_keys[0].line, to_text(now - timedelta(days=9)), to_text(now - timedelta(days=1)))
     trust = Trust([replace(card, signing_keys=(key,))])
-    pair.ofsted.parts = replace(pair.ofsted.parts, trust=trust)
+    pair.ofsted.parts = replace(pair.ofsted.parts, cards=trust)
     copies = []
     for name in ("received", "never"):
         pair.lgsco.drop(name.encode(), f"{CASE} {name}.pdf")

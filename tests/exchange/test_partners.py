@@ -4,7 +4,7 @@ import shutil
 import threading
 import time
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from config.errors import HandoverError, Misuse, NotNow, Tampered
 from exchange.assembly import assemble, trusted
 from exchange.partners import add_partner, make_card
 from keys import card as cards
+from keys import rotation
 from keys.card import SigningKey
 from keys.keyring import Keyring
 from tests.exchange.crashes import Crash, Machine
@@ -22,9 +23,11 @@ from tests.organisations import PASSPHRASE, Pair
 def newer_card(pair: Pair, folder: Path) -> tuple[Path, str]:
     """Another card of Ofsted; the file and its fingerprint."""
     path = folder / "ofsted.toml"
-    ring = Keyring.open(pair.ofsted.home.keys, lambda: PASSPHRASE)
-    ring.add("transport", "ofsted", datetime.now(UTC))
-    return path, make_card(pair.ofsted.home, ring, path).fingerprint
+    pair.clock.advance(days=1)
+    office = pair.ofsted.parts.office
+    rotation.order(office, "transport", overlap=timedelta(days=30), begins=None, by="root")
+    rotation.finish(office)
+    return path, make_card(pair.ofsted.home, office.keyring, path).fingerprint
 
 
 def older_card(pair: Pair, folder: Path) -> tuple[Path, str]:

@@ -188,7 +188,9 @@ def test_an_unsigned_receipt_is_quarantined(pair: Pair, delivered: Handover) -> 
     said = message(pair, honest(pair))
     text = said.encode()
     members = member("manifest.json", text) + member("manifest.json.sig", b"")
-    data = encrypted(members + bytes(1024), pair.ofsted.parts.trust.recipients("lgsco"))
+    data = encrypted(
+        members + bytes(1024), pair.ofsted.parts.trust.recipients("lgsco", pair.ofsted.parts.effects.clock())
+    )
     (pair.lgsco.landing() / f"{said.id}.age").write_bytes(data)
     assert take(pair) == [("quarantined", "not-a-signature")]
     assert pair.lgsco.handovers()[0] == delivered
@@ -198,7 +200,9 @@ def test_a_receipt_that_was_signed_for_another_purpose_is_quarantined(pair: Pair
     said = message(pair, honest(pair))
     text = said.encode()
     members = member("manifest.json", text) + member("manifest.json.sig", signed(pair.ofsted, text))
-    data = encrypted(members + bytes(1024), pair.ofsted.parts.trust.recipients("lgsco"))
+    data = encrypted(
+        members + bytes(1024), pair.ofsted.parts.trust.recipients("lgsco", pair.ofsted.parts.effects.clock())
+    )
     (pair.lgsco.landing() / f"{said.id}.age").write_bytes(data)
     assert take(pair) == [("quarantined", "wrong-namespace")]
     assert pair.lgsco.handovers()[0] == delivered
@@ -238,7 +242,7 @@ def test_another_partner_cannot_acknowledge_what_was_not_sent_to_it(pair: Pair, 
     keyring = Keyring.open(home.keys, lambda: PASSPHRASE)
     parts = pair.lgsco.parts
     third = cards.parse(make_card(home, keyring, None).text.encode())
-    pair.lgsco.parts = dataclasses.replace(parts, trust=Trust([parts.trust.card("ofsted"), third]))
+    pair.lgsco.parts = dataclasses.replace(parts, cards=Trust([parts.trust.card("ofsted"), third]))
     pair.lgsco.partner = "dfe"
     pair.clock.advance(minutes=1)  # the new key is younger than the pair's clock, which stands still
     land(pair, message(pair, honest(pair), sender="dfe"), keyring)

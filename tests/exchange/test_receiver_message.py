@@ -26,7 +26,7 @@ from tests.exchange.hostile import (
     refusal,
     silence,
 )
-from tests.organisations import Pair, restart
+from tests.organisations import Pair, record_key, restart
 
 ATLANTIS = "E06999999"
 
@@ -46,7 +46,8 @@ def test_step_5_a_message_for_another_organisation_is_refused_although_we_can_op
 
 def test_step_5_a_signed_message_that_was_encrypted_anew_to_another_key_of_ours_is_refused(pair: Pair) -> None:
     then = pair.clock() - timedelta(days=1)
-    other = pair.ofsted.parts.keyring.add("encryption", "ofsted", then, valid_from=then)
+    ofsted = pair.ofsted.parts
+    other = record_key(ofsted, ofsted.keyring.add("encryption", "ofsted", then, valid_from=then))
     said = manifest(pair)
     land(pair, envelope(pair, said, recipients=[age.parse_recipient(other.public)]), f"{said.id}.age")
     assert receive(pair) == refusal("wrong-recipient-key", learnt=False)

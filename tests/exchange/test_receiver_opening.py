@@ -12,7 +12,7 @@ from keys.age.header import Stanza
 from tests.exchange.envelopes import member
 from tests.exchange.hostile import CONTENT, encrypted, envelope, land, manifest, receive, signed, silence
 from tests.exchange.messages import changed
-from tests.organisations import Pair
+from tests.organisations import Pair, record_key
 
 Forge = Callable[[Pair, bytes], bytes]
 
@@ -30,7 +30,7 @@ class Both:
 
 
 def strong(pair: Pair) -> age.Recipient:
-    return pair.lgsco.parts.trust.recipients("ofsted")[0]
+    return pair.lgsco.parts.trust.recipients("ofsted", pair.lgsco.parts.effects.clock())[0]
 
 
 def for_somebody_else(pair: Pair, said: bytes) -> bytes:
@@ -83,7 +83,8 @@ def test_step_2_what_does_not_open_as_it_must_is_quarantined(pair: Pair, forge: 
 
 def test_step_2_a_weaker_envelope_than_the_card_asks_for_is_quarantined_although_we_could_open_it(pair: Pair) -> None:
     then = pair.clock() - timedelta(days=1)
-    weak = pair.ofsted.parts.keyring.add("encryption", "ofsted", then, valid_from=then, encryption="x25519")
+    ofsted = pair.ofsted.parts
+    weak = record_key(ofsted, ofsted.keyring.add("encryption", "ofsted", then, valid_from=then, encryption="x25519"))
     said = manifest(pair, recipient_key=weak.fingerprint)
     data = envelope(pair, said, recipients=[age.parse_recipient(weak.public)])
     land(pair, data, f"{said.id}.age")

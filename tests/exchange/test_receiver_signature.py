@@ -80,7 +80,7 @@ def test_step_4_a_key_that_is_not_valid_now_proves_nothing(pair: Pair, days: int
     start = to_text(pair.clock() - timedelta(days=9))
     times = {"valid_from": moment} if days > 0 else {"valid_from": start, "valid_until": moment}
     changed_card = dataclasses.replace(card, signing_keys=(dataclasses.replace(key, **times),))
-    pair.ofsted.parts = dataclasses.replace(pair.ofsted.parts, trust=Trust([changed_card]))
+    pair.ofsted.parts = dataclasses.replace(pair.ofsted.parts, cards=Trust([changed_card]))
     said = manifest(pair)
     data = envelope(pair, said)
     land(pair, data, f"{said.id}.age")

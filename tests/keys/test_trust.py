@@ -2,6 +2,7 @@
 
 import subprocess
 from datetime import datetime, timedelta
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 
@@ -70,11 +71,11 @@ def test_every_refusal_has_its_own_words() -> None:
 def test_cards_recipients_and_verifiers_are_found_by_partner() -> None:
     assert TRUST.partners == ("lgsco", "ofsted")
     assert TRUST.card("lgsco") == LGSCO
-    assert [str(recipient) for recipient in TRUST.recipients("lgsco")] == [PQ]
-    assert [recipient.kind for recipient in TRUST.recipients("ofsted")] == ["x25519"]
+    assert [str(recipient) for recipient in TRUST.recipients("lgsco", BEGIN)] == [PQ]
+    assert [recipient.kind for recipient in TRUST.recipients("ofsted", BEGIN)] == ["x25519"]
     assert [verifier.name for verifier in TRUST.ledger_verifiers("ofsted")] == ["ofsted/handover"]
     assert [verifier.name for verifier in TRUST.witness_verifiers("ofsted")] == ["ofsted/witness"]
-    for ask in (TRUST.card, TRUST.recipients, TRUST.ledger_verifiers, TRUST.witness_verifiers):
+    for ask in (TRUST.card, partial(TRUST.recipients, at=BEGIN), TRUST.ledger_verifiers, TRUST.witness_verifiers):
         with pytest.raises(UntrustedKey) as caught:
             ask("dfe")
         assert caught.value.reason == "unknown-sender"

@@ -29,7 +29,7 @@ class Side:
             statement,
             ledger_verifiers=[self.partner.verifier],
             witness_verifiers=[self.partner.witness_verifier],
-            cosigner=self.me.cosigner,
+            cosigners=[self.me.cosigner],
             sequence=sequence,
             now=START,
             handover=handover,

@@ -21,6 +21,9 @@ NO_JSON = {
     "init": "prints where the home is",
     "run": "prints its log, which is JSON Lines",
     "config schema": "is JSON",
+    "keys accept": "says in one line what it did",
+    "keys retire": "says in one line what it did",
+    "keys export": "prints a file of OpenSSH's",
     "ledger prove": "prints a proof file, a format of its own",
 }
 """Commands without `--json`, and why."""
@@ -36,6 +39,8 @@ PRINTS_JSON = {
     "partner card": "",
     "partner list": "",
     "keys list": "",
+    "keys history": "",
+    "keys rotate": "signing",
     "ledger query": "",
     "ledger show": "{id}",
     "ledger verify": "",

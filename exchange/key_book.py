@@ -1,0 +1,74 @@
+"""What the ledger says about keys, read once and again whenever an entry about keys was added.
+
+our own keys      keys.own_keys over `key.…` entries
+partners' keys    their confirmed cards, and every `partner.key-accepted` since the card was confirmed
+"""
+
+import threading
+from collections.abc import Iterable, Sequence
+
+from keys import own_keys
+from keys.announcement import Announcement, Signed
+from keys.own_keys import OwnKeys
+from keys.trust import Trust
+from ledger.canonical import Json
+from ledger.entry import Entry
+from ledger.key_events import OF_PARTNERS, key_entries, last_change
+from ledger.view import View
+
+
+def accepted(entries: Iterable[Entry]) -> dict[str, Sequence[Announcement]]:
+    """The announcements of every partner that were accepted since its card was confirmed, in that order.
+
+    Raises AnnouncementError for an entry that holds none: what was accepted was read before it was recorded.
+    """
+    found: dict[str, list[Announcement]] = {}
+    cards: dict[str, Json] = {}
+    for entry in entries:
+        if entry.event == "partner.added":
+            # the same card once more, perhaps because its file was broken, changes nothing
+            if cards.get(str(entry.partner)) != entry.detail.get("card_sha256"):
+                found.pop(str(entry.partner), None)
+            cards[str(entry.partner)] = entry.detail.get("card_sha256")
+        elif entry.event == "partner.key-accepted" and "announcement" in entry.detail:
+            signed = Signed.from_json(entry.detail["announcement"])
+            found.setdefault(str(entry.partner), []).append(signed.announcement)
+    return {partner: tuple(announced) for partner, announced in found.items()}
+
+
+def carried_forward(cards: Trust, view: View) -> Trust:
+    """The partners' cards with everything that they announced since, as a ledger has accepted it."""
+    return cards.carried(accepted(key_entries(view, OF_PARTNERS)))
+
+
+class KeyBook:
+    """The newest answers over one ledger. Any thread may ask."""
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+        self._lock = threading.Lock()
+        self._version = -2
+        self._own = OwnKeys()
+        self._cards: Trust | None = None
+        self._trust: Trust | None = None
+
+    def own(self) -> OwnKeys:
+        """Our own keys."""
+        with self._lock:
+            self._refresh()
+            return self._own
+
+    def trust(self, cards: Trust) -> Trust:
+        """The partners' keys, given their confirmed cards."""
+        with self._lock:
+            self._refresh()
+            if self._trust is None or self._cards is not cards:
+                self._cards, self._trust = cards, carried_forward(cards, self._view)
+            return self._trust
+
+    def _refresh(self) -> None:
+        version = last_change(self._view.rows)
+        if version != self._version:
+            self._own = own_keys.from_entries(key_entries(self._view))
+            self._trust = None
+            self._version = version

@@ -1,0 +1,195 @@
+"""What an administrator does with keys: order, accept, retire; and what the service does on its own account meanwhile.
+
+tend     finish what was ordered, destroy what has ended, retire what was replaced and is needed no more
+needed   why a key that was replaced must stay: a partner has not accepted its successor, a handover that it signed
+         has no receipt, an envelope that only it opens lies here
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from config.errors import Misuse, NotNow, Refused
+from config.times import BadTime, from_text
+from config.units import BadUnit, parse_duration
+from exchange.parts import Parts
+from keys import age, rotation, succession
+from keys.announcement import Announcement, Signed
+from keys.key_info import Purpose
+from keys.own_keys import OwnKey, OwnKeys
+from ledger.canonical import Json
+from ledger.entry import Draft, Entry
+from ledger.key_events import key_entries
+from ledger.store import Transaction
+from ledger.view import View
+
+_SIGNED_BY = (
+    "SELECT count(*) FROM handovers h WHERE h.direction = 'out' AND h.state IN ('sealed', 'sent') AND EXISTS "
+    "(SELECT 1 FROM entries e WHERE (e.handover, e.partner, e.direction) = (h.id, h.partner, h.direction) "
+    "AND e.event = 'sealed' AND json_extract(CAST(e.entry AS TEXT), '$.detail.signed_by') = ?)"
+)
+_SEALED_BEFORE = (
+    "SELECT count(*) FROM handovers WHERE direction = 'out' AND state IN ('sealed', 'sent') AND sealed_at < ?"
+)
+
+
+def rotate_as_asked(parts: Parts, purpose: Purpose, overlap: str, at: str | None, by: str) -> OwnKey:
+    """The same as `rotate`, with the words of a person; raises Misuse for those that say nothing."""
+    try:
+        length, begins = parse_duration(overlap), None if at is None else from_text(at)
+    except BadUnit as problem:
+        raise Misuse(f"--overlap {problem.message}") from None
+    except BadTime:
+        raise Misuse("--at is not a time", hint="write it in UTC, like 2026-12-01T09:00:00Z") from None
+    return rotate(parts, purpose, length, begins, by)
+
+
+def rotate(parts: Parts, purpose: Purpose, overlap: timedelta, begins: datetime | None, by: str) -> OwnKey:
+    """Order a new key and make it at once; where the service runs, it may be quicker."""
+    entry = rotation.order(parts.office, purpose, overlap=overlap, begins=begins, by=by)
+    rotation.finish(parts.office)
+    made = [key for key in parts.own.keys if key.purpose == purpose and key.serial == entry.detail["serial"]]
+    if not made:
+        raise NotNow(f"the new {purpose} key was ordered but is not made yet", hint="'handover keys list' shows it")
+    return made[0]
+
+
+def tend(parts: Parts) -> None:
+    """Everything that is due for our own keys; can be repeated at any time."""
+    parts.keyring.reload()
+    rotation.finish(parts.office)
+    for key in _over(parts):
+        if needed(parts, parts.own, key) is None:
+            rotation.retire(parts.office, key, "daemon", lambda own, old: needed(parts, own, old))
+
+
+def _over(parts: Parts) -> list[OwnKey]:
+    """Replaced keys whose overlap is over."""
+    own, now = parts.own, parts.effects.clock()
+    return [
+        old
+        for key in own.keys
+        if key.ended is None
+        and key.replaces is not None
+        and (old := own.find(key.replaces)) is not None
+        and old.ended is None
+        and now >= from_text(key.begins) + timedelta(seconds=key.overlap)
+    ]
+
+
+def retire(parts: Parts, purpose: Purpose, by: str) -> OwnKey:
+    """End the replaced key of a purpose before its overlap is over; raises Misuse, or NotNow with what needs it."""
+    own = parts.own
+    for key in own.usable(purpose):
+        if key.fingerprint in own.replaced(purpose):
+            rotation.retire(parts.office, key, by, lambda now, old: needed(parts, now, old))
+            return key
+    raise Misuse(
+        f"no {purpose} key is being replaced", hint=f"'handover keys rotate {purpose}' makes the successor first"
+    )
+
+
+def needed(parts: Parts, own: OwnKeys, key: OwnKey) -> str | None:
+    """Why a replaced key must stay; None where nothing needs it."""
+    successor = next((one for one in own.usable(key.purpose) if one.replaces == key.fingerprint), None)
+    if successor is None:
+        return "nothing has replaced it"
+    if parts.effects.clock() < from_text(successor.begins):
+        return f"its successor is for later, from {successor.begins} on"
+    missing = [partner for partner in sorted(parts.agreements) if partner not in successor.partners]
+    if missing:
+        return f"{', '.join(missing)} has not accepted its successor"
+    if key.purpose in ("signing", "ledger", "witness"):
+        number = _count(parts, _SIGNED_BY, key.fingerprint)
+        if key.purpose != "signing":
+            number = _count(parts, _SEALED_BEFORE, successor.made_at)
+        if number:
+            return f"{number} handovers that were sealed with it have no receipt"
+    if key.purpose == "encryption":
+        info = parts.keyring.find(key.fingerprint)
+        [identity] = parts.keyring.identities({info.fingerprint})
+        if any(_opens(path, identity) for path in _envelopes(parts)):
+            return "an envelope that it opens has not been opened"
+    return None
+
+
+def _count(parts: Parts, sql: str, value: str) -> int:
+    return int(parts.ledger.rows(sql, value)[0][0])
+
+
+def _envelopes(parts: Parts) -> Iterator[Path]:
+    """Every envelope that lies in this home and may still be opened."""
+    for folder in (parts.home.landing, parts.home.spool / "in", parts.home.quarantine):
+        yield from (path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+
+
+def _opens(path: Path, identity: age.Identity) -> bool:
+    try:
+        with path.open("rb") as source:
+            age.Reader(source, [identity])
+    except (age.AgeError, OSError):
+        return False
+    return True
+
+
+# --- partners' announcements ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A partner's announcement that waits for a person."""
+
+    partner: str
+    seq: int
+    signed: Signed
+
+    @property
+    def announcement(self) -> Announcement:
+        """What it says."""
+        return self.signed.announcement
+
+
+def waiting(view: View) -> list[Waiting]:
+    """Announcements that nobody has confirmed yet, oldest first."""
+    found: dict[tuple[str, Json], Waiting] = {}
+    for entry in key_entries(view):
+        which = (str(entry.partner), entry.detail.get("number"))
+        if entry.event == "partner.key-waiting":
+            found[which] = Waiting(which[0], entry.seq, Signed.from_json(entry.detail["announcement"]))
+        elif entry.event == "partner.key-accepted":
+            found.pop(which, None)
+        elif entry.event == "partner.added":
+            found = {key: one for key, one in found.items() if key[0] != entry.partner}
+    return list(found.values())
+
+
+def accept(parts: Parts, partner: str, fingerprint: str, by: str) -> Announcement:
+    """Accept the announced key of that fingerprint, which a person has had read out; raises Misuse or Refused."""
+    ours = [one for one in waiting(parts.ledger) if one.partner == partner]
+    if not ours:
+        raise Misuse(f"no key of {partner} waits to be accepted", hint="'handover status' says what waits")
+    chosen = next((one for one in ours if one.announcement.fingerprint == fingerprint.strip()), None)
+    if chosen is None:
+        raise Refused(
+            f"no key of {partner} that waits has this fingerprint",
+            hint="have the partner read it out again; nothing was accepted",
+            reason="wrong-fingerprint",
+        )
+    one = succession.check(parts.trust.standing(partner), chosen.signed, parts.effects.clock())
+    parts.trust.following(partner, one)
+    detail: dict[str, Json] = {
+        "number": one.number,
+        "sha256": chosen.signed.digest,
+        "action": one.action,
+        "purpose": one.purpose,
+        "announcement": chosen.signed.to_json(),
+    }
+    draft = Draft(event="partner.key-accepted", actor="operator", partner=partner, key=one.fingerprint, detail=detail)
+
+    def record(tx: Transaction) -> Entry | None:
+        left = any((known.partner, known.seq) == (partner, chosen.seq) for known in waiting(tx))
+        return tx.append(draft.replace(private={"by": by})) if left else None
+
+    parts.ledger.write(record)
+    return one

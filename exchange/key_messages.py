@@ -1,0 +1,175 @@
+"""Announcements of keys: ours go out until a partner has accepted them, theirs are accepted or wait for a person.
+
+    announcement    says what changed: keys/announcement.py; sent again every `retry.resend` until it is answered
+    acceptance      the answer to it: {"number", "sha256", "outcome": "accepted" | "waiting" | "refused"}
+
+    comes, vouched for by keys that count, and the policy is "chain"      -> partner.key-accepted
+    comes, and a person has to confirm it (or it would weaken encryption) -> partner.key-waiting, then 'keys accept'
+    comes, and is forged, superseded or not of this partner               -> partner.key-refused
+
+An answer is owed for each announcement that came and was not answered since; every repetition is one that came.
+"""
+
+from datetime import timedelta
+from typing import Final
+
+from config.errors import Refused
+from config.times import from_text
+from exchange import seldom
+from exchange.control import Due, Message, MessageRefused
+from exchange.key_news import Announced, Answer
+from exchange.parts import Parts
+from keys import succession
+from keys.announcement import Signed
+from keys.own_keys import Sent
+from ledger.canonical import Json
+from ledger.entry import Draft
+from ledger.known import Rows
+from ledger.store import Transaction
+
+LASTS: Final = timedelta(days=30)
+"""An announcement or an answer that is older has been repeated since."""
+
+CAME: Final = ("partner.key-accepted", "partner.key-waiting", "partner.key-refused", "partner.key-repeated")
+ANSWERED: Final = "partner.key-answered"
+
+_OUTCOMES = {
+    "partner.key-accepted": "accepted",
+    "partner.key-waiting": "waiting",
+    "partner.key-refused": "refused",
+}
+
+_NUMBER = "json_extract(CAST(entry AS TEXT), '$.detail.number')"
+
+
+# --- ours -------------------------------------------------------------------------------------------------------------
+
+
+def due(parts: Parts, partner: str) -> list[Due]:
+    """Every announcement of ours that a partner has not accepted, in order, at most once in `retry.resend`."""
+    now, pause = parts.effects.clock(), parts.home.settings.retry.resend
+    waiting = [sent for sent in parts.own.announcements if partner not in sent.taken]
+    return [
+        _due(sent, partner)
+        for sent in waiting
+        if (last := sent.sent_at(partner)) is None or abs(now - from_text(last)) >= pause
+    ]
+
+
+def _due(sent: Sent, partner: str) -> Due:
+    detail: dict[str, Json] = {"number": sent.number}
+    draft = Draft(event="key.announced", actor="daemon", partner=partner, key=sent.fingerprint, detail=detail)
+    return Due("announcement", lambda: Announced(sent.signed), draft, LASTS)
+
+
+def take_answer(parts: Parts, message: Message) -> None:
+    """A partner has answered an announcement of ours."""
+    answer = message.manifest.said
+    if not isinstance(answer, Answer):
+        raise MessageRefused("an acceptance says nothing", reason="no-acceptance")
+    sent = next((sent for sent in parts.own.announcements if sent.number == answer.number), None)
+    if sent is None or sent.signed.digest != answer.sha256:
+        raise MessageRefused("an acceptance is of no announcement of ours", reason="unknown-announcement")
+    if answer.outcome != "accepted" or message.partner in sent.taken:
+        return
+    detail: dict[str, Json] = {"number": sent.number}
+    draft = Draft(event="key.taken-up", actor="daemon", partner=message.partner, key=sent.fingerprint, detail=detail)
+    parts.ledger.write(lambda tx: tx.append(draft))
+
+
+# --- theirs -----------------------------------------------------------------------------------------------------------
+
+
+def be_told(parts: Parts, message: Message) -> None:
+    """A partner has announced something: accept it, let a person look at it, or refuse it; never twice the same."""
+    said = message.manifest.said
+    if not isinstance(said, Announced):
+        raise MessageRefused("an announcement says nothing", reason="no-announcement")
+    signed, partner = said.signed, message.partner
+    one = signed.announcement
+    known = outcome_of(parts.ledger.rows, partner, one.number)
+    if known is not None and known[0] != "refused":
+        if known[1] != signed.digest:
+            raise MessageRefused("a number of an announcement was used twice", reason="number-reused")
+        seldom.append(parts, _draft("partner.key-repeated", "daemon", partner, signed), "number")
+        return
+    now, standing = parts.effects.clock(), parts.trust.standing(partner)
+    try:
+        if one.organisation == partner and one.issued <= standing.card.issued:
+            # the card that a person confirmed is newer: it says all that this says
+            _append(parts, _draft("partner.key-accepted", "daemon", partner, signed))
+            return
+        succession.check(standing, signed, now)
+        # whoever shares a key with another partner could sign in its name
+        parts.trust.following(partner, one)
+    except Refused as problem:
+        refused = _draft("partner.key-refused", "daemon", partner, signed)
+        detail = {**refused.detail, "reason": problem.reason}
+        seldom.append(parts, refused.replace(detail=detail), "number", "reason")
+        return
+    chain = parts.home.settings.partner(partner).accept_rotation == "chain"
+    alone = one.action != "rotate" or (chain and not succession.needs_person(standing, one, now))
+    event = "partner.key-accepted" if alone else "partner.key-waiting"
+    draft = _draft(event, "daemon", partner, signed)
+    _append(parts, draft.replace(detail={**draft.detail, "announcement": signed.to_json()}))
+
+
+def outcome_of(rows: Rows, partner: str, number: int) -> tuple[str, str] | None:
+    """(outcome, digest) of a partner's announcement as it was recorded last; None if it never came."""
+    found = rows(_last(tuple(_OUTCOMES)), *_OUTCOMES, partner, number)
+    return None if not found else (_OUTCOMES[found[0][0]], str(found[0][1]))
+
+
+def _last(events: tuple[str, ...]) -> str:
+    return " ".join(
+        (
+            "SELECT event, json_extract(CAST(entry AS TEXT), '$.detail.sha256') FROM entries WHERE event IN",
+            f"({', '.join('?' * len(events))}) AND partner = ? AND {_NUMBER} = ? ORDER BY seq DESC LIMIT 1",
+        )
+    )
+
+
+def answers_due(parts: Parts, partner: str) -> list[Due]:
+    """An answer for every announcement of a partner that came since the last one."""
+    marks = ", ".join("?" * len(CAME))
+    sql = " ".join(
+        (
+            f"SELECT {_NUMBER} AS number, max(CASE WHEN event = ? THEN seq END) AS answered,",
+            f"max(CASE WHEN event IN ({marks}) THEN seq END) AS came FROM entries",
+            f"WHERE event IN (?, {marks}) AND partner = ? GROUP BY number",
+            "HAVING came > coalesce(answered, -1) ORDER BY number",
+        )
+    )
+    found = parts.ledger.rows(sql, ANSWERED, *CAME, ANSWERED, *CAME, partner)
+    return [due for number, *_ in found if (due := _answer(parts, partner, int(number))) is not None]
+
+
+def _answer(parts: Parts, partner: str, number: int) -> Due | None:
+    known = outcome_of(parts.ledger.rows, partner, number)
+    if known is None:
+        return None
+    outcome, digest = known
+    draft = Draft(event=ANSWERED, actor="daemon", partner=partner, detail={"number": number, "outcome": outcome})
+    return Due("acceptance", lambda: Answer(number, digest, outcome), draft, LASTS)
+
+
+def _draft(event: str, actor: str, partner: str, signed: Signed) -> Draft:
+    one = signed.announcement
+    detail: dict[str, Json] = {
+        "number": one.number,
+        "sha256": signed.digest,
+        "action": one.action,
+        "purpose": one.purpose,
+    }
+    return Draft(event=event, actor=actor, partner=partner, key=one.fingerprint, detail=detail)
+
+
+def _append(parts: Parts, draft: Draft) -> None:
+    def record(tx: Transaction) -> None:
+        # two processes may read the same message; a person may have been quicker
+        number = draft.detail["number"]
+        known = outcome_of(tx.rows, str(draft.partner), int(str(number)))
+        if known is None or known[0] == "refused":
+            tx.append(draft)
+
+    parts.ledger.write(record)

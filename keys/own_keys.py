@@ -1,0 +1,197 @@
+"""Which of our own keys is used for whom: a pure function of what the ledger says about them.
+
+    made      recorded, but announced to nobody yet, or not accepted: only what must open or vouch for both uses it
+    in use    for each partner from the moment at which that partner has accepted it
+    ended     retired or revoked; its private half is destroyed
+
+A key that lies in the folder and is in no entry is in no answer here, whoever put it there.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Literal, cast
+
+from keys.announcement import AnnouncementError, Signed, Subject
+from keys.key_info import Purpose
+from ledger.entry import Entry
+
+EndedBy = Literal["retired", "revoked"]
+
+
+@dataclass(frozen=True, slots=True)
+class OwnKey:
+    """One recorded key of ours. Times are texts as in the entries."""
+
+    purpose: Subject
+    serial: int
+    fingerprint: str
+    public: str
+    made_at: str
+    seq: int
+    """The entry that recorded it."""
+    begins: str
+    """Not used before this, even by a partner that has accepted it."""
+    overlap: int = 0
+    """Seconds for which the key that it replaces is kept beside it."""
+    replaces: str | None = None
+    """Fingerprint of the key before it; None: the first of its purpose, which nobody has to accept."""
+    accepted: frozenset[tuple[str, str]] = frozenset()
+    """(partner, when we heard) of those that have accepted it."""
+    ended: EndedBy | None = None
+    ended_at: str | None = None
+    destroyed: bool = False
+
+    @property
+    def partners(self) -> frozenset[str]:
+        """Who has accepted it."""
+        return frozenset(partner for partner, _ in self.accepted)
+
+    def is_for(self, partner: str | None) -> bool:
+        """Whether `partner` knows it; for nobody in particular (None) every key is known."""
+        return self.replaces is None or partner is None or partner in self.partners
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One announcement of ours, and how far it got with each partner."""
+
+    number: int
+    seq: int
+    signed: Signed
+    fingerprint: str
+    sent: tuple[tuple[str, str], ...] = ()
+    """(partner, when it went last)."""
+    taken: frozenset[str] = frozenset()
+    """Partners that have accepted it."""
+
+    def sent_at(self, partner: str) -> str | None:
+        """When it went to that partner last."""
+        return dict(self.sent).get(partner)
+
+
+@dataclass(frozen=True, slots=True)
+class Making:
+    """A key that was ordered and is not recorded yet."""
+
+    seq: int
+    purpose: Purpose
+    serial: int
+    begins: str
+    overlap: int
+    replaces: str
+
+
+@dataclass(frozen=True, slots=True)
+class OwnKeys:
+    """All recorded keys, oldest first; announcements by number; what is being made."""
+
+    keys: tuple[OwnKey, ...] = ()
+    announcements: tuple[Sent, ...] = ()
+    making: tuple[Making, ...] = ()
+
+    def usable(self, purpose: Subject) -> tuple[OwnKey, ...]:
+        """Keys of that purpose that have not ended, oldest first."""
+        return tuple(key for key in self.keys if key.purpose == purpose and key.ended is None)
+
+    def fingerprints(self, purpose: Subject, partner: str | None = None) -> frozenset[str]:
+        """Of the keys that may be used towards `partner`; None: all that have not ended."""
+        return frozenset(key.fingerprint for key in self.usable(purpose) if key.is_for(partner))
+
+    def find(self, fingerprint: str) -> OwnKey | None:
+        """The recorded key of that fingerprint."""
+        return next((key for key in self.keys if key.fingerprint == fingerprint), None)
+
+    def replaced(self, purpose: Subject) -> frozenset[str]:
+        """Of the usable keys, those that another one is replacing."""
+        usable = self.usable(purpose)
+        return frozenset(key.replaces for key in usable if key.replaces in {other.fingerprint for other in usable})
+
+    @property
+    def next_number(self) -> int:
+        """The number of the next announcement."""
+        return 1 + max((sent.number for sent in self.announcements), default=0)
+
+
+def from_entries(entries: Iterable[Entry]) -> OwnKeys:
+    """What entries about keys (`ledger.key_events`), in their order, make of our own."""
+    keys: dict[str, OwnKey] = {}
+    announcements: dict[int, Sent] = {}
+    making: dict[int, Making] = {}
+    for entry in entries:
+        _announced(announcements, entry)
+        match entry.event:
+            case "key.rotating":
+                making[entry.seq] = _making(entry)
+            case "key.discarded":
+                making.pop(_number(entry, "rotation"), None)
+            case "key.created" if entry.key is not None:
+                making.pop(_number(entry, "rotation"), None)
+                keys.setdefault(entry.key, _created(entry, entry.key))
+            case "key.taken-up":
+                _taken(keys, announcements, entry)
+            case "key.announced" if (sent := announcements.get(_number(entry, "number"))) is not None:
+                went = {**dict(sent.sent), str(entry.partner): entry.at}
+                announcements[sent.number] = replace(sent, sent=tuple(went.items()))
+            case "key.retired" | "key.revoked" if entry.key in keys:
+                by: EndedBy = "retired" if entry.event == "key.retired" else "revoked"
+                keys[entry.key] = replace(keys[entry.key], ended=by, ended_at=entry.at)
+            case "key.destroyed" if entry.key in keys:
+                keys[entry.key] = replace(keys[entry.key], destroyed=True)
+    return OwnKeys(tuple(keys.values()), tuple(announcements.values()), tuple(making.values()))
+
+
+def _announced(announcements: dict[int, Sent], entry: Entry) -> None:
+    said = entry.detail.get("announcement")
+    if said is None or not entry.event.startswith("key."):
+        return
+    try:
+        signed = Signed.from_json(said)
+    except AnnouncementError:
+        return
+    number = signed.announcement.number
+    announcements[number] = Sent(number, entry.seq, signed, signed.announcement.fingerprint)
+
+
+def _taken(keys: dict[str, OwnKey], announcements: dict[int, Sent], entry: Entry) -> None:
+    sent = announcements.get(_number(entry, "number"))
+    if sent is None or entry.partner is None:
+        return
+    announcements[sent.number] = replace(sent, taken=sent.taken | {entry.partner})
+    key = keys.get(sent.fingerprint)
+    if key is not None and sent.signed.announcement.action == "rotate" and entry.partner not in key.partners:
+        keys[key.fingerprint] = replace(key, accepted=key.accepted | {(entry.partner, entry.at)})
+
+
+def _created(entry: Entry, fingerprint: str) -> OwnKey:
+    return OwnKey(
+        purpose=cast("Subject", _text(entry, "purpose")),
+        serial=_number(entry, "serial"),
+        fingerprint=fingerprint,
+        public=_text(entry, "public"),
+        made_at=entry.at,
+        seq=entry.seq,
+        begins=_text(entry, "begins") or entry.at,
+        overlap=_number(entry, "overlap"),
+        replaces=_text(entry, "replaces") or None,
+    )
+
+
+def _making(entry: Entry) -> Making:
+    return Making(
+        seq=entry.seq,
+        purpose=cast("Purpose", _text(entry, "purpose")),
+        serial=_number(entry, "serial"),
+        begins=_text(entry, "begins"),
+        overlap=_number(entry, "overlap"),
+        replaces=entry.key or "",
+    )
+
+
+def _text(entry: Entry, name: str) -> str:
+    value = entry.detail.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _number(entry: Entry, name: str) -> int:
+    value = entry.detail.get(name)
+    return value if type(value) is int else 0

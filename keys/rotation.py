@@ -1,0 +1,224 @@
+"""A key's life: ordered -> made, tried out and announced -> accepted by each partner -> retired; or revoked.
+
+    order    key.rotating    the intention; whoever finds it later can finish what it says
+    finish   key.created     the new key lies on the disk, was tried out, and is announced by this very entry
+    retire   key.retired     used no more; the private half is destroyed after that, and `key.destroyed` says so
+    revoke   key.revoked     the same at once, because somebody else may have it
+
+Every step can be repeated after a crash, by any process of ours: a key that was ordered is finished or discarded with
+an entry that says so, a private half of a key that has ended is destroyed. What is not recorded is never used.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+
+from config import times
+from config.errors import Misuse, NotNow, Refused
+from keys import announcement as announcements
+from keys import own_keys
+from keys.announcement import Action, Announcement, Signed, can_sign
+from keys.key_errors import DamagedKey, SwappedKey
+from keys.key_info import KeyInfo, Purpose
+from keys.keyring import Keyring
+from keys.openssh import Signer
+from keys.own_keys import Making, OwnKey, OwnKeys
+from keys.private_keys import Encryption
+from ledger.canonical import Json
+from ledger.entry import Draft, Entry
+from ledger.key_events import OF_OURS, key_entries
+from ledger.store import Ledger, Transaction
+from ledger.view import View
+
+LONGEST_OVERLAP = timedelta(days=366)
+"""A key that is kept beside its successor for longer is not being replaced."""
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """What is needed to change our keys."""
+
+    me: str
+    ledger: Ledger
+    keyring: Keyring
+    clock: times.Clock
+    encryption: Encryption = "pq"
+
+    def own(self) -> OwnKeys:
+        """Our keys as the ledger has them now."""
+        return of_ledger(self.ledger)
+
+
+def of_ledger(view: View) -> OwnKeys:
+    """Our keys as a ledger has them now."""
+    return own_keys.from_entries(key_entries(view, OF_OURS))
+
+
+def order(office: Office, purpose: Purpose, *, overlap: timedelta, begins: datetime | None, by: str) -> Entry:
+    """Record that a new key is wanted; raises Misuse while another one of that purpose is on its way."""
+    if not timedelta(0) <= overlap <= LONGEST_OVERLAP:
+        raise Misuse("an overlap is between 0s and 366d", hint="30d is as long as an envelope is valid")
+    now = office.clock()
+    start = key_start(now if begins is None else begins)
+
+    def ask(tx: Transaction) -> Entry:
+        own = of_ledger(tx)
+        if any(making.purpose == purpose for making in own.making):
+            raise Misuse(f"a new {purpose} key is being made already", hint="'handover keys list' shows it")
+        usable = own.usable(purpose)
+        if not usable:
+            raise Misuse(f"the ledger knows no {purpose} key in use", hint="restore the ledger from its backup")
+        if own.replaced(purpose):
+            raise Misuse(
+                f"a new {purpose} key is taking over already",
+                hint=f"'handover keys list' shows how far it is; 'handover keys retire {purpose}' ends the old one",
+            )
+        detail: dict[str, Json] = {
+            "purpose": purpose,
+            "serial": office.keyring.next_serial(purpose),
+            "begins": times.to_text(start),
+            "overlap": int(overlap.total_seconds()),
+        }
+        draft = Draft(event="key.rotating", actor="operator", key=usable[-1].fingerprint, detail=detail)
+        return tx.append(draft.replace(private={"by": by}))
+
+    return office.ledger.write(ask)
+
+
+def key_start(moment: datetime) -> datetime:
+    """Validity is told to the second."""
+    return moment.replace(microsecond=0)
+
+
+def finish(office: Office) -> list[Entry]:
+    """Make every key that was ordered, try it out, announce it; returns the entries. Can be repeated, by anybody.
+
+    One that cannot be used is discarded, with an entry that says why, and raised.
+    """
+    made = [_finish_one(office, making) for making in office.own().making]
+    sweep(office)
+    return [entry for entry in made if entry is not None]
+
+
+def _finish_one(office: Office, making: Making) -> Entry | None:
+    info = office.keyring.add(
+        making.purpose,
+        office.me,
+        office.clock(),
+        valid_from=times.from_text(making.begins),
+        encryption=office.encryption,
+        serial=making.serial,
+    )
+    try:
+        office.keyring.test_anew(info.fingerprint)
+    except (SwappedKey, DamagedKey):
+        detail: dict[str, Json] = {"rotation": making.seq, "purpose": making.purpose, "serial": making.serial}
+        draft = Draft(event="key.discarded", actor="daemon", key=info.fingerprint, detail=detail)
+        office.ledger.write(lambda tx: tx.append(draft))
+        office.keyring.discard(making.purpose, making.serial)
+        raise
+
+    def record(tx: Transaction) -> Entry | None:
+        own = of_ledger(tx)
+        if making not in own.making:
+            return None
+        old = own.find(making.replaces)
+        if old is None:
+            raise Misuse(f"the {making.purpose} key that is to be replaced is not recorded")
+        signed = _announce(office, own, "rotate", old, info.public, replaces=old.public, at=making.begins)
+        return tx.append(_created(info, making, signed))
+
+    return office.ledger.write(record)
+
+
+def _created(info: KeyInfo, making: Making, signed: Signed) -> Draft:
+    detail: dict[str, Json] = {
+        "purpose": info.purpose,
+        "algorithm": info.algorithm,
+        "serial": info.serial,
+        "public": info.public,
+        "begins": making.begins,
+        "overlap": making.overlap,
+        "replaces": making.replaces,
+        "rotation": making.seq,
+        "number": signed.announcement.number,
+        "announcement": signed.to_json(),
+    }
+    return Draft(event="key.created", actor="operator", key=info.fingerprint, detail=detail)
+
+
+def _announce(
+    office: Office, own: OwnKeys, action: Action, about: OwnKey, public: str, *, replaces: str | None, at: str
+) -> Signed:
+    """The announcement of one change, signed by everybody who has to."""
+    one = Announcement(
+        organisation=office.me,
+        number=own.next_number,
+        issued=times.to_text(office.clock()),
+        action=action,
+        purpose=about.purpose,
+        key=public,
+        replaces=replaces,
+        at=at,
+    )
+    return announcements.sign(one, *_vouchers(office, own, one, about))
+
+
+def _vouchers(office: Office, own: OwnKeys, one: Announcement, about: OwnKey) -> list[Signer]:
+    if not can_sign(one.purpose):
+        # two of each while they are being replaced themselves: every partner knows one of them
+        keys = [key.fingerprint for key in (*own.usable("signing"), *own.usable("ledger"))]
+    elif one.action == "rotate":
+        keys = [about.fingerprint, one.fingerprint]
+    else:
+        others = [key.fingerprint for key in own.usable(one.purpose) if key.fingerprint != about.fingerprint]
+        keys = others or [about.fingerprint]
+    return [office.keyring.signer_of(fingerprint) for fingerprint in keys[-announcements.MAX_SIGNATURES :]]
+
+
+def retire(office: Office, key: OwnKey, by: str, needed: Callable[[OwnKeys, OwnKey], str | None]) -> Entry:
+    """End a key that was replaced; `needed` says what still needs it (None: nothing). Raises Refused or Misuse."""
+
+    def end(tx: Transaction) -> Entry:
+        own = of_ledger(tx)
+        now = own.find(key.fingerprint)
+        if now is None or now.ended is not None:
+            raise Misuse(f"{key.purpose} key {key.serial} has ended already")
+        if key.fingerprint not in own.replaced(key.purpose):
+            raise Refused(
+                f"{key.purpose} key {key.serial} is the one in use",
+                hint=f"make its successor with 'handover keys rotate {key.purpose}' first",
+                reason="key-in-use",
+            )
+        why = needed(own, now)
+        if why is not None:
+            raise NotNow(f"{key.purpose} key {key.serial} is still needed: {why}", hint="nothing was changed")
+        return tx.append(_ending(office, own, "retire", now, office.clock(), by))
+
+    entry = office.ledger.write(end)
+    sweep(office)
+    return entry
+
+
+def _ending(office: Office, own: OwnKeys, action: Action, key: OwnKey, at: datetime, by: str) -> Draft:
+    signed = _announce(office, own, action, key, key.public, replaces=None, at=times.to_text(at))
+    detail: dict[str, Json] = {
+        "purpose": key.purpose,
+        "serial": key.serial,
+        "number": signed.announcement.number,
+        "announcement": signed.to_json(),
+    }
+    event = "key.retired" if action == "retire" else "key.revoked"
+    return Draft(event=event, actor="operator", key=key.fingerprint, detail=detail, private={"by": by})
+
+
+def sweep(office: Office) -> None:
+    """Destroy the private half of every key that has ended, and record it."""
+    for key in office.own().keys:
+        if key.ended is None or key.destroyed or key.purpose == "host":
+            continue
+        office.keyring.destroy(key.fingerprint)
+        detail: dict[str, Json] = {"purpose": key.purpose, "serial": key.serial}
+        draft = Draft(event="key.destroyed", actor="daemon", key=key.fingerprint, detail=detail)
+        office.ledger.write(partial(Transaction.append, draft=draft))

@@ -1,0 +1,203 @@
+"""What an organisation's keys are after its announcements: its card, confirmed by a person, carried forward.
+
+    standing(card, accepted)     the card and every announcement that was accepted since: a pure fold
+    check(standing, signed, at)  whether one more announcement is vouched for by keys that count now
+    needs_person(standing, one)  what even the chain of signatures must not decide alone
+
+A new card is the whole truth from the moment it is confirmed: announcements issued before it are contained in it.
+
+    rotate   the key comes beside the old one; who encrypts uses the new one from `at` on
+    retire   signing: its signatures count until `at`        transport, host: it opens nothing any more
+             encryption: nobody encrypts to it               ledger, witness: it vouches for nothing new; what it
+                                                             signed once can be verified for ever
+    revoke   the same; for a ledger or witness key nothing at all counts any more
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from config import times
+from config.errors import Refused
+from keys import age
+from keys.announcement import Announcement, Signed, Subject, can_sign, raw
+from keys.card import Card, CardError, SigningKey
+
+ALWAYS = "2000-01-01T00:00:00.000Z"
+"""Before any card."""
+
+
+class AnnouncementRefused(Refused):
+    """An announcement that changes nothing; `reason` says why."""
+
+    reason = "announcement-refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """An organisation's keys at one point of its story."""
+
+    card: Card
+    """The confirmed card with the keys that came since; the recipients of encryption are in `recipients`."""
+    recipients: tuple[tuple[str, str], ...]
+    """(age recipient, from when on it is the one to encrypt to), in order."""
+    ended: frozenset[str] = frozenset()
+    """Public halves that vouch for nothing any more."""
+    revoked: frozenset[str] = frozenset()
+    numbers: Mapping[Subject, int] = field(default_factory=dict)
+    """The number of the newest announcement for each purpose."""
+
+    def recipient_texts(self, at: datetime) -> tuple[str, ...]:
+        """Whom to encrypt to at that time, the preferred one first; all of one kind."""
+        left = [(text, start) for text, start in self.recipients if text not in self.ended]
+        # where only one for later is left, it is better than one that has ended
+        due = [text for text, start in left if times.from_text(start) <= at] or [left[0][0]]
+        kind = age.parse_recipient(due[-1]).kind
+        return tuple(text for text in reversed(due) if age.parse_recipient(text).kind == kind)
+
+    def keys(self, purpose: Subject, at: datetime) -> tuple[str, ...]:
+        """The public halves of that purpose that count for something new at that time."""
+        found: Iterable[str] = ()
+        match purpose:
+            case "signing":
+                found = (key.line for key in self.card.signing_keys if key.covers(at))
+            case "encryption":
+                found = (text for text, _ in self.recipients)
+            case "transport":
+                found = self.card.transport_keys
+            case "ledger":
+                found = self.card.ledger_keys
+            case "witness":
+                found = self.card.witness_keys
+            case "host":
+                found = self.card.landing.host_keys if self.card.landing is not None else ()
+        return tuple(key for key in found if key not in self.ended)
+
+
+def standing(card: Card, accepted: Iterable[Announcement] = ()) -> Standing:
+    """The card carried forward through announcements in the order in which they were accepted."""
+    now = Standing(card, tuple((text, ALWAYS) for text in reversed(card.recipients)))
+    for one in accepted:
+        now = after(now, one)
+    return now
+
+
+def after(now: Standing, one: Announcement) -> Standing:
+    """What one accepted announcement changes; raises AnnouncementRefused where the result could not be a card."""
+    if one.issued <= now.card.issued or one.number <= now.numbers.get(one.purpose, 0):
+        return now
+    try:
+        changed = _with_new(now, one) if one.action == "rotate" else _without(now, one)
+    except CardError as problem:
+        raise AnnouncementRefused(f"an announced key is not usable: {problem.message}", reason=problem.reason) from None
+    return replace(changed, numbers={**now.numbers, one.purpose: one.number})
+
+
+def check(now: Standing, signed: Signed, at: datetime) -> Announcement:
+    """The announcement, if it may follow; raises AnnouncementRefused or SignatureError."""
+    one = signed.announcement
+    # (1) whose it is
+    if one.organisation != now.card.organisation:
+        raise AnnouncementRefused("an announcement is that of another organisation", reason="wrong-organisation")
+    # (2) an older one never undoes a newer one
+    if one.number <= now.numbers.get(one.purpose, 0):
+        raise AnnouncementRefused("an announcement is older than one that was accepted", reason="superseded")
+    # (3) every signature holds, and the keys that must have signed have
+    _check_vouched(now, one, signed.signers(), at)
+    # (4) the result is a card: no key twice, none weak, not too many
+    after(now, one)
+    return one
+
+
+def needs_person(now: Standing, one: Announcement, at: datetime) -> bool:
+    """Whether it would make encryption to that organisation weaker: no chain of signatures may do that alone."""
+    # SPEC: FORMATS 1 a partner is pinned to pq or x25519 in its card
+    if one.action != "rotate" or one.purpose != "encryption":
+        return False
+    return age.parse_recipient(now.recipient_texts(at)[0]).kind == "pq" != age.parse_recipient(one.key).kind
+
+
+def _check_vouched(now: Standing, one: Announcement, signers: frozenset[bytes], at: datetime) -> None:
+    trusted = {purpose: _raw(now, purpose, at) for purpose in ("signing", "ledger")}
+    if not can_sign(one.purpose):
+        old = one.key if one.replaces is None else one.replaces
+        if one.action == "rotate" and old not in now.keys(one.purpose, at):
+            raise AnnouncementRefused("an announcement replaces a key that does not count", reason="unknown-key")
+        if not all(keys & signers for keys in trusted.values()):
+            raise AnnouncementRefused(
+                "an announcement is not signed by a signing key and a ledger key", reason="not-signed-by-old"
+            )
+        return
+    standing_keys = _raw(now, one.purpose, at)
+    if one.replaces is None:
+        # whoever holds a key may say that it counts no more; else a key that stays says so
+        own = {raw(one.purpose, one.key)} if one.action == "revoke" else set[bytes]()
+        if not ((standing_keys - {raw(one.purpose, one.key)}) | (own & standing_keys)) & signers:
+            raise AnnouncementRefused("an announcement is signed by no key that counts", reason="not-signed-by-old")
+        return
+    if one.replaces not in now.keys(one.purpose, at):
+        raise AnnouncementRefused("an announcement replaces a key that does not count", reason="unknown-key")
+    if raw(one.purpose, one.replaces) not in signers:
+        raise AnnouncementRefused("an announcement is not signed by the old key", reason="not-signed-by-old")
+    if raw(one.purpose, one.key) not in signers:
+        raise AnnouncementRefused("an announcement is not signed by the new key", reason="not-signed-by-new")
+
+
+def _raw(now: Standing, purpose: Subject, at: datetime) -> frozenset[bytes]:
+    return frozenset(raw(purpose, public) for public in now.keys(purpose, at))
+
+
+def _with_new(now: Standing, one: Announcement) -> Standing:
+    card, key = now.card, one.key
+    if key in now.ended:
+        raise AnnouncementRefused("an announcement brings back a key that has ended", reason="key-ended")
+    match one.purpose:
+        case "signing":
+            if all(known.line != key for known in card.signing_keys):
+                start = times.to_text(times.from_text(one.at).replace(microsecond=0))
+                card = replace(card, signing_keys=(*card.signing_keys, SigningKey(key, start)))
+        case "encryption":
+            known_texts = {text for text, _ in now.recipients}
+            return now if key in known_texts else replace(now, recipients=(*now.recipients, (key, one.at)))
+        case "transport":
+            card = replace(card, transport_keys=_joined(card.transport_keys, key))
+        case "ledger":
+            card = replace(card, ledger_keys=_joined(card.ledger_keys, key))
+        case "witness":
+            card = replace(card, witness_keys=_joined(card.witness_keys, key))
+        case "host":
+            if card.landing is not None:
+                landing = replace(card.landing, host_keys=_joined(card.landing.host_keys, key))
+                card = replace(card, landing=landing)
+    return replace(now, card=card)
+
+
+def _without(now: Standing, one: Announcement) -> Standing:
+    card, key = now.card, one.key
+    match one.purpose:
+        case "signing":
+            end = times.from_text(one.at)
+            keys = (known.ending(end) if known.line == key else known for known in card.signing_keys)
+            card = replace(card, signing_keys=tuple(keys))
+        case "transport":
+            card = replace(card, transport_keys=_less(card.transport_keys, key))
+        case "host":
+            if card.landing is not None:
+                landing = replace(card.landing, host_keys=_less(card.landing.host_keys, key))
+                card = replace(card, landing=landing)
+        case "encryption":
+            if all(text in (*now.ended, key) for text, _ in now.recipients):
+                raise AnnouncementRefused("an announcement leaves nobody to encrypt to", reason="last-key")
+    revoked = now.revoked | {key} if one.action == "revoke" else now.revoked
+    return replace(now, card=card, ended=now.ended | {key}, revoked=revoked)
+
+
+def _joined(keys: tuple[str, ...], key: str) -> tuple[str, ...]:
+    return keys if key in keys else (*keys, key)
+
+
+def _less(keys: tuple[str, ...], key: str) -> tuple[str, ...]:
+    left = tuple(known for known in keys if known != key)
+    if not left:
+        raise AnnouncementRefused("an announcement leaves no key of its purpose", reason="last-key")
+    return left

@@ -1,0 +1,94 @@
+"""What the ledger says about keys: which entries do, and which ledger keys have to sign a checkpoint.
+
+    key.rotating     a person wants a new key; it is being made
+    key.created      it is there and was tried out; with its public half and, where it replaces one, its announcement
+    key.discarded    it could not be finished; it is gone and was never used
+    key.announced    its announcement went to a partner         key.taken-up   the partner has accepted it
+    key.retired      it is used no more, from this entry on     key.revoked    the same, because somebody may have it
+    key.destroyed    its private half is gone
+
+    partner.added    a partner's card was confirmed
+    partner.key-…    what became of a partner's announcement
+
+A new ledger key signs from the very commit that holds its `key.created`, beside the old one, until `key.retired`. So
+whoever knows the old key sees that it stood by the new one, and a key that nobody recorded vouches for nothing.
+
+>>> from ledger.entry import Entry
+>>> def entry(seq, event, key, **detail):
+...     return Entry(seq, "2026-11-24T09:30:00.000Z", event, "operator", key=key, detail=detail)
+>>> told = [entry(0, "key.created", "SHA256:a", purpose="ledger", public="one"),
+...     entry(4, "key.created", "SHA256:b", purpose="ledger", public="two"), entry(9, "key.retired", "SHA256:a")]
+>>> in_force(told, 4), in_force(told, 5), in_force(told, 10)
+(('one',), ('one', 'two'), ('two',))
+"""
+
+from collections.abc import Iterable, Sequence
+
+from ledger.entry import Entry
+from ledger.known import Rows
+from ledger.view import View
+
+OF_OURS = (
+    "key.rotating",
+    "key.created",
+    "key.discarded",
+    "key.announced",
+    "key.taken-up",
+    "key.retired",
+    "key.revoked",
+    "key.destroyed",
+)
+"""Events about our own keys."""
+
+OF_PARTNERS = ("partner.added", "partner.key-accepted", "partner.key-waiting", "partner.key-refused")
+"""Events about whom we trust, with which keys."""
+
+ENDINGS = ("key.retired", "key.revoked")
+"""Events after which a key of ours is used no more."""
+
+_CHANGES = ("key.created", *ENDINGS)
+
+
+def key_entries(view: View, events: Sequence[str] = (*OF_OURS, *OF_PARTNERS)) -> list[Entry]:
+    """Every entry about keys, in order."""
+    return [view.entry(seq) for (seq,) in view.rows(f"{_about('seq', events)} ORDER BY seq", *events)]
+
+
+def last_change(rows: Rows, events: Sequence[str] = (*OF_OURS, *OF_PARTNERS)) -> int:
+    """The number of the last entry about keys; -1 if there is none."""
+    found = rows(_about("max(seq)", events), *events)
+    return -1 if not found or found[0][0] is None else int(found[0][0])
+
+
+def _about(what: str, events: Sequence[str]) -> str:
+    return " ".join(("SELECT", what, "FROM entries WHERE event IN", f"({', '.join('?' * len(events))})"))
+
+
+def changed_since(view: View, seq: int) -> bool:
+    """Whether an entry from number `seq` on may have changed which keys sign the ledger."""
+    return last_change(view.rows, _CHANGES) >= seq
+
+
+def ledger_keys(view: View) -> tuple[str, ...]:
+    """The verifier keys that have to sign the next checkpoint, oldest first; none where nobody recorded any."""
+    return in_force(key_entries(view, _CHANGES), view.size)
+
+
+def in_force(entries: Iterable[Entry], size: int) -> tuple[str, ...]:
+    """The same for the checkpoint of `size` entries."""
+    found: dict[str, str] = {}
+    for entry in entries:
+        if entry.seq >= size or entry.key is None:
+            continue
+        public = entry.detail.get("public")
+        if entry.event == "key.created" and entry.detail.get("purpose") == "ledger" and isinstance(public, str):
+            found[entry.key] = public
+        elif entry.event in ENDINGS:
+            found.pop(entry.key, None)
+    return tuple(found.values())
+
+
+def schedule(entries: Sequence[Entry]) -> list[tuple[int, tuple[str, ...]]]:
+    """(from this size of the ledger on, the keys that have to sign its checkpoints), in order of size."""
+    sizes = [entry.seq + 1 for entry in entries if entry.event in _CHANGES]
+    return [(size, in_force(entries, size)) for size in sizes]

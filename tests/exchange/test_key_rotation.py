@@ -1,0 +1,231 @@
+"""Every key of both organisations is exchanged for a new one while files go both ways: nothing is lost or refused."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from config.errors import Misuse, NotNow, Refused
+from config.times import from_text
+from exchange import key_desk
+from exchange.audit import verify_home
+from keys.key_info import PURPOSES, Purpose
+from keys.openssh import PublicKey
+from keys.own_keys import OwnKey
+from keys.trust import UntrustedKey
+from ledger import tlogproof
+from tests.organisations import CASE, Organisation, Pair
+
+
+def chained(pair: Pair) -> None:
+    """Both accept what the chain of signatures vouches for."""
+    for one, partner in ((pair.lgsco, "ofsted"), (pair.ofsted, "lgsco")):
+        settings = one.home.settings
+        said = settings.partner(partner).model_copy(update={"accept_rotation": "chain"})
+        changed = settings.model_copy(update={"partners": {partner: said}})
+        one.parts = replace(one.parts, home=replace(one.home, settings=changed))
+
+
+def rotate(one: Organisation, purpose: Purpose, overlap: timedelta = timedelta(days=30)) -> OwnKey:
+    return key_desk.rotate(one.parts, purpose, overlap, None, "root")
+
+
+def exchange_files(pair: Pair, name: str) -> None:
+    """One file from LGSCO, delivered and acknowledged."""
+    before = len(pair.lgsco.states())
+    pair.lgsco.drop(name.encode(), f"{CASE} {name}.pdf")
+    pair.settle()
+    assert pair.lgsco.states()[before:] == ["acknowledged"]
+
+
+def quiet(one: Organisation) -> None:
+    """Nothing was refused, quarantined or in conflict."""
+    bad = {"quarantined", "rejected", "witness.conflict", "receipt.refused", "message.refused", "partner.key-refused"}
+    assert not bad & set(one.events()), [
+        (entry.event, entry.detail)
+        for entry in one.parts.ledger.entries(0, one.parts.ledger.size)
+        if entry.event in bad
+    ]
+
+
+@pytest.mark.parametrize("purpose", PURPOSES)
+def test_a_rotation_goes_its_whole_way_while_files_are_exchanged(pair: Pair, purpose: Purpose) -> None:
+    chained(pair)
+    exchange_files(pair, "before")
+    pair.clock.advance(days=1)
+    fresh = {}
+    for one in (pair.lgsco, pair.ofsted):
+        fresh[one.parts.me] = rotate(one, purpose)
+        pair.lgsco.drop(b"during", f"{CASE} during {one.parts.me}.pdf")
+    pair.settle()
+    exchange_files(pair, "both")
+    pair.clock.advance(days=31)
+    for one in (pair.lgsco, pair.ofsted):
+        key_desk.tend(one.parts)
+    exchange_files(pair, "after")
+    for one, partner in ((pair.lgsco, pair.ofsted), (pair.ofsted, pair.lgsco)):
+        new = fresh[one.parts.me]
+        [left] = one.parts.own.usable(purpose)
+        assert left.fingerprint == new.fingerprint
+        assert one.parts.own.fingerprints(purpose, partner.parts.me) == {new.fingerprint}
+        old = one.parts.own.find(new.replaces or "")
+        assert old is not None
+        assert (old.ended, old.destroyed) == ("retired", True)
+        names = {path.name for path in one.home.keys.iterdir()}
+        assert f"{purpose}-1.json" in names
+        assert f"{purpose}-1.age" not in names
+        assert all(partner.parts.me in sent.taken for sent in one.parts.own.announcements)
+        quiet(one)
+        report = verify_home(one.home)
+        assert report.ok, report.problems
+    assert set(pair.lgsco.states()) == {"acknowledged"}
+    assert len(pair.ofsted.inbound()) == 5
+
+
+def test_without_the_chain_a_new_key_waits_for_a_person_and_the_old_one_goes_on(pair: Pair) -> None:
+    new = rotate(pair.lgsco, "signing")
+    exchange_files(pair, "waiting")
+    [waiting] = key_desk.waiting(pair.ofsted.parts.ledger)
+    assert waiting.announcement.fingerprint == new.fingerprint
+    assert not pair.lgsco.parts.own.find(new.fingerprint) or not new.partners
+    with pytest.raises(Refused, match="no key of lgsco that waits has this fingerprint"):
+        key_desk.accept(pair.ofsted.parts, "lgsco", "SHA256:" + "A" * 43, "root")
+    with pytest.raises(Misuse, match="no key of dfe waits"):
+        key_desk.accept(pair.ofsted.parts, "dfe", new.fingerprint, "root")
+    assert signed_by(pair.lgsco) == new.replaces
+    pair.clock.advance(days=40)
+    key_desk.tend(pair.lgsco.parts)
+    exchange_files(pair, "never accepted")
+    assert signed_by(pair.lgsco) == new.replaces
+    key_desk.accept(pair.ofsted.parts, "lgsco", new.fingerprint, "root")
+    assert key_desk.waiting(pair.ofsted.parts.ledger) == []
+    pair.settle()
+    exchange_files(pair, "accepted")
+    assert signed_by(pair.lgsco) == new.fingerprint
+    key_desk.tend(pair.lgsco.parts)
+    assert pair.lgsco.parts.own.fingerprints("signing") == {new.fingerprint}
+    quiet(pair.ofsted)
+
+
+def signed_by(one: Organisation) -> object:
+    """The fingerprint of the key that signed the last envelope."""
+    sealed = [entry for entry in one.parts.ledger.entries(0, one.parts.ledger.size) if entry.event == "sealed"]
+    return sealed[-1].detail["signed_by"]
+
+
+def test_a_new_key_for_later_is_used_from_then_on(pair: Pair) -> None:
+    chained(pair)
+    later = pair.clock() + timedelta(days=7)
+    new = key_desk.rotate(pair.ofsted.parts, "encryption", timedelta(days=30), later, "root")
+    signing = key_desk.rotate(pair.lgsco.parts, "signing", timedelta(days=30), later, "root")
+    exchange_files(pair, "before")
+    assert pair.lgsco.handovers()[-1].key == new.replaces
+    assert signed_by(pair.lgsco) == signing.replaces
+    pair.clock.advance(days=8)
+    exchange_files(pair, "after")
+    assert pair.lgsco.handovers()[-1].key == new.fingerprint
+    assert signed_by(pair.lgsco) == signing.fingerprint
+
+
+def test_messages_lost_repeated_and_out_of_order_change_nothing_twice(pair: Pair) -> None:
+    chained(pair)
+    for purpose in PURPOSES:
+        rotate(pair.lgsco, purpose)
+    # the partner is away, and all announcements go twice
+    pair.lgsco.send()
+    pair.clock.advance(hours=7)
+    pair.lgsco.send()
+    landed = sorted(pair.ofsted.landing().iterdir())
+    assert len(landed) == 10
+    kept = {path.name: path.read_bytes() for path in landed}
+    for path in landed:
+        path.unlink()
+    for name in sorted(kept, reverse=True):
+        (pair.ofsted.landing() / name).write_bytes(kept[name])
+        pair.ofsted.receive()
+    pair.settle()
+    exchange_files(pair, "after")
+    accepted = [event for event in pair.ofsted.events() if event == "partner.key-accepted"]
+    assert len(accepted) == 5
+    before = pair.ofsted.parts.trust.standing("lgsco")
+    for name, data in kept.items():
+        (pair.ofsted.landing() / name).write_bytes(data)
+    pair.ofsted.receive()
+    assert pair.ofsted.parts.trust.standing("lgsco") == before
+    pair.settle()
+    for one in (pair.lgsco, pair.ofsted):
+        quiet(one)
+
+
+def test_an_announcement_is_repeated_until_its_answer_comes(pair: Pair) -> None:
+    chained(pair)
+    rotate(pair.lgsco, "transport")
+    pair.lgsco.send()
+    for path in pair.ofsted.landing().iterdir():
+        path.unlink()
+    pair.settle()
+    assert pair.lgsco.parts.own.announcements[0].taken == frozenset()
+    pair.clock.advance(hours=7)
+    pair.lgsco.send()
+    pair.ofsted.receive()
+    pair.ofsted.send()
+    # the answer is lost as well
+    for path in pair.lgsco.landing().iterdir():
+        path.unlink()
+    pair.clock.advance(hours=7)
+    pair.settle()
+    assert pair.lgsco.parts.own.announcements[0].taken == {"ofsted"}
+    pair.clock.advance(hours=7)
+    assert pair.lgsco.send() == 0
+
+
+def test_what_was_received_while_its_key_counted_stays_verifiable(pair: Pair) -> None:
+    chained(pair)
+    exchange_files(pair, "old")
+    [old] = pair.lgsco.handovers()
+    proof = pair.lgsco.parts.ledger.prove(old.decided_seq)
+    purposes: tuple[Purpose, ...] = ("signing", "ledger", "witness")
+    for purpose in purposes:
+        rotate(pair.lgsco, purpose, overlap=timedelta(0))
+    pair.settle()
+    pair.clock.advance(days=1)
+    key_desk.tend(pair.lgsco.parts)
+    pair.settle()
+    assert tlogproof.parse(proof).verify(
+        tlogproof.parse(proof).extra or b"", pair.ofsted.parts.trust.ledger_verifiers("lgsco")
+    )
+    trust = pair.ofsted.parts.trust
+    key = PublicKey.parse(trust.card("lgsco").signing_keys[0].line)
+    [received] = [h for h in pair.ofsted.handovers() if h.direction == "in"]
+    trust.signing_key("lgsco", key, from_text(received.received_at or ""))
+    with pytest.raises(UntrustedKey, match="was valid only until"):
+        trust.signing_key("lgsco", key, pair.clock())
+    for one in (pair.lgsco, pair.ofsted):
+        assert verify_home(one.home).ok
+
+
+def test_a_key_stays_while_something_needs_it(pair: Pair) -> None:
+    chained(pair)
+    pair.lgsco.drop(b"on its way", f"{CASE} on its way.pdf")
+    pair.lgsco.take()
+    pair.lgsco.send()
+    new = rotate(pair.ofsted, "encryption", overlap=timedelta(0))
+    signing = rotate(pair.lgsco, "signing", overlap=timedelta(0))
+    # the announcements are answered before the envelope is opened
+    [envelope] = pair.ofsted.landing().glob("*.age")
+    aside = envelope.rename(pair.base / envelope.name)
+    pair.settle()
+    pair.clock.advance(days=1)
+    aside.rename(envelope)
+    for one in (pair.lgsco, pair.ofsted):
+        key_desk.tend(one.parts)
+    with pytest.raises(NotNow, match="an envelope that it opens has not been opened"):
+        key_desk.retire(pair.ofsted.parts, "encryption", "root")
+    with pytest.raises(NotNow, match="1 handovers that were sealed with it have no receipt"):
+        key_desk.retire(pair.lgsco.parts, "signing", "root")
+    pair.settle()
+    assert pair.lgsco.states() == ["acknowledged"]
+    for one in (pair.lgsco, pair.ofsted):
+        key_desk.tend(one.parts)
+    assert pair.ofsted.parts.own.fingerprints("encryption") == {new.fingerprint}
+    assert pair.lgsco.parts.own.fingerprints("signing") == {signing.fingerprint}
