@@ -11,6 +11,7 @@ A moment is a copy of both homes and both landing zones. Both zones are served b
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -65,6 +66,8 @@ FILES = (
 MOMENTS = {"drop": "lgsco", "deliver": "ofsted", "settle": "lgsco"}
 """The first three moments, and who acts next."""
 
+_INODE = re.compile(r'(?<="inode": )\d+|(?<=\d:)\d+(?=:\d{19}")')
+
 AGAIN = "-again"
 """Ending of the name of a moment after a death."""
 
@@ -79,6 +82,7 @@ class Scene:
         self._program = program
         self._output = folder / "output"
         self._output.mkdir()
+        self._inodes: dict[str, dict[int, Path]] = {}
         self.tidy: frozenset[str] = frozenset()
         """Every path below both homes after a run without faults."""
         self.kept = True
@@ -130,6 +134,7 @@ class Scene:
         self.settle_servers()
         shutil.rmtree(self.homes)
         _copy(self.folder / moment / "homes", self.homes)
+        self._renumber(moment)
         for name, one in self.both.items():
             for path in one.sshd.zone.iterdir():
                 path.unlink()
@@ -178,9 +183,20 @@ class Scene:
 
     def _keep(self, moment: str) -> None:
         self.settle_servers()
+        self._inodes[moment] = {path.lstat().st_ino: path for path in self.homes.rglob("*")}
         _copy(self.homes, self.folder / moment / "homes")
         for name, one in self.both.items():
             _copy(one.sshd.zone, self.folder / moment / name)
+
+    def _renumber(self, moment: str) -> None:
+        """A copy has other inodes, which a claim must name: the program knows a file by them."""
+
+        def now(found: re.Match[str]) -> str:
+            path = self._inodes[moment].get(int(found[0]))
+            return found[0] if path is None or not path.exists() else str(path.lstat().st_ino)
+
+        for claim in self.homes.rglob("claim.json"):
+            claim.write_text(_INODE.sub(now, claim.read_text()))
 
     def settle_servers(self) -> None:
         """Wait until no connection is left that could still write."""
