@@ -134,6 +134,24 @@ def test_a_slow_line_is_no_outage(net: Network, size: int, rate: int) -> None:
     net.check(outages=0)
 
 
+def test_a_line_that_carries_one_kib_a_second_brings_a_file_all_the_same(net: Network) -> None:
+    net.drop(KIB)
+    net.check(outages=0)
+    net.line.rate = KIB
+    net.drop(KIB)
+    net.wait_for("sent", 2)
+    net.line.rate = None
+    net.check(outages=net.events().count("partner.unreachable"))
+
+
+def test_a_line_round_the_world_is_no_outage_and_files_go_side_by_side(net: Network) -> None:
+    net.line.delay = 0.1
+    net.drop(*[20 * KIB] * 12, LARGE)
+    net.ofsted.drop(b"{}", "24 015 497 concern.json", CONCERN)
+    net.wait_for("acknowledged", name="ofsted")
+    net.check(outages=0)
+
+
 @pytest.mark.parametrize("size", [20 * KIB, LARGE], ids=["small", "large"])
 def test_a_rename_whose_answer_was_lost_is_not_repeated_as_another_delivery(net: Network, size: int) -> None:
     zone = net.ofsted.sshd.zone
@@ -264,13 +282,15 @@ def test_another_host_key_is_not_called_upon_again_until_a_person_did_something(
         net.drop(*SMALL)
         net.check(outages=0)
         net.begin()
-        net.line.refuse()
-        net.drop(*SMALL)
-        net.wait_for("partner.unreachable")
+        net.line.rate = 2 * MIB
+        net.drop(4 * MIB)
+        wait_for(lambda: any(session.up > MIB for session in net.line.sessions))
+        # somebody takes the partner's place in the middle of an upload
         net.line.target = impostor.port
         net.line.mend()
-        net.wait_for("partner.unreachable", 2)
-        assert net.cause() == "HostKeyChanged"
+        net.line.cut(reset=True)
+        net.drop(*SMALL)
+        wait_for(lambda: net.cause() == "HostKeyChanged")
         tried = len(net.line.sessions)
         net.drop(LARGE)
         time.sleep(2)

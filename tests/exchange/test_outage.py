@@ -1,0 +1,79 @@
+"""A partner that refuses for an hour, on a clock that the test moves: the daemon's own workers take their turns."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+import pytest
+
+from exchange.daemon import Daemon
+from exchange.landing import Landing, Unreachable
+from exchange.worker import Worker
+from keys.card import Card
+from tests.organisations import CASE, Pair
+
+HOUR = timedelta(hours=1)
+
+
+class Turns:
+    """Takes each worker's turn when it is due, as its thread would."""
+
+    def __init__(self, pair: Pair, daemon: Daemon) -> None:
+        self._clock = pair.clock
+        self._daemon = daemon
+        self._due = dict.fromkeys(daemon.workers, pair.clock.now)
+
+    def until(self, end: datetime, meanwhile: Callable[[], object] = lambda: None) -> None:
+        """Everything that is due before `end`, with something else after each turn."""
+        while min(self._due.values()) < end:
+            name = min(self._due, key=lambda one: self._due[one])
+            self._clock.now = max(self._clock.now, self._due[name])
+            worker: Worker = self._daemon.workers[name]
+            self._due[name] = self._clock.now + timedelta(seconds=worker.turn())
+            meanwhile()
+            self._daemon.look()
+            for other, one in self._daemon.workers.items():
+                if one.waker.is_set():
+                    self._due[other] = min(self._due[other], self._clock.now)
+        self._clock.now = end
+
+
+@pytest.mark.parametrize("jitter", [1.0, 0.5])
+def test_a_partner_that_refuses_for_an_hour_is_called_a_few_times_and_told_of_twice(pair: Pair, jitter: float) -> None:
+    calls: list[datetime] = []
+    refuses = True
+    connected = pair.lgsco.parts.effects.connect
+
+    def connect(card: Card) -> Landing:
+        calls.append(pair.clock.now)
+        if refuses:
+            raise Unreachable("sftp.ofsted.example:22")
+        return connected(card)
+
+    parts = replace(pair.lgsco.parts, effects=replace(pair.lgsco.parts.effects, connect=connect, jitter=lambda: jitter))
+    daemon = Daemon(parts, lambda _event, **_ids: None, {}, launch=lambda worker: None)
+    daemon.begin()
+    turns = Turns(pair, daemon)
+    names = [f"{CASE} {number}.pdf" for number in range(7)]
+    start = pair.clock.now
+    for number, name in enumerate(names[:6]):
+        # news come all the time, and change nothing about when the partner is called
+        pair.lgsco.drop(name.encode(), name)
+        turns.until(start + HOUR * (number + 1) / 6)
+    waits = [(later - earlier).total_seconds() / jitter for earlier, later in pairwise(calls)]
+    expected = [5, 10, 20, 40, 80, 160, 320, 640] + [900] * 10
+    assert waits == pytest.approx(expected[: len(waits)])
+    assert len(calls) == {1.0: 11, 0.5: 15}[jitter]
+    assert pair.lgsco.states() == ["sealed"] * 6
+    events = pair.lgsco.events()
+    assert events.count("partner.unreachable") == 1
+    assert "partner.reachable" not in events
+
+    refuses = False
+    pair.lgsco.drop(names[6].encode(), names[6])
+    turns.until(start + HOUR + timedelta(minutes=20), lambda: (pair.ofsted.receive(), pair.ofsted.send()))
+    assert pair.lgsco.states() == ["acknowledged"] * 7
+    assert sorted(path.read_bytes() for path in pair.ofsted.inbound()) == [name.encode() for name in names]
+    said = pair.lgsco.events()
+    assert (said.count("partner.unreachable"), said.count("partner.reachable")) == (1, 1)
