@@ -138,6 +138,11 @@ class Limits(_Section):
     """What this service takes at most; an agreement may allow less."""
 
     max_file: Size = Field(default=10 * 2**30, description="The largest file that is sent or accepted.")
+    quarantine: Size = Field(
+        default=20 * 2**30,
+        description="When so much from one partner lies in quarantine, nothing more is taken from it.",
+    )
+    quarantine_files: int = Field(default=1000, ge=1, description="The same for the number of files.")
 
     @property
     def max_bytes(self) -> int:

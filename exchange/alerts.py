@@ -28,6 +28,7 @@ EVENTS = frozenset(
         "rejected",
         "quarantined",
         "envelope.quarantined",
+        "quarantine.full",
         "receipt.refused",
         "message.refused",
         "gap.contradicted",

@@ -3,7 +3,7 @@ at the same time.
 
     by the drop worker      release and withdraw of a held file
     by the outgoing worker  retry, and withdraw of a file that has not been sent
-    by the incoming worker  retry of our receipt, and release of a quarantined envelope
+    by the incoming worker  retry of our receipt, release and withdraw of a quarantined envelope
 """
 
 import os
@@ -12,12 +12,13 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
-from exchange import archive, files, orders, receiver, sender
+from exchange import archive, files, orders, quarantine, receiver, sender
 from exchange.drop import SIDECAR, WHY
-from exchange.landed import ENDING, Arrival, limit
+from exchange.landed import Arrival
 from exchange.landing import Landing
 from exchange.orders import Order
 from exchange.parts import Parts
+from exchange.quarantine import ENDING, limit
 
 
 def about_held(parts: Parts) -> int:
@@ -58,8 +59,10 @@ def about_incoming(parts: Parts, partner: str) -> int:
     for order in _orders_for(parts, partner, "in"):
         if order.what == "retry":
             orders.answer(parts.ledger, order, "repeated")
-        else:
+        elif order.what == "release":
             _release_quarantined(parts, order)
+        else:
+            _withdraw_quarantined(parts, order)
         done += 1
     return done
 
@@ -132,13 +135,24 @@ def _end_of(path: Path, size: int) -> bytes:
 def _release_quarantined(parts: Parts, order: Order) -> None:
     """The envelope goes through every check again, now that its cause is mended.
 
-    After a crash on the way it is back in quarantine, and the order still open.
+    After a crash on the way it is back in quarantine, and the order still open. One that was kept under an id of ours
+    is opened under the one with which it came, and goes on as that.
     """
-    kept = parts.home.quarantine / order.handover.partner / f"{order.handover.id}{ENDING}"
+    kept = quarantine.kept(parts, order.handover)
+    about = parts.ledger.entry(order.handover.first_seq).detail.get("about")
     if not kept.is_file():
         orders.refuse(parts.ledger, order, "file-gone")
         return
-    taken = parts.spool.take_in(kept, order.handover.partner, kept.name, limit(parts))
+    taken = parts.spool.take_in(kept, order.handover.partner, f"{about or order.handover.id}{ENDING}", limit(parts))
     if taken is not None:
         receiver.receive(parts, Arrival(order.handover.partner, taken))
-        orders.answer(parts.ledger, order, "release.done")
+        if about is None:
+            orders.answer(parts.ledger, order, "release.done")
+        else:
+            orders.answer(parts.ledger, order, "withdrawn", {"reason": "released"})
+
+
+def _withdraw_quarantined(parts: Parts, order: Order) -> None:
+    """What nobody will ever open goes; that it was there, and who wanted it away, stays in the ledger."""
+    files.remove(quarantine.kept(parts, order.handover))
+    orders.answer(parts.ledger, order, "withdrawn", {"reason": "withdrawn"})

@@ -13,11 +13,11 @@ fetched again meanwhile. Sizes, kinds and names that a server states decide noth
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from exchange import files, landed
+from exchange import files, quarantine
 from exchange.failures import Failures
-from exchange.landed import ENDING
 from exchange.landing import ConnectionLost, Landing, LandingError, NotRemovable, NotThere, TooLong
 from exchange.parts import Parts
+from exchange.quarantine import ENDING, Room
 from exchange.rounds import Connection
 from exchange.topology import Topology
 from exchange.uploads import GIVE_UP
@@ -38,7 +38,7 @@ def collect(parts: Parts, pickup: PickUp, arrived: Callable[[], None] = lambda: 
     """Fetch everything that a partner has for us; returns how many. Tells of each that has `arrived` in the spool.
 
     A file that cannot be fetched or removed keeps no other; the gravest failure is raised at the end: LandingError, or
-    one of this machine.
+    one of this machine. Raises QuarantineFull where nothing more is taken from the partner.
     """
     if not Topology.of(parts.home, parts.trust.card(pickup.partner)).collects:
         return 0
@@ -48,12 +48,14 @@ def collect(parts: Parts, pickup: PickUp, arrived: Callable[[], None] = lambda: 
     pickup.pauses.keep_only(waiting.keys())
     parts.spool.forget_fetched_but(pickup.partner, waiting.keys())
     failures = Failures()
+    room = Room(parts, pickup.partner)
     count, refused, stop = 0, 0, False
     for name in sorted(waiting, key=lambda name: (waiting[name], name)):
         if stop or refused == GIVE_UP:
             break
         if not pickup.pauses.over(name):
             continue
+        room.check()
         with failures.kept():
             stop = True
             try:
@@ -93,13 +95,13 @@ def _fetch(parts: Parts, landing: Landing, partner: str, name: str, size: int) -
     """Bring one file into the spool; False if it is gone, or its namesake in the spool is not finished yet."""
     if parts.spool.has_taken_in(partner, name):
         return False
-    limit = landed.limit(parts)
+    largest = quarantine.limit(parts)
     part = parts.spool.fetching(partner, name)
-    files.require_room(part.parent, min(size, limit))
+    files.require_room(part.parent, min(size, largest))
     try:
         with part.open("ab+") as file:
             # no size is believed: what came before, and what the disk has room for, is what may come
-            most = min(limit, file.tell() + files.room_in(part.parent))
+            most = min(largest, file.tell() + files.room_in(part.parent))
             landing.get(name, file, most=most)
             files.sync_file(file)
     except ConnectionLost:
@@ -109,16 +111,16 @@ def _fetch(parts: Parts, landing: Landing, partner: str, name: str, size: int) -
         part.unlink()
         return False
     except TooLong:
-        if most < limit:
+        if most < largest:
             part.unlink()
             raise files.no_room() from None
-        landed.quarantine(parts, partner, part, name.removesuffix(ENDING), "too-large")
+        quarantine.quarantine(parts, partner, part, name.removesuffix(ENDING), "too-large")
         return True
     except BaseException:
         # half a file must not keep the disk full, or the ledger could write nothing either
         part.unlink(missing_ok=True)
         raise
-    return parts.spool.take_in(part, partner, name, limit) is not None
+    return parts.spool.take_in(part, partner, name, largest) is not None
 
 
 def _remove(landing: Landing, partner: str, name: str) -> None:

@@ -3,7 +3,8 @@
     handover retry ID     -> retry.asked      upload it again now; or send our receipt again
     handover release ID   -> release.asked    a held file goes back to its outbound folder; a quarantined envelope is
                                               opened once more
-    handover withdraw ID  -> withdraw.asked   a file that has not been sent is put aside in held/
+    handover withdraw ID  -> withdraw.asked   a file that has not been sent is put aside in held/; a quarantined
+                                              envelope is thrown away
 
 An order is open until an entry answers it: one whose detail has `order` = the number of the asking entry. What cannot
 be done is answered by `order.refused` with the reason. Who asked is committed to, not spelled out.
@@ -30,6 +31,7 @@ ALLOWED: dict[tuple[What, str], tuple[str, ...]] = {
     ("release", "out"): ("held",),
     ("release", "in"): ("quarantined",),
     ("withdraw", "out"): ("accepted", "sealed", "held"),
+    ("withdraw", "in"): ("quarantined",),
 }
 """(order, direction) -> the states in which it makes sense."""
 

@@ -31,9 +31,10 @@ from config.times import from_text
 from exchange import delivery, gaps, messages
 from exchange.control import CLOCK_TOLERANCE, Message
 from exchange.envelope import Opened, open_envelope
-from exchange.landed import Arrival, Unauthenticated, limit, open_regular, quarantine
+from exchange.landed import Arrival, Unauthenticated, open_regular
 from exchange.manifest import Concern, Manifest, Payload
 from exchange.parts import Parts
+from exchange.quarantine import limit, quarantine
 from keys import age
 from ledger import witness
 from ledger.entry import Draft

@@ -19,6 +19,7 @@ from exchange.failures import Failures
 from exchange.landed import Arrival
 from exchange.landing import Landing
 from exchange.parts import Parts
+from exchange.quarantine import QuarantineFull, Room, note_unrecorded
 from exchange.retry import Backoff, Pauses
 from ledger.handover import Handover
 
@@ -73,7 +74,7 @@ def recover(parts: Parts, stopping: Callable[[], bool] = lambda: False) -> None:
         # a key that was ordered while the service was stopped, or whose making a crash cut off
         key_desk.tend(parts)
     with Failures().kept():
-        landed.note_unrecorded(parts)
+        note_unrecorded(parts)
     with Failures().kept():
         # what cannot be finished now (disk full) is tried again by every round
         _finish(parts, stopping)
@@ -163,6 +164,7 @@ def send_sealed(parts: Parts, connection: Connection) -> int:
     """Upload what is sealed for a partner, and once more what was sent long ago without an answer, or never came as the
     partner says; small ones side by side. Returns how many. Raises LandingError."""
     sealed = parts.ledger.handovers(partner=connection.partner, direction="out", states=("sealed",))
+    sealed = [handover for handover in sealed if not sender.is_unfinished_by_hand(parts, handover)]
     waiting = parts.ledger.handovers(partner=connection.partner, direction="out", states=("sent",))
     again = {handover.id for handover in absences.wanted(parts, connection.partner)} if waiting else set()
     due = sealed + [h for h in waiting if h.id in again or sender.needs_resending(parts, h)]
@@ -224,12 +226,13 @@ def receive_landed(parts: Parts, partner: str) -> int:
     """Everything that lies in one partner's landing zone or was left in the spool; returns how many.
 
     A failure of this machine (disk full) with one envelope does not keep the others from being tried; the first
-    such failure is raised at the end.
+    such failure is raised at the end. Nothing lands in the spool while the partner's quarantine is full.
     """
     waiting: list[Arrival | Path] = [
         Arrival(p, path, recovered=True) for p, path in parts.spool.incoming() if p == partner
     ]
-    failures = Failures()
+    failures = Failures(QuarantineFull)
+    room = Room(parts, partner)
     count = 0
     with failures.kept():
         landed.clear_unfinished(parts, partner)
@@ -237,6 +240,8 @@ def receive_landed(parts: Parts, partner: str) -> int:
         count += clerk.about_incoming(parts, partner)
     for one in [*waiting, *landed.landed(parts, partner)]:
         with failures.kept():
+            if not isinstance(one, Arrival):
+                room.check()
             arrival = one if isinstance(one, Arrival) else landed.take_in(parts, partner, one)
             if arrival is not None:
                 count += 1

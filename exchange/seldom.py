@@ -14,8 +14,16 @@ PAUSE: Final = timedelta(hours=1)
 
 
 def append(parts: Parts, draft: Draft, *fields: str) -> bool:
-    """Record `draft` unless the last entry of that event, partner and handover, with the same text in these `fields` of
-    its detail, is younger than PAUSE; returns whether it was recorded."""
+    """Record `draft` unless it was said lately; returns whether it was recorded."""
+    if lately(parts, draft, *fields):
+        return False
+    parts.ledger.write(lambda tx: tx.append(draft))
+    return True
+
+
+def lately(parts: Parts, draft: Draft, *fields: str) -> bool:
+    """Whether the last entry of that event, partner and handover (None: any), with the same text in these `fields` of
+    its detail, is younger than PAUSE."""
     sql = ["SELECT at FROM entries WHERE event = ? AND partner = ?"]
     values: list[object] = [draft.event, draft.partner]
     if draft.handover is not None:
@@ -27,7 +35,4 @@ def append(parts: Parts, draft: Draft, *fields: str) -> bool:
     sql.append("ORDER BY seq DESC LIMIT 1")
     now = parts.effects.clock()
     # a clock that was put back must not keep us silent for as long
-    if any(abs(now - from_text(at)) < PAUSE for (at,) in parts.ledger.rows(" ".join(sql), *values)):
-        return False
-    parts.ledger.write(lambda tx: tx.append(draft))
-    return True
+    return any(abs(now - from_text(at)) < PAUSE for (at,) in parts.ledger.rows(" ".join(sql), *values))

@@ -97,6 +97,14 @@ def is_small(parts: Parts, handover: Handover) -> bool:
     return envelope.exists() and envelope.stat().st_size <= SMALL
 
 
+def is_unfinished_by_hand(parts: Parts, handover: Handover) -> bool:
+    """Whether a person's own sealing was cut off before its envelope had its name: there is nothing to send, and the
+    person withdraws it (`status` says so)."""
+    if parts.spool.envelope(handover.id).exists():
+        return False
+    return "by_hand" in parts.ledger.entry(handover.first_seq).detail
+
+
 def needs_resending(parts: Parts, handover: Handover) -> bool:
     """Whether a sent handover has been without an answer so long that it, or its receipt, must have been lost.
 

@@ -1,6 +1,7 @@
 """How a home does: queues, the oldest file, overdue receipts, partners, keys and the ledger at a glance."""
 
 from collections import Counter
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from config.errors import Misuse
@@ -15,7 +16,7 @@ from keys.keyring import Keyring
 from keys.rotation import of_ledger
 from keys.trust import Trust
 from ledger.gaps import MAX_GAPS, explained, sequence_gaps
-from ledger.query import Row, outage, reachability
+from ledger.query import Row, is_quarantine_full, outage, reachability
 from ledger.store import Ledger
 
 
@@ -28,6 +29,8 @@ class Status:
     states: dict[str, int]
     oldest: str | None
     overdue: tuple[str, ...]
+    owed: dict[str, int]
+    """Receipts that have not gone yet, by partner."""
     gaps: dict[str, list[int]]
     """Running numbers that never came, by partner."""
     explained: dict[str, dict[str, list[int]]]
@@ -53,6 +56,7 @@ class Status:
             "handovers": counted or "none yet",
             "oldest unfinished": self.oldest,
             "overdue": ", ".join(self.overdue) or None,
+            "receipts to send": ", ".join(f"{number} to {partner}" for partner, number in self.owed.items()) or None,
             "never to come": "; ".join(
                 f"{partner}: {in_words(numbers)} ({reason})"
                 for partner, reasons in self.explained.items()
@@ -85,6 +89,7 @@ def status(home: Home, ledger: Ledger, keyring: Keyring, trust: Trust) -> Status
         states=dict(Counter(row.state for row in rows)),
         oldest=min((row.dropped_at or row.received_at or "" for row in open_rows), default=None),
         overdue=overdue,
+        owed=dict(Counter(handover.partner for handover in ledger.handovers(direction="in", receipt="due"))),
         gaps=gaps,
         explained=reasons,
         partners=partners,
@@ -92,7 +97,12 @@ def status(home: Home, ledger: Ledger, keyring: Keyring, trust: Trust) -> Status
         ledger_size=ledger.size,
         ledger_root=ledger.root().hex(),
         daemon=pid_file.is_held(home.pid_file),
-        problems=tuple(_problems(home, rows, overdue, gaps, outages, about_keys + _no_way(home, trust))),
+        problems=(
+            *_problems(home, rows, overdue, outages, about_keys + _no_way(home, trust)),
+            *_incoming(home, ledger, partners),
+            *(_never_came(partner, missing) for partner, missing in gaps.items()),
+            *_unfinished(ledger),
+        ),
     )
 
 
@@ -100,7 +110,6 @@ def _problems(
     home: Home,
     rows: list[Row],
     overdue: tuple[str, ...],
-    gaps: dict[str, list[int]],
     outages: dict[str, str],
     more: list[str],
 ) -> list[str]:
@@ -111,14 +120,33 @@ def _problems(
         if number := sum(row.state == state for row in rows):
             problems.append(f"{number} {state}: see 'handover list --state {state}'")
     problems += [_outage(partner, cause) for partner, cause in outages.items()]
-    problems += [
-        f"{_number(missing)} handovers from {partner} never came: numbers {in_words(missing)}"
-        for partner, missing in gaps.items()
-    ]
     problems += more
     if not home.marker.is_file():
         problems.append("the outbound folder has lost its marker file")
     return problems
+
+
+def _incoming(home: Home, ledger: Ledger, partners: Collection[str]) -> Iterator[str]:
+    """What has come and cannot be taken, or not be opened, until a person does something."""
+    for partner in partners:
+        if is_quarantine_full(ledger, partner):
+            yield f"the quarantine of {partner} is full: nothing is taken from it until some is released or withdrawn"
+    for partner in sorted({path.name for root in (home.landing, home.spool / "in") for path in root.glob("*/")}):
+        waiting = [*home.landing.glob(f"{partner}/*.age"), *home.spool.glob(f"in/{partner}/*.age")]
+        if waiting and partner not in partners:
+            yield f"{len(waiting)} envelopes wait for the card of {partner}: see 'handover partner add'"
+
+
+def _never_came(partner: str, missing: list[int]) -> str:
+    number = f"{len(missing)} or more" if len(missing) == MAX_GAPS else str(len(missing))
+    return f"{number} handovers from {partner} never came: numbers {in_words(missing)}"
+
+
+def _unfinished(ledger: Ledger) -> Iterator[str]:
+    """A crash while a person sealed something: it has no envelope that anybody could carry."""
+    for handover in ledger.handovers(direction="out", states=("sealed",)):
+        if "by_hand" in ledger.entry(handover.first_seq).detail:
+            yield f"an envelope made by hand was not finished: 'handover withdraw {handover.id}', and seal it again"
 
 
 def _explained(ledger: Ledger, partner: str) -> dict[str, list[int]]:
@@ -166,7 +194,3 @@ def check_home(home: Home) -> dict[str, str | int | bool | None]:
         "agreements": ", ".join(f"{a.id}/{a.version}" for a in agreements.values()) or None,
         "ways": "; ".join(f"{partner}: {way.said}" for partner, way in ways.items()) or None,
     }
-
-
-def _number(missing: list[int]) -> str:
-    return f"{len(missing)} or more" if len(missing) == MAX_GAPS else str(len(missing))

@@ -4,7 +4,7 @@ A handover is identified by partner, direction and id. Its state is a pure funct
 order; whatever the table does not name is a TransitionError. docs/states.svg is drawn from the same table.
 
     out:  accepted -> sealed -> sent -> acknowledged | rejected         (held and withdrawn beside them)
-    in:   received -> delivered | rejected                              (quarantined beside them)
+    in:   received -> delivered | rejected                              (quarantined and withdrawn beside them)
 
 An event with a dot in its name (`envelope.quarantined`, `retry.asked`) may mention a handover but never moves it.
 
@@ -69,6 +69,11 @@ TRANSITIONS: Mapping[tuple[Direction, State | None, str], State] = {
     ("in", "quarantined", "received"): "received",
     # it came damaged, and then whole, but is not allowed
     ("in", "quarantined", "rejected"): "rejected",
+    ("in", "quarantined", "withdrawn"): "withdrawn",
+    # a person threw away what came under this id; what comes under it after that may be the true one
+    ("in", "withdrawn", "received"): "received",
+    ("in", "withdrawn", "quarantined"): "quarantined",
+    ("in", "withdrawn", "rejected"): "rejected",
     ("in", "delivered", "repeated"): "delivered",
     ("in", "rejected", "repeated"): "rejected",
     ("in", "delivered", "receipted"): "delivered",
@@ -81,7 +86,7 @@ EVENTS = frozenset(event for _, _, event in TRANSITIONS)
 
 FINAL: Mapping[Direction, frozenset[State]] = {
     "out": frozenset({"acknowledged", "rejected", "withdrawn", "destroyed"}),
-    "in": frozenset({"delivered", "rejected"}),
+    "in": frozenset({"delivered", "rejected", "withdrawn"}),
 }
 """States in which nothing is left to do with the file; an incoming one may still owe a receipt."""
 

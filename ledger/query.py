@@ -199,6 +199,15 @@ def outage(ledger: View, partner: str) -> str | None:
     return None
 
 
+def is_quarantine_full(ledger: View, partner: str) -> bool:
+    """Whether nothing is taken from a partner because its part of the quarantine was used up."""
+    sql = (
+        "SELECT event FROM entries WHERE partner = ? AND event IN ('quarantine.full', 'quarantine.has-room') "
+        "ORDER BY seq DESC LIMIT 1"
+    )
+    return ledger.rows(sql, partner) == [("quarantine.full",)]
+
+
 def confirmed_cards(ledger: View) -> dict[str, str]:
     """SHA-256 of the card of each partner, as a person confirmed it last."""
     sql = (

@@ -13,7 +13,7 @@ from ledger.handover import FINAL, TRANSITIONS, State
 
 FILE: Final = Path(__file__).parents[1] / "docs" / "states.svg"
 
-WIDTH, HEIGHT = 1140, 840
+WIDTH, HEIGHT = 1140, 930
 BOX, TALL = 148, 44
 """Size of a state's box."""
 
@@ -35,6 +35,7 @@ PLACES: Final[dict[tuple[Direction, State | None], tuple[int, int]]] = {
     ("in", "quarantined"): (330, 690),
     ("in", "delivered"): (690, 540),
     ("in", "rejected"): (690, 690),
+    ("in", "withdrawn"): (330, 880),
 }
 """Middle of each state's box."""
 
@@ -62,6 +63,10 @@ WAYS: Final[dict[Arrow, tuple[str, Label]]] = {
     ("in", "received", "quarantined"): ("M312 562 V664", (304, 602, "end")),
     ("in", "quarantined", "received"): ("M348 668 V566", (356, 640, "start")),
     ("in", "quarantined", "rejected"): ("M404 690 H612", (508, 681, "middle")),
+    ("in", "quarantined", "withdrawn"): ("M312 712 V854", (304, 806, "end")),
+    ("in", "withdrawn", "quarantined"): ("M348 858 V716", (356, 842, "start")),
+    ("in", "withdrawn", "received"): ("M256 880 C150 860 176 600 262 562", (186, 840, "end")),
+    ("in", "withdrawn", "rejected"): ("M404 880 C560 870 670 810 690 716", (604, 850, "start")),
     ("in", "received", "delivered"): ("M404 540 H612", (508, 531, "middle")),
     ("in", "received", "rejected"): ("M388 562 L622 664", (518, 606, "start")),
     ("in", "delivered", "repeated"): ("M670 518 C660 478 720 478 711 514", (690, 476, "middle")),

@@ -29,7 +29,7 @@ def release_(context: HomeContext, identifier: str, as_json: bool) -> None:
 @json_option
 @with_home
 def withdraw_(context: HomeContext, identifier: str, as_json: bool) -> None:
-    """Take back a file that has not been sent yet; it is put aside in held/."""
+    """Take back a file that has not been sent yet (it is put aside in held/); throw a quarantined envelope away."""
     _order(context, identifier, "withdraw", as_json)
 
 

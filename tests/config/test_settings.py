@@ -262,7 +262,7 @@ def test_a_file_is_loaded(tmp_path: Path) -> None:
 def test_what_is_dumped_can_be_read_again() -> None:
     said = settings.parse(GOOD + b'[partners.ofsted]\nkeep_sent = "none"\nreceipt_deadline = "7d"\n')
     dumped = said.model_dump(mode="json")
-    assert dumped["limits"] == {"max_file": "10GiB"}
+    assert dumped["limits"] == {"max_file": "10GiB", "quarantine": "20GiB", "quarantine_files": 1000}
     assert dumped["partners"]["ofsted"]["keep_sent"] == "none"
     without = {
         name: {key: value for key, value in section.items() if value is not None}

@@ -10,7 +10,7 @@ from typing import ClassVar
 import pytest
 
 from config.errors import NotNow
-from exchange import files, landed, sftp_server
+from exchange import files, quarantine, sftp_server
 from exchange import sftp_packets as say
 from exchange.collect import PickUp, collect
 from exchange.landing import ConnectionLost, LandingError
@@ -139,7 +139,7 @@ def test_names_that_are_no_id_and_kinds_that_are_no_file_are_never_asked_for(pai
 def test_a_file_without_end_is_cut_off_recorded_once_and_not_kept(
     pair: Pair, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(landed, "limit", lambda parts: 3 * MIB)
+    monkeypatch.setattr(quarantine, "limit", lambda parts: 3 * MIB)
     name = an_id(pair)
 
     def endless(packet: say.Packet) -> say.Reply | None:

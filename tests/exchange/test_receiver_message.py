@@ -149,7 +149,7 @@ def test_step_7_an_id_under_which_another_message_was_decided_is_an_incident(pai
     data = envelope(pair, second, content=b"another")
     land(pair, data, f"{first.id}.age")
     outcome = receive(pair)
-    assert outcome.events == ["envelope.quarantined"]
+    assert outcome.events == ["quarantined"]
     assert (outcome.reason, outcome.kept, outcome.delivered) == ("id-reused", [data], before.delivered)
     assert outcome.answers == before.answers
     assert pair.ofsted.parts.ledger.handover("lgsco", "in", first.id) == state

@@ -103,7 +103,7 @@ def test_a_forgery_after_the_delivery_changes_nothing_of_it(pair: Pair) -> None:
     receive(pair)
     state = pair.ofsted.parts.ledger.handover("lgsco", "in", said.id)
     land(pair, by_a_stranger(pair, said.encode()), f"{said.id}.age")
-    assert receive(pair).events == ["envelope.quarantined"]
+    assert receive(pair).events == ["quarantined"]
     assert pair.ofsted.parts.ledger.handover("lgsco", "in", said.id) == state
 
 
