@@ -85,7 +85,7 @@ def wanted(parts: Parts, partner: str) -> list[Handover]:
 
 def _newest(parts: Parts, partner: str) -> Entry | None:
     reports = entries_about(parts.ledger, REPORTED, partner, "out")
-    if not reports or abs(parts.effects.clock() - from_text(reports[-1].at)) >= REPORTED_FOR:
+    if not reports or seldom.ago(parts, reports[-1].at) >= REPORTED_FOR:
         return None
     return reports[-1]
 

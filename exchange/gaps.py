@@ -12,8 +12,7 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Final
 
-from config.times import from_text
-from exchange import numbers
+from exchange import numbers, seldom
 from exchange.absence import ACKNOWLEDGED, BY_HAND, Absence
 from exchange.control import Due, Message, MessageRefused
 from exchange.parts import Parts
@@ -42,9 +41,9 @@ def due(parts: Parts, partner: str) -> list[Due]:
     """A request for everything that has been missing for a while, if any of it is to be asked for now."""
     gaps = missing(parts.ledger, partner)
     began = {seq: parts.ledger.entry(seq).at for seq in {one.since for one in gaps}}
-    wanted = [one for one in gaps if _ago(parts, began[one.since]) >= GRACE]
+    wanted = [one for one in gaps if seldom.ago(parts, began[one.since]) >= GRACE]
     asked = entries_about(parts.ledger, ASKED, partner, "in", min((one.since for one in wanted), default=0))
-    if asked and _ago(parts, asked[-1].at) < FIRST:
+    if asked and seldom.ago(parts, asked[-1].at) < FIRST:
         return []
     named = [(entry, set(numbers_of(entry))) for entry in asked]
     if not any(_is_time(parts, [entry for entry, numbers in named if one.number in numbers]) for one in wanted):
@@ -57,12 +56,7 @@ def _is_time(parts: Parts, asked: Sequence[Entry]) -> bool:
     """Whether to ask for a number for which these requests have gone already."""
     if not asked:
         return True
-    return len(asked) < MOST and _ago(parts, asked[-1].at) >= growing(FIRST, LONGEST, len(asked))
-
-
-def _ago(parts: Parts, at: str) -> timedelta:
-    # a clock that was put back must not keep us silent for as long
-    return abs(parts.effects.clock() - from_text(at))
+    return len(asked) < MOST and seldom.ago(parts, asked[-1].at) >= growing(FIRST, LONGEST, len(asked))
 
 
 def accept(parts: Parts, message: Message) -> None:

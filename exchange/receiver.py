@@ -1,11 +1,11 @@
 """The incoming pipeline: what lies in a partner's landing zone is checked in order, and only then let out.
 
      1  the name is `<id>.age`, a regular file, not larger than allowed     else quarantine
-     2  it opens with one of our keys, and not weaker than we ask for       else quarantine
+     2  it opens with one of our keys                                       else quarantine
      3  the tar and the manifest have exactly the agreed form               else quarantine
      4  the signature is the partner's, by a key valid now                  else quarantine; nothing is answered
     --- from here the sender is known: a refusal is recorded, signed and sent back ---
-     5  the manifest names this file, its sender, us and the key it opened with
+     5  it is sealed as strongly as we ask for; the manifest names this file, us and the key it opened with
      6  the partner's checkpoint is consistent with the last one (witness)
      7  it was not delivered before (else: the same receipt again), its id not used for another (else quarantine)
      8  it is neither expired nor from the future, nor numbered far beyond what came before
@@ -28,13 +28,14 @@ from config import agreement as agreements
 from config.authorities import Authority, UnknownAuthority
 from config.errors import Refused
 from config.times import from_text
-from exchange import delivery, gaps, messages
+from exchange import delivery, gaps, messages, seldom
 from exchange.control import CLOCK_TOLERANCE, Message
 from exchange.envelope import Opened, open_envelope
 from exchange.landed import Arrival, Unauthenticated, open_regular
 from exchange.manifest import Concern, Manifest, Payload
 from exchange.parts import Parts
 from exchange.quarantine import limit, quarantine
+from exchange.retry import growing
 from keys import age
 from ledger import witness
 from ledger.entry import Draft
@@ -104,15 +105,7 @@ def _is_decided(source: BinaryIO, known: Handover) -> bool:
 
 
 def _authenticate(parts: Parts, arrival: Arrival, opened: Opened) -> Manifest:
-    """Steps 2 to 4: raises Refused (quarantine, silence) unless the partner signed this for us, strongly enough."""
-    ours = opened.identity.recipient()
-    if ours.kind == "pq" and any(kind == "X25519" for kind in opened.stanza_types):
-        raise Unauthenticated("an envelope mixes post-quantum and classical recipients", reason="mixed-recipients")
-    current = parts.keyring.current("encryption", among=parts.own.fingerprints("encryption", arrival.partner))
-    # a key that is being replaced is still good, also by a stronger one: what was sealed to it is on its way
-    leaving = age.fingerprint(ours) in parts.own.replaced("encryption")
-    if current.post_quantum and ours.kind != "pq" and not leaving:
-        raise Unauthenticated("an envelope is sealed more weakly than our card asks for", reason="downgrade")
+    """Step 4: raises Refused (quarantine, silence) unless the partner signed this."""
     manifest = opened.manifest
     public = opened.verify_signature()
     parts.trust.signing_key(arrival.partner, public, parts.effects.clock())
@@ -124,6 +117,7 @@ def _authenticate(parts: Parts, arrival: Arrival, opened: Opened) -> Manifest:
 def _pass_on(parts: Parts, arrival: Arrival, opened: Opened, manifest: Manifest) -> None:
     """Steps 5 to 11 for a message whose sender is known."""
     try:
+        _check_strength(parts, arrival.partner, opened)
         _check_address(parts, arrival, opened, manifest)
     except NotAccepted as problem:
         if manifest.kind != "concern" or manifest.id != arrival.path.stem:
@@ -162,6 +156,18 @@ def _pass_on(parts: Parts, arrival: Arrival, opened: Opened, manifest: Manifest)
         delivery.deliver(parts, arrival, opened, payload, directory)
     except NotAccepted as problem:
         _reject(parts, arrival, opened, manifest, problem)
+
+
+def _check_strength(parts: Parts, partner: str, opened: Opened) -> None:
+    """Step 5: it was sealed as strongly as our card asks for, and to nobody more weakly beside us."""
+    ours = opened.identity.recipient()
+    if ours.kind == "pq" and any(kind == "X25519" for kind in opened.stanza_types):
+        raise NotAccepted("an envelope mixes post-quantum and classical recipients", reason="mixed-recipients")
+    current = parts.keyring.current("encryption", among=parts.own.fingerprints("encryption", partner))
+    # a key that is being replaced is still good, also by a stronger one: what was sealed to it is on its way
+    leaving = age.fingerprint(ours) in parts.own.replaced("encryption")
+    if current.post_quantum and ours.kind != "pq" and not leaving:
+        raise NotAccepted("an envelope is sealed more weakly than our card asks for", reason="downgrade")
 
 
 def _check_address(parts: Parts, arrival: Arrival, opened: Opened, manifest: Manifest) -> None:
@@ -278,9 +284,17 @@ def _record_received(
 
 
 def _repeat(parts: Parts, arrival: Arrival, opened: Opened, known: Handover) -> None:
-    """Step 7: the same message again gets the same receipt again; another one under its id is an incident."""
+    """Step 7: the same message again gets the same receipt again; another one under its id is an incident.
+
+    Whoever repeats it without need, with a copy that anybody on the way could keep, gets answers ever more seldom.
+    """
     if known.manifest_sha256 != opened.manifest_sha256:
         raise Unauthenticated("an id is used for two different manifests", reason="id-reused")
+    resend = parts.home.settings.retry.resend
+    before = [entry.at for entry in parts.ledger.entries_of(known) if entry.event == "repeated"]
+    lately = bool(before) and seldom.ago(parts, before[-1]) < growing(resend / 2, 4 * resend, len(before))
+    if known.receipt == "due" or lately:
+        return
     parts.ledger.write(
         lambda tx: tx.append(
             Draft(event="repeated", actor="daemon", handover=known.id, partner=arrival.partner, direction="in")

@@ -33,6 +33,9 @@ def lately(parts: Parts, draft: Draft, *fields: str) -> bool:
         sql.append("AND json_extract(CAST(entry AS TEXT), ?) = ?")
         values += [f"$.detail.{field}", draft.detail[field]]
     sql.append("ORDER BY seq DESC LIMIT 1")
-    now = parts.effects.clock()
-    # a clock that was put back must not keep us silent for as long
-    return any(abs(now - from_text(at)) < PAUSE for (at,) in parts.ledger.rows(" ".join(sql), *values))
+    return any(ago(parts, at) < PAUSE for (at,) in parts.ledger.rows(" ".join(sql), *values))
+
+
+def ago(parts: Parts, at: str) -> timedelta:
+    """How long ago an entry was recorded; at least 0: a clock that was put back must not keep us silent for as long."""
+    return abs(parts.effects.clock() - from_text(at))

@@ -123,12 +123,32 @@ def test_step_7_the_same_envelope_again_is_not_delivered_again_and_gets_the_same
     land(pair, data, f"{said.id}.age")
     assert receive(pair).answers == 1
     for number in (2, 3):
+        pair.clock.advance(hours=6)
         land(pair, data, f"{said.id}.age")
         outcome = receive(pair)
         assert (outcome.events, outcome.delivered, outcome.answers) == (["repeated"], [CONTENT], number)
     pair.lgsco.receive()
     refused = [e.detail for e in pair.lgsco.parts.ledger.entries(0, 99) if e.event == "receipt.refused"]
     assert [detail["about"] for detail in refused] == [said.id] * 3
+
+
+def test_step_7_a_repetition_without_need_is_answered_ever_more_seldom_and_one_that_waits_for_its_answer_once(
+    pair: Pair,
+) -> None:
+    said = manifest(pair)
+    data = envelope(pair, said)
+    answered = []
+    for hour in range(100):
+        land(pair, data, f"{said.id}.age")
+        pair.ofsted.receive()
+        land(pair, data, f"{said.id}.age")
+        pair.ofsted.receive()
+        if pair.ofsted.send():
+            answered.append(hour)
+        pair.clock.advance(hours=1)
+    assert answered == [0, 1, 4, 10, 22, 46, 70, 94]
+    assert pair.ofsted.events().count("repeated") == len(answered) - 1
+    assert [path.read_bytes() for path in pair.ofsted.inbound()] == [CONTENT]
 
 
 def test_step_7_the_same_message_encrypted_anew_is_not_delivered_again(pair: Pair) -> None:
@@ -258,6 +278,15 @@ def test_step_9_what_the_agreement_does_not_allow_is_refused(
     said = manifest(pair, concern=concern(**changes), payload=described(name=name))
     land(pair, envelope(pair, said), f"{said.id}.age")
     assert receive(pair) == refusal(reason, learnt=True)
+
+
+def test_step_9_a_larger_file_than_is_taken_is_refused(pair: Pair) -> None:
+    home = pair.ofsted.parts.home
+    settings = home.settings.model_copy(update={"limits": home.settings.limits.model_copy(update={"max_file": 100})})
+    pair.ofsted.parts = dataclasses.replace(pair.ofsted.parts, home=dataclasses.replace(home, settings=settings))
+    said = manifest(pair)
+    land(pair, envelope(pair, said), f"{said.id}.age")
+    assert receive(pair) == refusal("too-large", learnt=True)
 
 
 def test_step_9_an_empty_file_is_refused(pair: Pair) -> None:

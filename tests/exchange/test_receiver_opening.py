@@ -1,6 +1,7 @@
 """Steps 2 and 3 of the receiver: what does not open, or not exactly as agreed, teaches and changes nothing."""
 
 import base64
+import dataclasses
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -10,7 +11,7 @@ from exchange.manifest import parse
 from keys import age
 from keys.age.header import Stanza
 from tests.exchange.envelopes import member
-from tests.exchange.hostile import CONTENT, encrypted, envelope, land, manifest, receive, signed, silence
+from tests.exchange.hostile import CONTENT, encrypted, envelope, land, manifest, receive, refusal, signed, silence
 from tests.exchange.messages import changed
 from tests.organisations import Pair, record_key
 
@@ -70,7 +71,6 @@ def armoured(pair: Pair, said: bytes) -> bytes:
         (with_a_broken_header, "age-header"),
         (with_a_changed_header, "age-header-mac"),
         (for_somebody_else, "age-no-match"),
-        (for_a_weak_key_too, "mixed-recipients"),
         (armoured, "armoured"),
     ],
 )
@@ -81,14 +81,26 @@ def test_step_2_what_does_not_open_as_it_must_is_quarantined(pair: Pair, forge: 
     assert receive(pair) == silence(data, reason)
 
 
-def test_step_2_a_weaker_envelope_than_the_card_asks_for_is_quarantined_although_we_could_open_it(pair: Pair) -> None:
+def test_step_5_a_weaker_envelope_than_the_card_asks_for_is_refused_although_we_could_open_it(pair: Pair) -> None:
     then = pair.clock() - timedelta(days=1)
     ofsted = pair.ofsted.parts
     weak = record_key(ofsted, ofsted.keyring.add("encryption", "ofsted", then, valid_from=then, encryption="x25519"))
     said = manifest(pair, recipient_key=weak.fingerprint)
     data = envelope(pair, said, recipients=[age.parse_recipient(weak.public)])
     land(pair, data, f"{said.id}.age")
-    assert receive(pair) == silence(data, "downgrade")
+    assert receive(pair) == refusal("downgrade", learnt=False)
+    # of somebody else nothing is said
+    said = manifest(pair, recipient_key=weak.fingerprint)
+    forged = signed(pair.ofsted, said.encode())
+    data = envelope(pair, said, recipients=[age.parse_recipient(weak.public)], signature=forged)
+    land(pair, data, f"{said.id}.age")
+    assert dataclasses.replace(receive(pair), answers=0) == silence(data, "unknown-key")
+
+
+def test_step_5_an_envelope_that_a_weaker_key_opens_too_is_refused(pair: Pair) -> None:
+    said = manifest(pair)
+    land(pair, for_a_weak_key_too(pair, said.encode()), f"{said.id}.age")
+    assert receive(pair) == refusal("mixed-recipients", learnt=False)
 
 
 def reordered(pair: Pair, said: bytes) -> bytes:
