@@ -133,6 +133,17 @@ def _opens(path: Path, identity: age.Identity) -> bool:
     return True
 
 
+def announce(parts: Parts, by: str) -> int:
+    """Announce host keys that came or went in handover.toml, and once more whatever was not accepted; returns how many
+    announcements are on their way."""
+    lines = parts.home.settings.landing.host_keys
+    rotation.announce_hosts(parts.office, lines, by)
+    for key in parts.own.usable("host"):
+        if key.public not in lines:
+            rotation.retire(parts.office, key, by, lambda own, old: needed(parts, own, old))
+    return sum(1 for sent in parts.own.announcements if not sent.taken >= set(parts.agreements))
+
+
 # --- partners' announcements ------------------------------------------------------------------------------------------
 
 

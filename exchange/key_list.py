@@ -102,7 +102,9 @@ def _purpose(said: object) -> str | None:
         return None
 
 
-def problems(keyring: Keyring, ledger: Ledger, trust: Trust, partners: tuple[str, ...]) -> list[str]:
+def problems(
+    keyring: Keyring, ledger: Ledger, trust: Trust, partners: tuple[str, ...], hosts: tuple[str, ...]
+) -> list[str]:
     """What a person should know or do about keys."""
     now, own = system_clock(), of_ledger(ledger)
     found = [
@@ -119,6 +121,9 @@ def problems(keyring: Keyring, ledger: Ledger, trust: Trust, partners: tuple[str
             left = from_text(info.valid_until) - now
             if left < datetime.timedelta(days=WARNINGS[0]):
                 found.append(f"the {info.purpose} key ends on {info.valid_until[:10]}")
+    told = {key.public for key in own.keys if key.purpose == "host"}
+    if told and set(hosts) - told:
+        found.append("a host key in handover.toml was not announced: 'handover keys announce'")
     for key in own.keys:
         missing = [p for p in partners if key.ended is None and not key.is_for(p)]
         over = now >= from_text(key.begins) + datetime.timedelta(seconds=key.overlap)

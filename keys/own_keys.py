@@ -127,6 +127,8 @@ def from_entries(entries: Iterable[Entry]) -> OwnKeys:
             case "key.created" if entry.key is not None:
                 making.pop(_number(entry, "rotation"), None)
                 keys.setdefault(entry.key, _created(entry, entry.key))
+            case "key.announcing":
+                announcements = {number: replace(sent, sent=()) for number, sent in announcements.items()}
             case "key.taken-up":
                 _taken(keys, announcements, entry)
             case "key.announced" if (sent := announcements.get(_number(entry, "number"))) is not None:

@@ -9,7 +9,7 @@ Every step can be repeated after a crash, by any process of ours: a key that was
 an entry that says so, a private half of a key that has ended is destroyed. What is not recorded is never used.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -211,6 +211,44 @@ def _ending(office: Office, own: OwnKeys, action: Action, key: OwnKey, at: datet
     }
     event = "key.retired" if action == "retire" else "key.revoked"
     return Draft(event=event, actor="operator", key=key.fingerprint, detail=detail, private={"by": by})
+
+
+def announce_hosts(office: Office, lines: Sequence[str], by: str) -> list[Entry]:
+    """Announce the host keys of our SFTP server that are new among `lines`, beside one that partners know.
+
+    The first line ever recorded counts as known: it was in the card. Raises Misuse where none that is known is left.
+    """
+
+    def record(tx: Transaction) -> list[Entry]:
+        made = [] if of_ledger(tx).usable("host") or not lines else [tx.append(_host(of_ledger(tx), lines[0], {}))]
+        for line in lines:
+            own = of_ledger(tx)
+            known = [key for key in own.usable("host") if key.public in lines]
+            if any(key.public == line for key in own.keys):
+                continue
+            if not known:
+                raise Misuse(
+                    "none of the host keys in handover.toml is known to partners",
+                    hint="keep the old one in landing.host_keys, and in sshd, until partners have accepted the new one",
+                )
+            now = times.to_text(office.clock())
+            signed = _announce(office, own, "rotate", known[-1], line, replaces=known[-1].public, at=now)
+            detail: dict[str, Json] = {
+                "replaces": known[-1].fingerprint,
+                "number": signed.announcement.number,
+                "announcement": signed.to_json(),
+            }
+            made.append(tx.append(_host(own, line, detail)))
+        made.append(tx.append(Draft(event="key.announcing", actor="operator", private={"by": by})))
+        return made
+
+    return office.ledger.write(record)
+
+
+def _host(own: OwnKeys, line: str, more: Mapping[str, Json]) -> Draft:
+    serial = 1 + sum(key.purpose == "host" for key in own.keys)
+    detail: dict[str, Json] = {"purpose": "host", "serial": serial, "public": line, **more}
+    return Draft(event="key.created", actor="operator", key=announcements.fingerprint("host", line), detail=detail)
 
 
 def sweep(office: Office) -> None:

@@ -3,6 +3,7 @@
     key.rotating     a person wants a new key; it is being made
     key.created      it is there and was tried out; with its public half and, where it replaces one, its announcement
     key.discarded    it could not be finished; it is gone and was never used
+    key.announcing   a person wants everything that was not accepted announced again, now
     key.announced    its announcement went to a partner         key.taken-up   the partner has accepted it
     key.retired      it is used no more, from this entry on     key.revoked    the same, because somebody may have it
     key.destroyed    its private half is gone
@@ -30,6 +31,7 @@ from ledger.view import View
 
 OF_OURS = (
     "key.rotating",
+    "key.announcing",
     "key.created",
     "key.discarded",
     "key.announced",

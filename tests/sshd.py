@@ -101,6 +101,14 @@ class Sshd:
         file.write_text("".join(f"restrict {line}\n" for line in lines), encoding="ascii")
         file.chmod(0o644)
 
+    def ask(self, command: str) -> None:
+        """Start anew with `command` instead of files to tell who may log in (AuthorizedKeysCommand)."""
+        who = pwd.getpwuid(os.geteuid()).pw_name
+        asking = ("AuthorizedKeysFile none", f"AuthorizedKeysCommand {command}", f"AuthorizedKeysCommandUser {who}")
+        self._lines = (*asking, *self._lines)
+        self.stop()
+        self.start()
+
     def new_host_key(self, kind: str = "ed25519") -> None:
         """Make another host key, which the next start uses."""
         private, self.host_public = make_key(kind)

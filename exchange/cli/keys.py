@@ -96,6 +96,15 @@ def retire_(context: HomeContext, purpose: "Purpose") -> None:
     click.echo(f"retired {key.purpose} key {key.serial} ({key.fingerprint})")
 
 
+@keys_.command("announce", epilog="Example: handover keys announce")
+@with_home
+def announce_(context: HomeContext) -> None:
+    """Announce new host keys of handover.toml, and once more whatever partners have not accepted."""
+    from exchange.key_desk import announce
+
+    click.echo(f"{announce(context.parts, context.person)} announcements are on their way")
+
+
 @keys_.command("export", epilog="Example: handover keys export > allowed_signers")
 @with_home
 def export_(context: HomeContext) -> None:

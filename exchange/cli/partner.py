@@ -60,3 +60,19 @@ def list_(context: HomeContext, as_json: bool) -> None:
         return
     columns = ("organisation", "name", "agreement", "encryption", "landing", "topology", "fingerprint")
     show.table(columns, [[str(row[c] or "") for c in columns] for row in rows], empty="no partner yet")
+
+
+@partner_.command("landing", epilog="Example: handover partner landing ofsted > 50-handover.conf")
+@click.argument("partner", metavar="P", required=False)
+@click.option("--user", metavar="USER", help="Only the authorized keys of one user: for sshd's AuthorizedKeysCommand.")
+@with_home
+def landing_(context: HomeContext, partner: str | None, user: str | None) -> None:
+    """The sshd configuration and the authorized keys of P's landing zone. Needs no passphrase."""
+    from exchange.landing_zone import authorized_keys, configuration
+
+    if (partner is None) == (user is None):
+        raise click.UsageError("give a partner, or --user", click.get_current_context())
+    if user is not None:
+        click.echo("".join(f"{line}\n" for line in authorized_keys(context.home, context.trust, user)), nl=False)
+    else:
+        click.echo(configuration(context.home, context.trust, str(partner)), nl=False)

@@ -21,6 +21,8 @@ NO_JSON = {
     "init": "prints where the home is",
     "run": "prints its log, which is JSON Lines",
     "config schema": "is JSON",
+    "partner landing": "prints sshd's configuration",
+    "keys announce": "says in one line what it did",
     "keys accept": "says in one line what it did",
     "keys retire": "says in one line what it did",
     "keys export": "prints a file of OpenSSH's",
