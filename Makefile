@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # Tests wait more than they compute: one process more than there are cores
 WORKERS ?= $(shell expr $$(nproc) + 1)
 
-.PHONY: demo test coverage lint docs bench faults powerloss soak lock clean
+.PHONY: demo test test-collect coverage lint docs bench faults powerloss soak lock clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed
@@ -16,6 +16,11 @@ demo: $(VENV)/installed
 test: $(VENV)/tested
 	tests/setup
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile
+
+# The same tests of two organisations where only one of them has an SFTP server, and the other collects
+test-collect: $(VENV)/tested
+	tests/setup
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --topology ofsted-hosts --topology lgsco-hosts tests/exchange tests/system
 
 # Which lines no test reaches: a place to look, and slower than the tests alone
 coverage: $(VENV)/tested

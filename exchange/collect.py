@@ -5,9 +5,10 @@
     ours     synced, renamed into spool/in/<partner>: from here on it is what had landed
     removed  from the partner's server, only now
 
-After a crash before it is removed it is fetched once more, and recognised as every repetition is: the same answer, no
-second delivery. A server that lets us remove nothing is asked again after growing pauses; what was fetched is not
-fetched again meanwhile. Sizes, kinds and names that a server states decide nothing but the order.
+After a crash before it is removed it is only removed, if it still waits in the spool; else it is fetched once more and
+recognised as every repetition is: the same answer, no second delivery. A server that lets us remove nothing is asked
+again after growing pauses; what was fetched is not fetched again meanwhile. Sizes, kinds and names that a server states
+decide nothing but the order.
 """
 
 from collections.abc import Callable
@@ -77,6 +78,9 @@ def _collect_one(
 ) -> int:
     """Fetch one file, if it was not fetched before, and remove it there; returns how many were fetched."""
     count = 0
+    if parts.spool.size_taken_in(pickup.partner, name) == size:
+        # a crash came between the rename and the removal
+        pickup.fetched.add(name)
     if name not in pickup.fetched and _fetch(parts, landing, pickup.partner, name, size):
         count = 1
         pickup.fetched.add(name)
@@ -93,7 +97,7 @@ def _is_envelope(name: str) -> bool:
 
 def _fetch(parts: Parts, landing: Landing, partner: str, name: str, size: int) -> bool:
     """Bring one file into the spool; False if it is gone, or its namesake in the spool is not finished yet."""
-    if parts.spool.has_taken_in(partner, name):
+    if parts.spool.size_taken_in(partner, name) is not None:
         return False
     largest = quarantine.limit(parts)
     part = parts.spool.fetching(partner, name)

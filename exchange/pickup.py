@@ -48,6 +48,7 @@ class PickupFolder:
     def __init__(self, folder: Path, partner: str) -> None:
         """Open it; raises PickupUnusable."""
         self._partner = partner
+        self._path = folder
         self._folder = -1
         with self._told():
             # only an administrator can exchange the folder itself: what lies above it is not the partner's
@@ -183,6 +184,9 @@ class PickupFolder:
     def _handle(self) -> int:
         if self._folder < 0:
             raise ConnectionLost(self._partner, "it was closed")
+        # one that was moved away, or that a disk was mounted on, is a folder that nobody looks into
+        if not os.path.samestat(self._path.stat(), os.fstat(self._folder)):
+            raise ConnectionLost(self._partner, "its folder was exchanged")
         return self._folder
 
     @contextlib.contextmanager

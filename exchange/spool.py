@@ -186,9 +186,12 @@ class Spool:
         files.bring(landed, target, limit)
         return target
 
-    def has_taken_in(self, partner: str, name: str) -> bool:
-        """Whether an envelope of that name is here and not finished."""
-        return os.path.lexists(self._in / partner / name)
+    def size_taken_in(self, partner: str, name: str) -> int | None:
+        """The size of an envelope that is here and not finished; None if there is none of that name."""
+        try:
+            return (self._in / partner / name).lstat().st_size
+        except FileNotFoundError:
+            return None
 
     def fetching(self, partner: str, name: str) -> Path:
         """Where an envelope lies while it is fetched from a partner's server, until it is taken in."""

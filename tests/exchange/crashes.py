@@ -10,15 +10,18 @@ from typing import Any
 import pytest
 
 from exchange import files
+from exchange.pickup import PickupFolder
 from keys import key_files
 from ledger.store import Ledger
-from tests.organisations import Organisation, Pair, restart
+from tests.organisations import FolderLanding, Organisation, Pair, restart
 
 DURABLE = (
     "sync_directory", "sync_file", "make_directory", "write_all_new", "rename", "move", "move_new", "place", "remove",
     "remove_tree",
 )  # fmt: skip
 """The functions of exchange.files that change the disk; so do `Ledger.write` and two functions of key_files."""
+COLLECTING = ((PickupFolder, "_create"), (PickupFolder, "_rename"), (PickupFolder, "_sync"), (FolderLanding, "remove"))
+"""What else changes a disk where one side collects: ours, with what waits there for the partner, or the partner's."""
 
 
 class Crash(BaseException):
@@ -40,6 +43,8 @@ class Machine:
         for name in ("write", "remove"):
             monkeypatch.setattr(key_files, name, self._counted(f"key_files.{name}", getattr(key_files, name)))
         monkeypatch.setattr(Ledger, "write", self._counted("ledger.write", Ledger.write))
+        for kind, name in COLLECTING:
+            monkeypatch.setattr(kind, name, self._counted(f"{kind.__name__}.{name}", getattr(kind, name)))
 
     def _counted(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)

@@ -170,9 +170,12 @@ def test_a_missing_a_locked_and_a_closed_folder_each_have_their_words(folder: Pa
     folder.rmdir()
     with pytest.raises(PickupUnusable):
         pickup.put(io.BytesIO(b"x"), 1, UNFINISHED)
+    folder.mkdir()
+    with pytest.raises(ConnectionLost, match="exchanged"):
+        pickup.put(io.BytesIO(b"x"), 1, UNFINISHED)
     pickup.close()
     pickup.close()
-    with pytest.raises(ConnectionLost):
+    with pytest.raises(ConnectionLost, match="closed"):
         pickup.size(FINAL)
 
 

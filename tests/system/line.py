@@ -117,9 +117,11 @@ class Line:
         for session in list(self.sessions):
             session.close(reset=reset)
 
-    def mend(self) -> None:
-        """All is well for every connection to come; those that fell silent stay so, as lost ones do."""
+    def mend(self, *cuts: tuple[int | None, int | None]) -> None:
+        """All is well for every connection to come, but for the `cuts`; those that fell silent stay so, as lost ones
+        do."""
         self.cuts.clear()
+        self.cuts.extend(cuts)
         self.reset, self.rate, self.delay, self._silent = False, None, 0.0, False
         self.before_answer = lambda: False
         if self._listener is None:

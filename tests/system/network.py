@@ -1,4 +1,4 @@
-"""A line between LGSCO's daemon and Ofsted's SFTP server that breaks the ways networks do, and what must then hold.
+"""A line between one daemon and the other's SFTP server that breaks the ways networks do, and what must then hold.
 
 with faulty_network(folder) as net:
     net.line.refuse()
@@ -14,23 +14,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from config.sample import Value
 from exchange.audit import public_keyring, read_ledger
 from ledger.query import outage
-from tests.organisations import CASE
+from tests.organisations import CASE, NAMES, TOPOLOGIES
 from tests.system.daemons import Running, exchange, wait_for
 from tests.system.line import Line
 
 
 @dataclass
 class Network:
-    """Both organisations, of which LGSCO reaches Ofsted through the line."""
+    """Both organisations; LGSCO's files go to Ofsted. One of them, the caller, reaches the other through the line."""
 
     lgsco: Running
     ofsted: Running
     line: Line
+    caller: str = "lgsco"
     dropped: int = 0
     files: dict[str, bytes] = field(default_factory=dict)
     """What was dropped since `begin`, by name."""
@@ -44,7 +46,8 @@ class Network:
         """Forget what was before, and end the connections of before."""
         self.line.mend()
         self.line.cut()
-        self.line.sessions.clear()
+        # whoever collects may have called again already
+        self.line.sessions[:] = [session for session in self.line.sessions if not session.over.is_set()]
         self.files.clear()
         self.seen = {name: len(one.events()) for name, one in self._both().items()}
 
@@ -61,13 +64,15 @@ class Network:
         return self._both()[name].events()[self.seen[name] :]
 
     def cause(self) -> str | None:
-        """Why Ofsted cannot be used, as LGSCO's ledger says."""
-        with read_ledger(self.lgsco.home) as ledger:
-            return outage(ledger, "ofsted")
+        """Why the other cannot be used, as the caller's ledger says."""
+        (host,) = self._both().keys() - {self.caller}
+        with read_ledger(self._both()[self.caller].home) as ledger:
+            return outage(ledger, host)
 
     def transport_keys(self) -> list[str]:
-        """LGSCO's, as Ofsted's server knows them."""
-        return [info.public for info in public_keyring(self.lgsco.home).infos() if info.purpose == "transport"]
+        """The caller's, as the other's server knows them."""
+        infos = public_keyring(self._both()[self.caller].home).infos()
+        return [info.public for info in infos if info.purpose == "transport"]
 
     def wait_for(self, event: str, count: int = 1, name: str = "lgsco") -> None:
         """Wait until an event has been recorded so often since `begin`."""
@@ -83,9 +88,9 @@ class Network:
     def check(self, *, outages: int) -> None:
         """Wait until all arrived and was answered; then everything must be as if the network had always been well."""
         self.wait_for("acknowledged", len(self.files))
-        self.wait_for("partner.reachable", outages)
-        assert self.events().count("partner.unreachable") == outages
-        assert self.events().count("partner.reachable") == outages
+        self.wait_for("partner.reachable", outages, self.caller)
+        assert self.events(self.caller).count("partner.unreachable") == outages
+        assert self.events(self.caller).count("partner.reachable") == outages
         assert self.events().count("acknowledged") == len(self.files)
         assert self.events("ofsted").count("delivered") == len(self.files)
         arrived = self.ofsted.files(self.ofsted.home.inbound)
@@ -94,11 +99,15 @@ class Network:
         for one in self._both().values():
             one.verify()
             wait_until_empty(one, one.home.spool)
-            wait_until_empty(one, one.sshd.zone)
+            wait_for(partial(nothing_waits, one))
             check_log(one)
 
     def _both(self) -> dict[str, Running]:
         return {"lgsco": self.lgsco, "ofsted": self.ofsted}
+
+
+def nothing_waits(one: Running) -> bool:
+    return one.waiting() == []
 
 
 def wait_until_empty(one: Running, folder: Path) -> None:
@@ -118,21 +127,24 @@ def check_log(one: Running) -> None:
 
 
 @contextmanager
-def faulty_network(base: Path, values: dict[str, Value] | None = None) -> Iterator[Network]:
-    """Both organisations introduced, the daemons not started; every wait is short."""
+def faulty_network(base: Path, values: dict[str, Value] | None = None, topology: str = "push") -> Iterator[Network]:
+    """Both organisations introduced, the daemons not started; every wait is short. The caller is whoever has no server,
+    or else LGSCO."""
     line = Line()
+    caller = TOPOLOGIES[topology] or "lgsco"
+    (host,) = NAMES.keys() - {caller}
     settings: dict[str, Value] = {
         "watch.rescan": "250ms",
         "retry.first": "50ms",
         "retry.max": "400ms",
         "retry.timeout": "1500ms",
-        "partners.ofsted.host": "127.0.0.1",
-        "partners.ofsted.port": line.port,
+        f"partners.{host}.host": "127.0.0.1",
+        f"partners.{host}.port": line.port,
         **(values or {}),
     }
     try:
-        with exchange(base, settings) as both:
-            line.target = both["ofsted"].sshd.port
-            yield Network(both["lgsco"], both["ofsted"], line)
+        with exchange(base, settings, topology) as both:
+            line.target = both[host].sshd.port
+            yield Network(both["lgsco"], both["ofsted"], line, caller)
     finally:
         line.close()

@@ -22,13 +22,16 @@ MIB = 1024 * KIB
 CONCERN = ("lgsco", "unimplemented-recommendation", "Leeds")
 SMALL = [20 * KIB] * 3
 LARGE = 600 * KIB
+PUSH = pytest.mark.topologies("push", only=True)
+"""Of tests that count connections, of which whoever collects has one more; test_collect.py has their like."""
+
 FIRST, LONGEST, TIMEOUT = 0.05, 0.4, 1.5
 """As the settings of these homes say, in seconds."""
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
-    with faulty_network(tmp_path_factory.mktemp("network")) as network:
+def running(tmp_path_factory: pytest.TempPathFactory, topology: str) -> Iterator[Network]:
+    with faulty_network(tmp_path_factory.mktemp("network"), topology=topology) as network:
         network.start()
         yield network
 
@@ -44,6 +47,7 @@ def net(running: Network) -> Iterator[Network]:
 # --- the line ---------------------------------------------------------------------------------------------------------
 
 
+@PUSH
 def test_a_partner_that_refuses_connections_is_one_outage_of_all_files_and_receipts(net: Network) -> None:
     net.line.refuse()
     failures = len(net.failures())
@@ -64,6 +68,7 @@ def test_a_partner_that_refuses_connections_is_one_outage_of_all_files_and_recei
     assert all(LONGEST / 2 <= pause < LONGEST + 1 for pause in pauses[4:])
 
 
+@PUSH
 def test_a_session_that_is_cut_after_any_number_of_bytes_costs_nothing_but_the_rest(net: Network) -> None:
     up = [0, 21, 500, 1500, 2200, 2600, 3000, 3400, 3800, 4500, 15_000, 40_000]
     down = [0, 30, 800, 1600, 2000, 2300, 2600, 2900, 3200, 3500]
@@ -102,6 +107,7 @@ def test_a_line_that_falls_silent_in_the_middle_of_an_upload_is_noticed_after_th
     net.check(outages=1)
 
 
+@PUSH
 def test_an_idle_connection_that_was_lost_on_the_way_is_no_outage(net: Network) -> None:
     net.drop(*SMALL)
     net.check(outages=0)
@@ -152,6 +158,7 @@ def test_a_line_round_the_world_is_no_outage_and_files_go_side_by_side(net: Netw
     net.check(outages=0)
 
 
+@PUSH
 @pytest.mark.parametrize("size", [20 * KIB, LARGE], ids=["small", "large"])
 def test_a_rename_whose_answer_was_lost_is_not_repeated_as_another_delivery(net: Network, size: int) -> None:
     zone = net.ofsted.sshd.zone
@@ -177,6 +184,7 @@ def test_what_the_receiver_took_before_we_learnt_of_the_rename_is_delivered_once
 # --- resuming ---------------------------------------------------------------------------------------------------------
 
 
+@PUSH
 def test_a_large_upload_goes_on_behind_what_the_server_has(net: Network) -> None:
     size, cut = 24 * MIB, 16 * MIB
     net.line.cuts.append((cut, None))
@@ -275,6 +283,7 @@ def test_a_file_that_the_server_refuses_keeps_no_other_waiting(net: Network, siz
     net.check(outages=1)
 
 
+@PUSH
 def test_another_host_key_is_not_called_upon_again_until_a_person_did_something(tmp_path: Path) -> None:
     with faulty_network(tmp_path, {"retry.max": "1h"}) as net, Sshd() as impostor:
         impostor.authorize(*net.transport_keys())
