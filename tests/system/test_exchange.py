@@ -82,7 +82,6 @@ def test_a_second_daemon_on_the_same_home_is_refused_and_a_killed_one_leaves_no_
     assert lgsco.stop() == 0
 
 
-@pytest.mark.topologies("push", "lgsco-hosts")
 def test_a_killed_daemon_goes_on_where_it_was(both: dict[str, Running]) -> None:
     lgsco, ofsted = both["lgsco"], both["ofsted"]
     lgsco.start()
