@@ -3,12 +3,16 @@
 import dataclasses
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import strategies as st
 
 from exchange.absence import Absence
+from exchange.key_news import Announced, Answer
 from exchange.manifest import AgreementRef, Concern, Manifest, Payload
 from exchange.receipt import Receipt
 from exchange.request import Request
+from keys import announcement
+from keys.openssh import KeySigner
 from ledger import canonical
 
 ID = "01a205b3-d000-7000-8000-000000000000"
@@ -60,7 +64,19 @@ REQUEST_MESSAGE = dataclasses.replace(RECEIPT_MESSAGE, kind="request", expires=T
 ABSENCE_MESSAGE = dataclasses.replace(
     REQUEST_MESSAGE, kind="absence", said=Absence({"held": (9,), "withdrawn": (5, 6)})
 )
-SAMPLES = {m.kind: m for m in (CONCERN, RECEIPT_MESSAGE, REQUEST_MESSAGE, ABSENCE_MESSAGE)}
+_KEYS = [KeySigner(Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32)) for number in (1, 2)]
+_OLD, _NEW = (signer.public.line for signer in _KEYS)
+ROTATION = announcement.Announcement(
+    "ofsted", 1, "2026-11-23T10:16:00.000Z", "rotate", "signing", _NEW, _OLD, "2026-11-23T10:16:00.000Z"
+)
+ANNOUNCEMENT_MESSAGE = dataclasses.replace(
+    REQUEST_MESSAGE, kind="announcement", said=Announced(announcement.sign(ROTATION, *_KEYS))
+)
+ACCEPTANCE_MESSAGE = dataclasses.replace(
+    REQUEST_MESSAGE, kind="acceptance", sender="lgsco", recipient="ofsted", said=Answer(1, "4" * 64, "accepted")
+)
+_ALL = (CONCERN, RECEIPT_MESSAGE, REQUEST_MESSAGE, ABSENCE_MESSAGE, ANNOUNCEMENT_MESSAGE, ACCEPTANCE_MESSAGE)
+SAMPLES = {message.kind: message for message in _ALL}
 """One message of every kind."""
 
 
