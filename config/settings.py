@@ -232,16 +232,13 @@ class Partner(_Section):
         description="Whether a new key of the partner counts when its old one vouches for it (chain), or only when a"
         " person has confirmed its fingerprint (confirm): a thief of the old key could vouch, too.",
     )
-    keep_sent: KeepFor = Field(
-        default=timedelta(days=90),
-        description="Keep originals this long after the receipt; none destroys each one as soon as it is acknowledged.",
+    keep_sent: KeepFor | None = Field(
+        default=None,
+        description="Keep originals this long after the receipt; none destroys each one as soon as it is acknowledged."
+        " Without it the agreement's time holds.",
+        examples=["90d"],
     )
     collect: Collect = Collect()
-
-    @property
-    def keeps_sent(self) -> bool:
-        """Whether an acknowledged original is kept at all."""
-        return self.keep_sent > timedelta(0)
 
 
 class Settings(_Section):

@@ -1,6 +1,7 @@
 """Durations and sizes as an administrator writes them: a whole number and one unit, no blank.
 
     duration   NUMBER ms|s|m|h|d|w         30s   15m   90d
+    keeping    a duration, or none         90d   none
     size       NUMBER B|KiB|MiB|GiB|TiB    64KiB   10GiB
 
 Powers of 1,024 only: `10GB` is refused, because people read two numbers into it.
@@ -54,6 +55,21 @@ def duration_text(duration: timedelta) -> str:
         return "0s"
     unit = next(u for u in ("d", "h", "m", "s", "ms") if milliseconds % MILLISECONDS[u] == 0)
     return f"{milliseconds // MILLISECONDS[unit]}{unit}"
+
+
+def parse_keep(text: str) -> timedelta:
+    """How long something is kept: a duration above zero, or `none`, which is zero; raises BadUnit."""
+    if text == "none":
+        return timedelta(0)
+    duration = parse_duration(text)
+    if not duration:
+        raise BadUnit("must be longer than zero; write none where nothing is kept")
+    return duration
+
+
+def keep_text(duration: timedelta) -> str:
+    """The same written back: `parse_keep(keep_text(d)) == d` for whole milliseconds."""
+    return duration_text(duration) if duration else "none"
 
 
 def parse_size(text: str) -> int:

@@ -66,14 +66,6 @@ def _not_empty(value: int) -> int:
     return value
 
 
-def _keep_text(value: timedelta) -> str:
-    return units.duration_text(value) if value else "none"
-
-
-def _read_keep(text: str) -> timedelta:
-    return timedelta(0) if text == "none" else _positive(units.parse_duration(text))
-
-
 def _rule(pattern: str, what: str) -> BeforeValidator:
     compiled = re.compile(pattern, re.ASCII)
 
@@ -140,8 +132,8 @@ Duration = Annotated[
 ]
 KeepFor = Annotated[
     timedelta,
-    _reader(_read_keep),
-    PlainSerializer(_keep_text),
+    _reader(units.parse_keep),
+    PlainSerializer(units.keep_text),
     WithJsonSchema({"type": "string", "pattern": r"^(none|[1-9][0-9]*(ms|s|m|h|d|w))$", "x-kind": "duration or none"}),
 ]
 Size = Annotated[

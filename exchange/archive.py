@@ -5,6 +5,7 @@ of the handover is gone.
 """
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from config.times import from_text
@@ -12,7 +13,11 @@ from exchange import files
 from exchange.drop import SIDECAR, WHY
 from exchange.parts import Parts
 from exchange.spool import Claim
+from ledger.canonical import Json
+from ledger.copies import KEPT, copy_of, place_text
+from ledger.entry import Draft
 from ledger.handover import Handover
+from ledger.store import Transaction
 
 RECEIPT = ".receipt.txt"
 """Ending of the note that tells a case officer that a file arrived."""
@@ -51,16 +56,19 @@ def _put_aside(parts: Parts, claim: Claim, headline: str, why: list[str]) -> Non
     parts.spool.clear(claim.id)
 
 
-def keep(parts: Parts, handover: Handover) -> None:
-    """Move an acknowledged file to `sent/…` with its receipt, or destroy it where nothing is to be kept."""
-    claim = parts.spool.read_claim(handover.id)
-    if claim is not None and parts.spool.holds(handover.id):
-        if parts.home.settings.partner(handover.partner).keeps_sent:
-            target = _place(parts, claim, parts.home.sent.joinpath(*claim.folders), RECEIPT)
-            _write_beside(parts, claim, target, RECEIPT, receipt_text(parts, handover).encode())
-        else:
-            files.remove(parts.spool.payload(handover.id))
-    parts.spool.clear(handover.id)
+def keep(parts: Parts, claim: Claim, handover: Handover, until: Mapping[str, Json]) -> None:
+    """Move an acknowledged file to `sent/…` with its receipt, and record where it lies and until when it is kept."""
+    target = _place(parts, claim, parts.home.sent.joinpath(*claim.folders), RECEIPT)
+    _write_beside(parts, claim, target, RECEIPT, receipt_text(parts, handover).encode())
+    place = place_text(target.relative_to(parts.home.sent).parts)
+
+    def record(tx: Transaction) -> None:
+        # after a crash between this and the end of the claim it has been recorded
+        if copy_of(tx, handover).kept is None:
+            draft = Draft(event=KEPT, actor="daemon", handover=handover.id, partner=handover.partner, direction="out")
+            tx.append(draft.replace(private={"place": place}, detail=until))
+
+    parts.ledger.write(record)
 
 
 def _place(parts: Parts, claim: Claim, directory: Path, *beside: str) -> Path:
@@ -93,6 +101,11 @@ def receipt_text(parts: Parts, handover: Handover) -> str:
         f"Ledger entry:   {handover.decided_seq} (ours)\n\n"
         f"The whole life of this handover, with its proof:  handover ledger show {handover.id}\n"
     )
+
+
+def names(receipt: bytes, handover: str) -> bool:
+    """Whether a text is the receipt of a handover for people."""
+    return f"\nHandover:       {handover}\n".encode() in receipt
 
 
 def _why_text(claim: Claim, headline: str, why: list[str]) -> bytes:

@@ -4,6 +4,7 @@ at the same time.
     by the drop worker      release and withdraw of a held file
     by the outgoing worker  retry, and withdraw of a file that has not been sent
     by the incoming worker  retry of our receipt, release and withdraw of a quarantined envelope
+    by the retention worker destroy (`exchange/retention.py`)
 """
 
 import os
@@ -59,6 +60,8 @@ def about_incoming(parts: Parts, partner: str) -> int:
     for order in _orders_for(parts, partner, "in"):
         if order.what == "retry":
             orders.answer(parts.ledger, order, "repeated")
+        elif order.what == "destroy":
+            continue
         elif order.what == "release":
             _release_quarantined(parts, order)
         else:

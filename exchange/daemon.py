@@ -5,6 +5,8 @@
     co:X        fetches what partner X has for us, where we collect
     out:X       seals and sends what is for partner X
     re:X        sends the receipts, and other messages without a payload, that X is owed
+    overdue     notices handovers whose receipt is late
+    retention   destroys originals whose time is over, and what people ordered to be destroyed
     watch       sees to it that events of the folders wake the others
     supervisor  signals, systemd, the log (the tail of the ledger), work that commands have recorded
 
@@ -22,7 +24,7 @@ from pathlib import Path
 from types import FrameType
 
 from config.errors import HandoverError, NotNow, Tampered
-from exchange import embedded, key_desk, rounds
+from exchange import embedded, key_desk, retention, rounds
 from exchange import log as logs
 from exchange.alerts import Alert, Alerts
 from exchange.assembly import agreements_with, confirmed_cards_of
@@ -212,6 +214,7 @@ class Daemon:
     def _start_workers(self) -> None:
         self._start("drop", self._drop_round)
         self._start("overdue", self._overdue_round)
+        self._start("retention", self._retention_round)
         for partner in self.parts.agreements:
             if f"in:{partner}" in self.workers:
                 continue
@@ -281,6 +284,10 @@ class Daemon:
     def _overdue_round(self) -> float:
         note_overdue(self.parts)
         key_desk.tend(self.parts)
+        return self._rescan
+
+    def _retention_round(self) -> float:
+        retention.retain(self.parts)
         return self._rescan
 
     def _collect(self, parts: Parts, pickup: PickUp) -> int:

@@ -12,6 +12,7 @@ from exchange.envelope import Opened
 from exchange.landed import Arrival
 from exchange.parts import Parts
 from exchange.payload import Payload
+from ledger.copies import place_text
 from ledger.entry import Draft
 from ledger.handover import Handover
 
@@ -31,20 +32,24 @@ def deliver(parts: Parts, arrival: Arrival, opened: Opened, payload: Payload, di
         raise
     content.chmod(0o640)
     note = arrival.path.with_suffix(".delivery")
-    files.place(content, directory, payload.name, note, envelope_sha256=opened.envelope_sha256)
-    _record_delivered(parts, arrival, arrival.path.stem, opened.envelope_sha256, opened.manifest_sha256)
+    placed = files.place(content, directory, payload.name, note, envelope_sha256=opened.envelope_sha256)
+    _record_delivered(parts, arrival, placed, opened.envelope_sha256, opened.manifest_sha256)
 
 
-def _record_delivered(parts: Parts, arrival: Arrival, handover: str, envelope: str, manifest: str) -> None:
+def _record_delivered(parts: Parts, arrival: Arrival, target: Path, envelope: str, manifest: str) -> None:
+    inbound = parts.home.inbound
+    # the folder can be another one since the note was written
+    place = {"place": place_text(target.relative_to(inbound).parts)} if target.is_relative_to(inbound) else {}
     parts.ledger.write(
         lambda tx: tx.append(
             Draft(
                 event="delivered",
                 actor="daemon",
-                handover=handover,
+                handover=arrival.path.stem,
                 partner=arrival.partner,
                 direction="in",
                 envelope_sha256=envelope,
+                private=place,
                 detail={"manifest_sha256": manifest},
             )
         )
@@ -60,7 +65,9 @@ def finish(parts: Parts, arrival: Arrival, known: Handover) -> bool:
         # the rename did not happen: deliver again from the envelope
         files.remove(note)
         return False
-    envelope = files.read_note(note).get("envelope_sha256", "")
-    _record_delivered(parts, arrival, known.id, envelope, known.manifest_sha256 or "")
+    said = files.read_note(note)
+    _record_delivered(
+        parts, arrival, Path(said["target"]), said.get("envelope_sha256", ""), known.manifest_sha256 or ""
+    )
     parts.spool.finish_incoming(arrival.path)
     return True

@@ -27,6 +27,9 @@ NAME_MAX = 255
 RESERVE = 1024 * 1024
 """Bytes of a disk that files leave free: a ledger that cannot write stops everything."""
 
+OTHER_DISK = "a folder of the home lies on another file system than the spool"
+ONE_DISK = "put outbound, inbound, held, sent, landing and spool on one file system"
+
 _PIECE = 1024 * 1024
 
 
@@ -144,10 +147,7 @@ def _one_file_system() -> Iterator[None]:
         yield
     except OSError as problem:
         if problem.errno == errno.EXDEV:
-            raise NotNow(
-                "a folder of the home lies on another file system than the spool",
-                hint="put outbound, inbound, held, sent, landing and spool on one file system",
-            ) from None
+            raise NotNow(OTHER_DISK, hint=ONE_DISK) from None
         raise
 
 
@@ -203,14 +203,14 @@ def place(
     if note is not None and note.exists() and was_placed(source, note):
         return Path(read_note(note)["target"])
     make_directory(directory)
-    for target in map(directory.joinpath, _names_like(name)):
+    for target in map(directory.joinpath, names_like(name)):
         if taken(target):
             continue
         if note is not None:
             write_new(note, json.dumps({**facts, "target": str(target)}).encode("ascii"))
         if move_new(source, target):
             return target
-    raise NotNow("no free name is left in a folder")  # _names_like never ends
+    raise NotNow("no free name is left in a folder")  # names_like never ends
 
 
 def was_placed(source: Path, note: Path) -> bool:
@@ -240,7 +240,7 @@ def read_note(note: Path) -> dict[str, str]:
 def bring_aside(source: Path, directory: Path, name: str, limit: int) -> Path:
     """Bring `source` into a directory in which nobody else writes, under `name` or the next free one."""
     make_directory(directory, 0o700)
-    target = next(path for path in map(directory.joinpath, _names_like(name)) if not os.path.lexists(path))
+    target = next(path for path in map(directory.joinpath, names_like(name)) if not os.path.lexists(path))
     bring(source, target, limit)
     return target
 
@@ -272,8 +272,8 @@ def remove_tree(directory: Path) -> None:
     sync_directory(directory.parent)
 
 
-def _names_like(name: str) -> Iterator[str]:
-    """`name`, then `stem (2).suffix` …, each at most NAME_MAX bytes and in NFC."""
+def names_like(name: str) -> Iterator[str]:
+    """Names to try without end: `name`, then `stem (2).suffix` …, each at most NAME_MAX bytes and in NFC."""
     name = unicodedata.normalize("NFC", name)
     stem, dot, suffix = name.rpartition(".")
     if not stem:

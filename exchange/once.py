@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import partial
 
 from config.errors import HandoverError, Tampered
-from exchange import embedded, rounds
+from exchange import embedded, retention, rounds
 from exchange.collect import PickUp, collect
 from exchange.drop import Completeness
 from exchange.log import Log
@@ -38,6 +38,7 @@ def run_once(parts: Parts, log: Log) -> None:
                 moved += _try(failures, f"in:{partner}", partial(rounds.receive_landed, parts, partner))
                 if f"out:{partner}" not in failures:
                     moved += _try(failures, f"out:{partner}", partial(rounds.seal_and_send, parts, connection))
+            moved += _try(failures, "retention", partial(retention.retain, parts))
             waiting = completeness.waiting()
             if not moved and (waiting is None or parts.effects.monotonic() > deadline):
                 break

@@ -1,13 +1,15 @@
-"""What a person orders for one handover (`retry`, `release`, `withdraw`): an entry that the daemon carries out.
+"""What a person orders for one handover (`retry`, `release`, `withdraw`, `destroy`): an entry that the daemon carries
+out.
 
     handover retry ID     -> retry.asked      upload it again now; or send our receipt again
     handover release ID   -> release.asked    a held file goes back to its outbound folder; a quarantined envelope is
                                               opened once more
     handover withdraw ID  -> withdraw.asked   a file that has not been sent is put aside in held/; a quarantined
                                               envelope is thrown away
+    handover destroy ID   -> destroy.asked    our copy of a file that was handed over is destroyed before its time
 
 An order is open until an entry answers it: one whose detail has `order` = the number of the asking entry. What cannot
-be done is answered by `order.refused` with the reason. Who asked is committed to, not spelled out.
+be done is answered by `order.refused` with the reason. Who asked, and why, is committed to, not spelled out.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,25 +20,31 @@ from config.errors import Misuse
 from ledger.canonical import Json
 from ledger.entry import Draft, Entry
 from ledger.handover import Handover
-from ledger.store import Ledger
+from ledger.store import Ledger, Transaction
 from ledger.view import View
 
-What = Literal["retry", "release", "withdraw"]
+What = Literal["retry", "release", "withdraw", "destroy"]
 
-WORDS: Mapping[str, What] = {"retry": "retry", "release": "release", "withdraw": "withdraw"}
+MAX_REASON = 2000
+"""Characters: a reason is a sentence or a case number, not a file."""
+
+WORDS: Mapping[str, What] = {"retry": "retry", "release": "release", "withdraw": "withdraw", "destroy": "destroy"}
 
 ALLOWED: dict[tuple[What, str], tuple[str, ...]] = {
     ("retry", "out"): ("sealed", "sent"),
-    ("retry", "in"): ("delivered", "rejected"),
+    ("retry", "in"): ("delivered", "rejected", "destroyed"),
     ("release", "out"): ("held",),
     ("release", "in"): ("quarantined",),
     ("withdraw", "out"): ("accepted", "sealed", "held"),
     ("withdraw", "in"): ("quarantined",),
+    ("destroy", "out"): ("acknowledged",),
+    ("destroy", "in"): ("delivered",),
 }
 """(order, direction) -> the states in which it makes sense."""
 
 _OPEN = (
-    "SELECT a.seq FROM entries a WHERE a.event IN ('retry.asked', 'release.asked', 'withdraw.asked') AND NOT EXISTS "
+    "SELECT a.seq FROM entries a WHERE a.event IN "
+    "('retry.asked', 'release.asked', 'withdraw.asked', 'destroy.asked') AND NOT EXISTS "
     "(SELECT 1 FROM entries b WHERE b.handover = a.handover AND b.seq > a.seq "
     "AND json_extract(CAST(b.entry AS TEXT), '$.detail.order') = a.seq) ORDER BY a.seq"
 )
@@ -56,7 +64,9 @@ class Order:
         return self.handover.state in ALLOWED.get((self.what, self.handover.direction), ())
 
 
-def place(ledger: Ledger, handover: Handover, what: What, by: str) -> Entry:
+def place(
+    ledger: Ledger, handover: Handover, what: What, by: str, *, reason: str = "", detail: dict[str, Json] | None = None
+) -> Entry:
     """Record an order; raises Misuse where it makes no sense for that handover."""
     states = ALLOWED.get((what, handover.direction), ())
     if handover.state not in states:
@@ -67,7 +77,9 @@ def place(ledger: Ledger, handover: Handover, what: What, by: str) -> Entry:
             if states
             else f"{what} is not for {direction}",
         )
-    return ledger.write(lambda tx: tx.append(_draft(f"{what}.asked", handover, {}).replace(private={"by": by})))
+    private = {"by": by, **({"reason": reason} if reason else {})}
+    draft = _draft(f"{what}.asked", handover, detail or {}).replace(private=private)
+    return ledger.write(lambda tx: tx.append(draft))
 
 
 def open_orders(view: View) -> Iterator[Order]:
@@ -89,7 +101,14 @@ def answer(ledger: Ledger, order: Order, event: str, detail: dict[str, Json] | N
 
 def refuse(ledger: Ledger, order: Order, reason: str) -> None:
     """Record that an order was not carried out, and why."""
-    answer(ledger, order, "order.refused", {"reason": reason})
+    draft = _draft("order.refused", order.handover, {"reason": reason, "order": order.seq})
+
+    def record(tx: Transaction) -> None:
+        # another worker may have carried it out just now, which is why it makes no sense any more
+        if any(seq == order.seq for (seq,) in tx.rows(_OPEN)):
+            tx.append(draft)
+
+    ledger.write(record)
 
 
 def _draft(event: str, handover: Handover, detail: dict[str, Json]) -> Draft:
@@ -104,14 +123,28 @@ def _draft(event: str, handover: Handover, detail: dict[str, Json]) -> Draft:
 
 
 def _participle(what: What) -> str:
-    return {"retry": "retried", "release": "released", "withdraw": "withdrawn"}[what]
+    return {"retry": "retried", "release": "released", "withdraw": "withdrawn", "destroy": "destroyed"}[what]
+
+
+def checked_reason(reason: str) -> str:
+    """Why somebody does this; raises Misuse where that says nothing."""
+    said = reason.strip()
+    if not said or len(said) > MAX_REASON or not said.isprintable():
+        raise Misuse(f"the reason must be one line of 1 to {MAX_REASON} characters")
+    return said
 
 
 def order_by_id(ledger: Ledger, identifier: str, what: str, by: str) -> dict[str, str | int]:
     """Record an order for the one handover whose id begins with `identifier`."""
-    found = ledger.find_handovers(identifier)
+    handover = the_one(ledger, identifier)
+    entry = place(ledger, handover, WORDS[what], by)
+    return {"handover": handover.id, "order": what, "seq": entry.seq}
+
+
+def the_one(view: View, identifier: str) -> Handover:
+    """The one handover whose id begins with `identifier`; raises Misuse."""
+    found = view.find_handovers(identifier)
     if len(found) != 1:
         how_many = "no handover has" if not found else f"{len(found)} handovers have"
         raise Misuse(f"{how_many} an id that begins with {identifier}", hint="'handover list --all' shows the ids")
-    entry = place(ledger, found[0], WORDS[what], by)
-    return {"handover": found[0].id, "order": what, "seq": entry.seq}
+    return found[0]

@@ -14,8 +14,10 @@ from config.home import Home
 from config.times import from_text, system_clock
 from exchange.assembly import agreements_with, trusted
 from exchange.audit import read_ledger
+from exchange.orders import the_one
 from keys.trust import Trust
 from ledger.canonical import Json
+from ledger.holds import Holds, open_holds
 from ledger.query import Filter, Row, query
 from ledger.store import Ledger
 
@@ -45,7 +47,13 @@ def in_flight(
     everything: bool = False,
 ) -> list[Row]:
     """Handovers that are not finished (or in `state`, or all of them), oldest first."""
-    rows = query(ledger, Filter(state=state, partner=partner), now=system_clock(), deadlines=deadlines(home, trust))
+    rows = query(
+        ledger,
+        Filter(state=state, partner=partner),
+        now=system_clock(),
+        deadlines=deadlines(home, trust),
+        holds=holds_now(ledger),
+    )
     return [row for row in reversed(rows) if everything or state is not None or not row.is_final]
 
 
@@ -63,7 +71,13 @@ def ask(home: Home, ledger: Ledger, trust: Trust, **filters: Any) -> list[Row]:
         Filter(authorities=codes, since=since, until=until, **filters),
         now=system_clock(),
         deadlines=deadlines(home, trust),
+        holds=holds_now(ledger),
     )
+
+
+def holds_now(ledger: Ledger) -> Holds:
+    """The legal holds that last."""
+    return open_holds(ledger, Register.shipped().with_predecessors)
 
 
 def _moment(text: str | int | None, *, end: bool) -> datetime.datetime | None:
@@ -114,12 +128,14 @@ def life(home: Home, ledger: Ledger, trust: Trust, identifier: str) -> Story:
     """The one handover whose id begins with `identifier`; raises Misuse if there is none or more than one."""
     if len(identifier) < MIN_ID:
         raise Misuse(f"give at least {MIN_ID} characters of the id")
-    found = ledger.find_handovers(identifier)
-    if len(found) != 1:
-        what = "no handover has" if not found else f"{len(found)} handovers have"
-        raise Misuse(f"{what} an id that begins with {identifier}", hint="'handover list --all' shows the ids")
-    handover = found[0]
-    rows = query(ledger, Filter(handover=handover.id), now=system_clock(), deadlines=deadlines(home, trust))
+    handover = the_one(ledger, identifier)
+    rows = query(
+        ledger,
+        Filter(handover=handover.id),
+        now=system_clock(),
+        deadlines=deadlines(home, trust),
+        holds=holds_now(ledger),
+    )
     row = next(r for r in rows if (r.partner, r.direction) == (handover.partner, handover.direction))
     events = tuple(entry.to_json() for entry in ledger.entries_of(handover))
     return Story(row, events)

@@ -39,7 +39,7 @@ def receipt_for(parts: Parts, handover: Handover) -> Receipt:
         handover=handover.id,
         manifest_sha256=handover.manifest_sha256 or "",
         envelope_sha256=handover.envelope_sha256 or "",
-        outcome="delivered" if handover.state == "delivered" else "rejected",
+        outcome="rejected" if handover.state == "rejected" else "delivered",
         reason=handover.reason or "",
         at=entry.at,
         entry=entry.seq,

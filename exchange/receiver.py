@@ -95,7 +95,7 @@ def _is_decided(source: BinaryIO, known: Handover) -> bool:
 
     Anything else under a known id goes through all steps: it may be a repetition, or another message.
     """
-    if known.state not in ("delivered", "rejected") or known.receipt == "sent":
+    if not known.is_answered or known.receipt == "sent":
         return False
     digest = hashlib.sha256()
     while piece := source.read(_PIECE):
@@ -142,7 +142,7 @@ def _pass_on(parts: Parts, arrival: Arrival, opened: Opened, manifest: Manifest)
         messages.accept(parts, Message(arrival.partner, opened, again=arrival.recovered))
         return
     known = parts.ledger.handover(arrival.partner, "in", manifest.id)
-    if known is not None and known.state in ("delivered", "rejected"):
+    if known is not None and known.is_answered:
         _repeat(parts, arrival, opened, known)
         return
     try:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from config.errors import NotNow
 from config.home import MARKER
-from exchange import absences, clerk, intake, key_desk, landed, messages, receiver, sender, strays, uploads
+from exchange import absences, clerk, destruction, intake, key_desk, landed, messages, receiver, sender, strays, uploads
 from exchange.drop import Candidate, Completeness, scan
 from exchange.failures import Failures
 from exchange.landed import Arrival
@@ -75,6 +75,8 @@ def recover(parts: Parts, stopping: Callable[[], bool] = lambda: False) -> None:
         key_desk.tend(parts)
     with Failures().kept():
         note_unrecorded(parts)
+    with Failures().kept():
+        destruction.clear_finished(parts)
     with Failures().kept():
         # what cannot be finished now (disk full) is tried again by every round
         _finish(parts, stopping)

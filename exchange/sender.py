@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from config.times import from_text, to_text
-from exchange import archive, files, intake
+from exchange import archive, files, intake, retention
 from exchange.envelope import EnvelopeError, seal
 from exchange.failures import Failures
 from exchange.landing import Landing, LandingError, LandingFull, Small, UnfinishedChanged
@@ -189,7 +189,7 @@ def settle(parts: Parts, handover: Handover) -> None:
     if handover.state == "held":
         archive.hold(parts, claim)
     elif handover.state == "acknowledged":
-        archive.keep(parts, handover)
+        retention.settle(parts, claim, handover)
     elif handover.state in ("rejected", "withdrawn"):
         archive.return_to_sender(parts, claim, handover)
     elif handover.state == "destroyed":

@@ -9,6 +9,7 @@
     spool/in/<partner>/<id>.payload    its content, not yet let out
     spool/in/<partner>/<id>.delivery   where the content is about to appear: written before the rename
     spool/control/<partner>/<id>.age   a control message on its way, or one whose upload was cut off
+    spool/destroy/<entry>/             a file that is being destroyed, by the number of its intention
 
 A claim is durable before the file moves, so after a crash each folder here tells on its own what was going on:
 a claim without a payload was not begun, a payload without a ledger entry is still to be accepted under the same id.
@@ -17,6 +18,7 @@ a claim without a payload was not begun, a payload without a ledger entry is sti
 import contextlib
 import json
 import os
+import threading
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -54,12 +56,15 @@ class Spool:
         self._out = root / "out"
         self._in = root / "in"
         self._control = root / "control"
+        self._destroy = root / "destroy"
         self.unfinished: set[str] = set()
         """Ids of claims with which this machine could not go on: the next round takes them up again."""
+        self.destroying = threading.Lock()
+        """Held around a destruction: more than one thread comes upon what is to be destroyed."""
 
     def create(self) -> None:
         """Make the folders, private to the service."""
-        for directory in (self._out, self._in, self._control):
+        for directory in (self._out, self._in, self._control, self._destroy):
             files.make_directory(directory, 0o700)
 
     # --- outgoing -------------------------------------------------------------------------------------------
@@ -245,6 +250,16 @@ class Spool:
         server."""
         folder = self._control / partner
         return sorted(folder.iterdir()) if folder.is_dir() else []
+
+    # --- destruction ------------------------------------------------------------------------------------------
+
+    def destruction(self, intention: int) -> Path:
+        """Where a file that is being destroyed lies, out of everybody's reach."""
+        return self._destroy / str(intention)
+
+    def destructions(self) -> list[Path]:
+        """Every such folder that is there."""
+        return [folder for folder in self._destroy.iterdir() if folder.name.isdecimal()]
 
 
 def _as_json(claim: Claim) -> bytes:

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 from config.errors import Misuse
 from config.home import Home
-from exchange import key_list, landing, pid_file
+from config.times import system_clock
+from exchange import custody, key_list, landing, pid_file
 from exchange.assembly import agreements_with
 from exchange.drop import scan
 from exchange.numbers import in_words
-from exchange.questions import in_flight
+from exchange.questions import holds_now, in_flight
 from exchange.topology import Topology
 from keys.keyring import Keyring
 from keys.rotation import of_ledger
@@ -31,6 +32,7 @@ class Status:
     overdue: tuple[str, ...]
     owed: dict[str, int]
     """Receipts that have not gone yet, by partner."""
+    on_hold: int
     gaps: dict[str, list[int]]
     """Running numbers that never came, by partner."""
     explained: dict[str, dict[str, list[int]]]
@@ -56,6 +58,7 @@ class Status:
             "handovers": counted or "none yet",
             "oldest unfinished": self.oldest,
             "overdue": ", ".join(self.overdue) or None,
+            "on hold": self.on_hold or None,
             "receipts to send": ", ".join(f"{number} to {partner}" for partner, number in self.owed.items()) or None,
             "never to come": "; ".join(
                 f"{partner}: {in_words(numbers)} ({reason})"
@@ -90,6 +93,7 @@ def status(home: Home, ledger: Ledger, keyring: Keyring, trust: Trust) -> Status
         oldest=min((row.dropped_at or row.received_at or "" for row in open_rows), default=None),
         overdue=overdue,
         owed=dict(Counter(handover.partner for handover in ledger.handovers(direction="in", receipt="due"))),
+        on_hold=sum(row.hold is not None for row in rows),
         gaps=gaps,
         explained=reasons,
         partners=partners,
@@ -102,6 +106,8 @@ def status(home: Home, ledger: Ledger, keyring: Keyring, trust: Trust) -> Status
             *_incoming(home, ledger, partners),
             *(_never_came(partner, missing) for partner, missing in gaps.items()),
             *_unfinished(ledger),
+            *custody.problems(custody.listing(home, ledger, trust)),
+            *_reviews(ledger),
         ),
     )
 
@@ -161,6 +167,12 @@ def _no_way(home: Home, trust: Trust) -> list[str]:
     """What is wrong with the ways between us and our partners."""
     ways = ((partner, Topology.of(home, trust.card(partner)).problem) for partner in agreements_with(home, trust))
     return [problem.format(partner=partner) for partner, problem in ways if problem is not None]
+
+
+def _reviews(ledger: Ledger) -> list[str]:
+    today = system_clock().date().isoformat()
+    reviewed = [(hold.seq, hold.review) for hold in holds_now(ledger).all if hold.review is not None]
+    return [f"hold {seq} was to be reviewed by {day}" for seq, day in reviewed if day <= today]
 
 
 def _outage(partner: str, cause: str) -> str:

@@ -6,6 +6,8 @@ order; whatever the table does not name is a TransitionError. docs/states.svg is
     out:  accepted -> sealed -> sent -> acknowledged | rejected         (held and withdrawn beside them)
     in:   received -> delivered | rejected                              (quarantined and withdrawn beside them)
 
+What was acknowledged or delivered ends as destroyed when our copy of the file is: what was decided stays decided.
+
 An event with a dot in its name (`envelope.quarantined`, `retry.asked`) may mention a handover but never moves it.
 
 >>> from ledger.entry import Entry
@@ -78,6 +80,10 @@ TRANSITIONS: Mapping[tuple[Direction, State | None, str], State] = {
     ("in", "rejected", "repeated"): "rejected",
     ("in", "delivered", "receipted"): "delivered",
     ("in", "rejected", "receipted"): "rejected",
+    # our copy is gone, and the same message is still answered with the same receipt: deduplication is for ever
+    ("in", "delivered", "destroyed"): "destroyed",
+    ("in", "destroyed", "repeated"): "destroyed",
+    ("in", "destroyed", "receipted"): "destroyed",
 }
 """(direction, state, event) -> state. The key's state None stands for a handover that is not known yet."""
 
@@ -86,7 +92,7 @@ EVENTS = frozenset(event for _, _, event in TRANSITIONS)
 
 FINAL: Mapping[Direction, frozenset[State]] = {
     "out": frozenset({"acknowledged", "rejected", "withdrawn", "destroyed"}),
-    "in": frozenset({"delivered", "rejected", "withdrawn"}),
+    "in": frozenset({"delivered", "rejected", "withdrawn", "destroyed"}),
 }
 """States in which nothing is left to do with the file; an incoming one may still owe a receipt."""
 
@@ -114,7 +120,7 @@ class Handover:
     first_seq: int
     last_seq: int
     decided_seq: int
-    """The entry that brought the present state: the one to prove."""
+    """The entry that decided what became of the handover: the one to prove. A destruction decides nothing of that."""
     category: str | None = None
     authority: str | None = None
     sequence: int | None = None
@@ -139,6 +145,11 @@ class Handover:
     def is_final(self) -> bool:
         """Whether nothing is left to do with its file."""
         return self.state in FINAL[self.direction]
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether the same message again is only a repetition: what is received was decided, and gets one answer."""
+        return (self.direction, self.state, "repeated") in TRANSITIONS
 
 
 _FIELDS = tuple(f.name for f in fields(Handover))
@@ -176,9 +187,11 @@ def advance(facts: dict[str, Any], record: Mapping[str, Any]) -> None:
     facts["last_seq"] = seq
     if event in _ANSWERS:
         facts["receipt"] = "due" if event == "repeated" else "sent"
-        if event == "receipted" and state == "delivered":
+        if event == "receipted" and state in ("delivered", "destroyed"):
             facts.setdefault("acknowledged_at", None)
             facts["acknowledged_at"] = facts["acknowledged_at"] or record["at"]
+        return
+    if event == "destroyed":
         return
     facts["decided_seq"] = seq
     for name in _CARRIED:

@@ -88,6 +88,19 @@ class Known:
         found = self.rows(f"{_HANDOVER} WHERE {' AND '.join(conditions)} ORDER BY first_seq", *values)
         return [_handover(row) for row in found]
 
+    def acknowledged_until(self, partner: str, category: str, at: str) -> list[Handover]:
+        """Outgoing handovers of a kind whose receipt came at `at` or before, and whose copy is not destroyed."""
+        sql = (
+            f"{_HANDOVER} WHERE state = 'acknowledged' AND partner = ? AND direction = 'out' AND category = ? "
+            "AND acknowledged_at <= ? ORDER BY first_seq"
+        )
+        return [_handover(row) for row in self.rows(sql, partner, category, at)]
+
+    def acknowledged_kinds(self) -> list[tuple[str, str]]:
+        """(partner, category) of every outgoing handover that is acknowledged and not destroyed."""
+        sql = "SELECT DISTINCT partner, category FROM handovers WHERE state = 'acknowledged' AND direction = 'out'"
+        return [(str(partner), str(category)) for partner, category in self.rows(sql)]
+
     def with_number(self, partner: str, direction: Direction, sequence: int) -> Handover | None:
         """The (first) handover that has this running number, or None."""
         row = self._row(

@@ -12,6 +12,7 @@ from typing import Any
 
 from config.times import from_text, to_text
 from ledger.handover import FINAL, Handover
+from ledger.holds import Holds, plain_reference
 from ledger.schema import CACHED
 from ledger.store import Ledger
 from ledger.view import View
@@ -68,6 +69,8 @@ class Row:
     delivered_at: str | None
     acknowledged_at: str | None
     overdue: bool
+    hold: str | None
+    """The numbers of the legal holds that keep our copy from being destroyed."""
     reason: str | None
     key: str | None
     seq: int
@@ -77,15 +80,22 @@ class Row:
         """Whether nothing is left to do with its file."""
         return self.state in FINAL["out" if self.direction == "out" else "in"]
 
+    @property
+    def shown_state(self) -> str:
+        """For people: the state, and whether a hold is on it."""
+        return f"{self.state} (on hold)" if self.hold else self.state
+
     def to_json(self) -> dict[str, str | int | bool | None]:
         """Stable field names for programs."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
 
-def query(ledger: Ledger, wanted: Filter, *, now: datetime, deadlines: Deadlines) -> list[Row]:
-    """The handovers that match, newest first."""
+def query(
+    ledger: Ledger, wanted: Filter, *, now: datetime, deadlines: Deadlines, holds: Holds | None = None
+) -> list[Row]:
+    """The handovers that match, newest first; with the `holds` that cover each."""
     sql, values = _select(wanted)
-    found = (_row(record, now, deadlines) for record in ledger.rows(sql, *values))
+    found = (_row(record, now, deadlines, holds) for record in ledger.rows(sql, *values))
     matching = (row for row in found if _matches(row, wanted))
     return list(islice(matching, None if wanted.limit is None else max(0, wanted.limit)))
 
@@ -134,7 +144,9 @@ def _matches(row: Row, wanted: Filter) -> bool:
     """What SQL does not decide: values that lie in openings, and whether a handover is late now."""
     if wanted.state == "overdue" and not row.overdue:
         return False
-    if wanted.reference is not None and (row.reference is None or _plain(row.reference) != _plain(wanted.reference)):
+    if wanted.reference is not None and (
+        row.reference is None or plain_reference(row.reference) != plain_reference(wanted.reference)
+    ):
         return False
     if wanted.text is not None:
         inside = (row.name or "", row.reference or "", row.id)
@@ -142,11 +154,7 @@ def _matches(row: Row, wanted: Filter) -> bool:
     return True
 
 
-def _plain(reference: str) -> str:
-    return "".join(c for c in reference.casefold() if c.isalnum())
-
-
-def _row(record: tuple[Any, ...], now: datetime, deadlines: Deadlines) -> Row:
+def _row(record: tuple[Any, ...], now: datetime, deadlines: Deadlines, holds: Holds | None) -> Row:
     h = Handover(**dict(zip(CACHED, record[:-2], strict=True)))
     name, reference = (json.loads(value) if value is not None else None for value in record[-2:])
     return Row(
@@ -166,6 +174,7 @@ def _row(record: tuple[Any, ...], now: datetime, deadlines: Deadlines) -> Row:
         delivered_at=h.delivered_at,
         acknowledged_at=h.acknowledged_at,
         overdue=_is_overdue(h, now, deadlines),
+        hold=", ".join(str(hold.seq) for hold in holds.over(h)) or None if holds is not None and holds.all else None,
         reason=h.reason,
         key=h.key,
         seq=h.first_seq,

@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from config.home import Home
 from config.sample import Value
-from exchange import rounds
+from exchange import retention, rounds
 from exchange.assembly import assemble
 from exchange.collect import PickUp, collect
 from exchange.drop import Completeness
@@ -164,6 +164,9 @@ class Organisation:
         collect(self.parts, self.pickup)
         return rounds.receive_landed(self.parts, self.partner)
 
+    def retain(self) -> int:
+        return retention.retain(self.parts)
+
     def handovers(self) -> list[Handover]:
         return self.parts.ledger.handovers()
 
@@ -257,6 +260,14 @@ class Template:
             yield pair
         finally:
             pair.close()
+
+
+def restart_with(pair: Pair, settings: str) -> None:
+    """Start LGSCO again with more lines in its handover.toml."""
+    config = pair.lgsco.home.config_file
+    config.write_text(f"{config.read_text()}\n{settings}\n")
+    pair.lgsco.parts.ledger.close()
+    pair.lgsco = start(Home.open(pair.lgsco.home.root), pair.ofsted.home, pair.clock)
 
 
 def restart(organisation: Organisation, partner: Organisation, clock: ManualClock) -> Organisation:

@@ -36,6 +36,7 @@ PLACES: Final[dict[tuple[Direction, State | None], tuple[int, int]]] = {
     ("in", "delivered"): (690, 540),
     ("in", "rejected"): (690, 690),
     ("in", "withdrawn"): (330, 880),
+    ("in", "destroyed"): (1010, 540),
 }
 """Middle of each state's box."""
 
@@ -71,6 +72,9 @@ WAYS: Final[dict[Arrow, tuple[str, Label]]] = {
     ("in", "received", "rejected"): ("M388 562 L622 664", (518, 606, "start")),
     ("in", "delivered", "repeated"): ("M670 518 C660 478 720 478 711 514", (690, 476, "middle")),
     ("in", "delivered", "receipted"): ("M670 562 C660 602 720 602 711 566", (690, 610, "middle")),
+    ("in", "delivered", "destroyed"): ("M764 540 H932", (848, 531, "middle")),
+    ("in", "destroyed", "repeated"): ("M990 518 C980 478 1040 478 1031 514", (1010, 476, "middle")),
+    ("in", "destroyed", "receipted"): ("M990 562 C980 602 1040 602 1031 566", (1010, 610, "middle")),
     ("in", "rejected", "repeated"): ("M670 668 C660 628 720 628 711 664", (728, 648, "start")),
     ("in", "rejected", "receipted"): ("M670 712 C660 752 720 752 711 716", (690, 760, "middle")),
 }
@@ -82,11 +86,11 @@ HEADINGS: Final = (
 )
 
 NOTES: Final = (
-    (800, 522, "repeated: the same message came again"),
-    (800, 540, "and gets the same receipt again"),
-    (800, 566, "receipted: the receipt went to the partner"),
-    (800, 686, "A decision owes the partner a receipt,"),
-    (800, 704, "except where the sender is not known"),
+    (800, 640, "repeated: the same message came again"),
+    (800, 658, "and gets the same receipt again; receipted:"),
+    (800, 676, "the receipt went to the partner"),
+    (800, 712, "A decision owes the partner a receipt,"),
+    (800, 730, "except where the sender is not known"),
 )
 
 STYLE: Final = """

@@ -56,6 +56,9 @@ def _agreement(agreement: Agreement) -> str:
 
 def _flow(flow: Flow) -> str:
     kept = "" if flow.retention is None else f"\n  kept         {duration_text(flow.retention)}"
+    if flow.keep_sent is not None:
+        after = f"{duration_text(flow.keep_sent)} after the receipt" if flow.keep_sent else "destroyed with the receipt"
+        kept += f"\n  original     {after}"
     return (
         f"\n{flow.title} ({flow.category}): from {flow.sender} to {flow.recipient}\n"
         f"{textwrap.fill(flow.when, _WIDTH, initial_indent='  ', subsequent_indent='  ')}\n"

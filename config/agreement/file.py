@@ -11,7 +11,8 @@
         reference               "required" or "optional"
         reference_pattern       see config.agreement.reference
         receipt_deadline        a duration
-        retention               a duration; may be left out
+        retention               how long the recipient keeps it: a duration; may be left out
+        keep_sent               how long the sender keeps the original: a duration or "none"; may be left out
 
 >>> parse(b'id = "Ofsted"', "my.toml").id
 Traceback (most recent call last):
@@ -33,7 +34,7 @@ from config import toml
 from config.agreement.model import MEDIA_TYPES, Agreement, Flow
 from config.agreement.reference import is_pattern
 from config.agreement.table import CATEGORY, GATEWAY, SLUG, VERSION, Table
-from config.units import parse_duration, parse_size
+from config.units import parse_duration, parse_keep, parse_size
 
 MAX_FLOWS = 64
 MAX_PARTIES = 16
@@ -108,6 +109,7 @@ def _flow(table: Table) -> Flow:
         reference_pattern=pattern,
         receipt_deadline=table.measured("receipt_deadline", parse_duration) or _NOTHING,
         retention=table.measured("retention", parse_duration, optional=True),
+        keep_sent=table.measured("keep_sent", parse_keep, optional=True, zero=True),
     )
     table.no_others()
     return flow

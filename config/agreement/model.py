@@ -10,7 +10,7 @@ import datetime
 from dataclasses import dataclass
 from typing import Literal
 
-from config.units import duration_text, size_text
+from config.units import duration_text, keep_text, size_text
 
 MEDIA_TYPES = {
     "pdf": "application/pdf",
@@ -48,6 +48,8 @@ class Flow:
     receipt_deadline: datetime.timedelta
     retention: datetime.timedelta | None
     """How long the recipient keeps what it got; None where the agreement does not say."""
+    keep_sent: datetime.timedelta | None = None
+    """How long the sender keeps the original after the receipt, zero: not at all; None where nothing is said."""
 
     def to_json(self) -> dict[str, Json]:
         """For `--json`; durations and sizes as they are written in the file."""
@@ -64,6 +66,7 @@ class Flow:
             "reference_pattern": self.reference_pattern,
             "receipt_deadline": duration_text(self.receipt_deadline),
             "retention": None if self.retention is None else duration_text(self.retention),
+            "keep_sent": None if self.keep_sent is None else keep_text(self.keep_sent),
         }
 
 

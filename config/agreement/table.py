@@ -115,8 +115,8 @@ class Table:
         """A date, or None where the key is left out."""
         return self._date(key, self._get(key, optional=True))
 
-    def measured(self, key: str, parse: Callable[[str], T], *, optional: bool = False) -> T | None:
-        """A duration or a size above zero; None where there is none."""
+    def measured(self, key: str, parse: Callable[[str], T], *, optional: bool = False, zero: bool = False) -> T | None:
+        """A duration or a size, above zero unless `zero` may be said; None where there is none."""
         value = self._get(key, optional=optional)
         text = "" if value is None else self._text(key, value)
         if not text:
@@ -126,7 +126,7 @@ class Table:
         except BadUnit as problem:
             self.wrong(key, problem.message)
             return None
-        if not found:
+        if not found and not zero:
             self.wrong(key, "must be more than zero")
         return found
 

@@ -163,8 +163,14 @@ def _events() -> Iterable[str]:
     return EVENTS
 
 
-a_state, an_event = _one_of(_states), _one_of(_events)
-"""Callbacks of options that take the name of a state or of an event."""
+def _statuses() -> Iterable[str]:
+    from exchange.custody import STATUSES
+
+    return STATUSES
+
+
+a_state, an_event, a_status = _one_of(_states), _one_of(_events), _one_of(_statuses)
+"""Callbacks of options that take the name of a state, of an event, or of what becomes of a copy."""
 
 a_file = click.Path(exists=True, dir_okay=False)
 """The type of an argument that names a file to read."""

@@ -56,7 +56,7 @@ def list_(context: HomeContext, state: str | None, partner: str | None, everythi
         return
     show.table(
         ("id", "direction", "partner", "state", "overdue", "authority", "name"),
-        [(r.id, r.direction, r.partner, r.state, r.overdue, r.authority, r.name) for r in rows],
+        [(r.id, r.direction, r.partner, r.shown_state, r.overdue, r.authority, r.name) for r in rows],
         empty="nothing is in flight or held" if not everything else "no handover yet",
     )
 

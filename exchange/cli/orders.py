@@ -36,9 +36,4 @@ def withdraw_(context: HomeContext, identifier: str, as_json: bool) -> None:
 def _order(context: HomeContext, identifier: str, what: str, as_json: bool) -> None:
     from exchange.orders import order_by_id
 
-    placed = order_by_id(context.parts.ledger, identifier, what, context.person)
-    if as_json:
-        show.as_json(placed)
-    else:
-        click.echo(f"ordered: {what} {placed['handover']} (entry {placed['seq']})")
-        click.echo("the daemon carries it out within seconds, or when it next runs", err=True)
+    show.ordered(order_by_id(context.parts.ledger, identifier, what, context.person), as_json)

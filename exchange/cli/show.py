@@ -50,6 +50,15 @@ def pairs(values: Mapping[str, Cell]) -> None:
         click.echo(f"{label:<{width}}  {harmless(value)}")
 
 
+def ordered(placed: Mapping[str, Cell], as_json_: bool) -> None:
+    """An order that was recorded, and when it will be carried out."""
+    if as_json_:
+        as_json(placed)
+        return
+    click.echo(f"ordered: {placed['order']} {placed['handover']} (entry {placed['seq']})")
+    click.echo("the daemon carries it out within seconds, or when it next runs", err=True)
+
+
 def table(columns: Sequence[str], rows: Sequence[Sequence[Cell]], *, empty: str) -> None:
     """A table; `empty` is what is said on stderr when there are no rows."""
     if not rows:

@@ -126,9 +126,17 @@ def test_every_mistake_of_an_agreement_is_reported_at_once() -> None:
     )
 
 
-def test_keys_that_may_be_left_out_are_the_review_and_the_retention() -> None:
-    text = "\n".join(line for line in LINES if not line.startswith("retention"))
-    assert [flow.retention for flow in parse(text.encode()).flows] == [None, None]
+def test_keys_that_may_be_left_out_are_the_review_and_both_retention_times() -> None:
+    text = "\n".join(line for line in LINES if not line.startswith(("retention", "keep_sent")))
+    assert [(flow.retention, flow.keep_sent) for flow in parse(text.encode()).flows] == [(None, None)] * 2
+
+
+def test_an_original_is_kept_for_a_time_or_not_at_all_but_never_for_no_time() -> None:
+    text = SHIPPED.replace(b'keep_sent = "90d"', b'keep_sent = "none"', 1)
+    assert [flow.keep_sent for flow in parse(text).flows] == [datetime.timedelta(0), datetime.timedelta(days=90)]
+    assert "original     destroyed with the receipt" in describe([parse(text)]).to_text()
+    with pytest.raises(BadFile, match="keep_sent: must be longer than zero; write none where nothing is kept"):
+        parse(SHIPPED.replace(b'keep_sent = "90d"', b'keep_sent = "0d"', 1))
 
 
 def test_an_administrators_file_is_added_or_takes_the_place_of_the_shipped_one(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def test_removing_every_comment_sign_from_the_sample_changes_no_default() -> Non
     ]
     said = tomllib.loads("\n".join(with_default))
     assert set(said) == set(Settings.model_fields) - {"partners"}
-    for key in ("accept_rotation", "keep_sent", "collects", "path", "every", "host_keys"):
+    for key in ("accept_rotation", "collects", "path", "every", "host_keys"):
         said["alerts"].pop(key)  # the partners' sections stay comments: their defaults land in the last section
     assert len(said["watch"]) == 3
     least = Settings.model_validate({"organisation": said["organisation"]})
@@ -79,5 +79,5 @@ def test_a_sample_with_partners_holds_their_sections() -> None:
     assert said.partner("third").collect.every == timedelta(minutes=5)
     assert "# [partners" not in text
     assert said.partner("ofsted").port == 2022
-    assert not said.partner("other").keeps_sent
-    assert said.partner("ofsted").keeps_sent
+    assert said.partner("other").keep_sent == timedelta(0)
+    assert said.partner("ofsted").keep_sent is None

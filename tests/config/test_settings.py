@@ -82,7 +82,7 @@ def test_everything_can_be_said() -> None:
     assert said.agreements.files == ("agreements/other.toml",)
     partner = said.partner("ofsted")
     assert (partner.port, partner.path, partner.receipt_deadline) == (2022, "in/{partner}", timedelta(days=3))
-    assert not partner.keeps_sent
+    assert partner.keep_sent == timedelta(0)
     assert partner.collects
     collect = partner.collect
     assert (collect.enabled, collect.path, collect.every) == (True, "out/{partner}", timedelta(minutes=5))
@@ -93,8 +93,7 @@ def test_everything_can_be_said() -> None:
 def test_a_partner_of_whom_nothing_is_said_has_the_defaults() -> None:
     partner = settings.parse(GOOD).partner("ofsted")
     assert partner.host is None
-    assert partner.keep_sent == timedelta(days=90)
-    assert partner.keeps_sent
+    assert partner.keep_sent is None
 
 
 def test_every_mistake_is_reported_at_once_with_its_line_and_its_key() -> None:
@@ -219,7 +218,7 @@ def test_every_mistake_is_reported_at_once_with_its_line_and_its_key() -> None:
         ),
         (
             '[partners.ofsted]\nkeep_sent = "0d"',
-            "5: partners.ofsted.keep_sent: must be longer than zero",
+            "5: partners.ofsted.keep_sent: must be longer than zero; write none where nothing is kept",
         ),
         (
             "[agreements]\nfiles = [1]",

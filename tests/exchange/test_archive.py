@@ -106,7 +106,7 @@ def test_what_may_not_be_kept_is_destroyed_once_it_was_acknowledged(pair: Pair) 
     pair.lgsco = start(Home.open(pair.lgsco.home.root), pair.ofsted.home, pair.clock)
     pair.lgsco.drop(b"content")
     pair.settle()
-    assert pair.lgsco.states() == ["acknowledged"]
+    assert pair.lgsco.states() == ["destroyed"]
     assert files_in(pair.lgsco.home.sent) == {}
     assert pair.lgsco.spooled() == []
     assert not any(data == b"content" for data in files_in(pair.lgsco.home.root).values())

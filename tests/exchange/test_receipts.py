@@ -256,7 +256,7 @@ def test_the_same_receipt_twice_and_a_second_receipt_are_refused_and_change_noth
 ) -> None:
     said = message(pair, honest(pair))
     data = land(pair, said)
-    assert [event for event, _ in take(pair)] == ["acknowledged"]
+    assert [event for event, _ in take(pair)] == ["acknowledged", "original.kept"]
     decided = pair.lgsco.handovers()
     (pair.lgsco.landing() / f"{said.id}.age").write_bytes(data)
     assert take(pair) == [("receipt.refused", "already-decided")]

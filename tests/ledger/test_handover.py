@@ -1,5 +1,6 @@
 """ledger/handover.py: the table, what an entry changes, and nothing that the table does not name."""
 
+from dataclasses import replace
 from itertools import product
 from typing import Any, get_args
 
@@ -172,7 +173,27 @@ def test_the_size_is_that_of_the_file_not_of_the_envelope() -> None:
 def test_final_states_are_left_only_by_destruction_and_by_what_crosses_with_a_withdrawal() -> None:
     left = {arrow for arrow, after in TRANSITIONS.items() if arrow[1] in FINAL[arrow[0]] and after != arrow[1]}
     again = {("in", "withdrawn", event) for event in ("received", "quarantined", "rejected")}
-    assert left == {("out", "acknowledged", "destroyed"), ("out", "withdrawn", "acknowledged"), *again}
+    gone = {("out", "acknowledged", "destroyed"), ("in", "delivered", "destroyed")}
+    assert left == {*gone, ("out", "withdrawn", "acknowledged"), *again}
+
+
+@pytest.mark.parametrize("direction", get_args(Direction))
+def test_a_destruction_changes_nothing_of_what_was_decided(direction: Direction) -> None:
+    life = ("accepted", "sealed", "acknowledged") if direction == "out" else ("received", "delivered")
+    decided = lived(*(entry(seq, event, direction) for seq, event in enumerate(life)))
+    gone = apply(decided, entry(9, "destroyed", direction, bytes=1, detail={"reason": "other", "sequence": 9}))
+    assert gone == replace(decided, state="destroyed", last_seq=9)
+    assert gone.is_final
+
+
+def test_what_was_destroyed_is_still_a_repetition_and_is_still_answered() -> None:
+    gone = lived(entry(1, "received", "in"), entry(2, "delivered", "in"), entry(3, "destroyed", "in"))
+    assert (gone.receipt, gone.decided_seq) == ("due", 2)
+    answered = apply(gone, entry(4, "receipted", "in"))
+    assert (answered.state, answered.receipt) == ("destroyed", "sent")
+    assert answered.acknowledged_at == "2026-11-23T10:15:00.004Z"
+    again = apply(answered, entry(5, "repeated", "in"))
+    assert (again.state, again.receipt, again.decided_seq) == ("destroyed", "due", 2)
 
 
 @settings(max_examples=200)

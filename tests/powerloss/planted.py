@@ -39,9 +39,9 @@ def removed_before_recorded() -> None:
     """An envelope is removed before the ledger says that its content was delivered."""
     record = delivery._record_delivered
 
-    def careless(parts: Parts, arrival: Arrival, handover: str, envelope: str, manifest: str) -> None:
+    def careless(parts: Parts, arrival: Arrival, target: Path, envelope: str, manifest: str) -> None:
         parts.spool.finish_incoming(arrival.path)
-        record(parts, arrival, handover, envelope, manifest)
+        record(parts, arrival, target, envelope, manifest)
 
     patch.object(delivery, "_record_delivered", careless).start()
 

@@ -20,8 +20,8 @@ FILE = Dropped("lgsco", "24 000 001 file 1.pdf", 300, "d1", "acknowledged", 0.0)
 ROW = Row(
     id="01a20e22", direction="out", partner="ofsted", category="upheld-decision", authority="E08000025",
     reference="24 000 001", name=FILE.name, size=300, state="acknowledged", dropped_at=None, sealed_at=None,
-    sent_at=None, received_at=None, delivered_at=None, acknowledged_at=None, overdue=False, reason=None, key=None,
-    seq=4,
+    sent_at=None, received_at=None, delivered_at=None, acknowledged_at=None, overdue=False, hold=None, reason=None,
+    key=None, seq=4,
 )  # fmt: skip
 SENT = f"sent/ofsted/upheld-decision/Leeds/{FILE.name}"
 ARRIVED = f"inbound/lgsco/upheld-decision/Leeds/{FILE.name}"

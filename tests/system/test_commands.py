@@ -37,6 +37,10 @@ PRINTS_JSON = {
     "show": "{id}",
     "release": "{held}",
     "withdraw": "{waiting}",
+    "retention": "",
+    "hold": "--partner ofsted --reason audit",
+    "holds": "",
+    "unhold": "{hold} --reason audit",
     "seal": "'24 015 493 new.pdf' --to ofsted --category upheld-decision --authority Hull -o X.age",
     "partner card": "",
     "partner list": "",
@@ -55,7 +59,12 @@ PRINTS_JSON = {
 }
 """Arguments with which a command prints its data on LGSCO's home; Ofsted's is used for those in AT_OFSTED."""
 
-AT_OFSTED = {"retry": "{id}", "open": "X.age", "partner add": "lgsco.toml --fingerprint '{fingerprint}'"}
+AT_OFSTED = {
+    "retry": "{id}",
+    "destroy": "{id} --reason audit",
+    "open": "X.age",
+    "partner add": "lgsco.toml --fingerprint '{fingerprint}'",
+}
 
 
 def walk(group: click.Group, path: str = "") -> Iterator[tuple[str, click.Command]]:
@@ -102,11 +111,13 @@ def documents(scene: Runner) -> dict[str, Done]:
     by_state = {row["state"]: row["id"] for row in rows}
     keys = json.loads(answer(scene, "handover --home lgsco keys list --json"))
     answer(scene, "handover --home lgsco ledger prove 7 -o 7.proof")
+    placed = json.loads(answer(scene, f"handover --home lgsco hold {by_state['held']} --reason audit --json"))
     card = answer(scene, "handover --home lgsco partner card -o lgsco.toml")
     words = {
         "id": by_state["acknowledged"],
         "held": by_state["held"],
         "waiting": by_state["accepted"],
+        "hold": placed["hold"],
         "key": next(key["public"] for key in keys if key["purpose"] == "ledger"),
         "fingerprint": card.removeprefix("fingerprint: ").strip(),
     }
