@@ -18,11 +18,12 @@ PosixPath('/srv/b')
 import contextlib
 import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from config import durable
 from config.errors import Misuse, NotNow
 
 if TYPE_CHECKING:  # pydantic is slow to import, and not every command reads settings
@@ -155,9 +156,9 @@ class Home:
         """
         try:
             for folder in (self.root, *self.folders()):
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                _make_private(folder)
             if not self.marker.exists():
-                self.marker.write_text(_MARKER_TEXT, encoding="utf-8")
+                durable.write_file(self.marker, _MARKER_TEXT.encode(), 0o644)
         except OSError as error:
             raise NotNow(f"the folders of the home cannot be made: {_reason(error)}") from None
 
@@ -166,11 +167,11 @@ class Home:
         it `collects`."""
         try:
             for category in categories:
-                (self.outbound / partner / category).mkdir(mode=0o700, parents=True, exist_ok=True)
+                durable.make_directory(self.outbound / partner / category, 0o700)
             for folder in (self.landing, self.collect) if collects else (self.landing,):
                 # What sshd serves belongs to root, who makes this folder; see data/sshd-landing.conf.
                 with contextlib.suppress(PermissionError):
-                    (folder / partner).mkdir(mode=0o700, parents=True, exist_ok=True)
+                    durable.make_directory(folder / partner, 0o700)
         except OSError as error:
             raise NotNow(f"the folders for {partner} cannot be made: {_reason(error)}") from None
 
@@ -260,8 +261,21 @@ def data_directory(environment: Mapping[str, str]) -> Path:
     return (base if base.is_absolute() else Path("~/.local/share").expanduser()) / "handover"
 
 
-def initialise(root: Path, organisation: str, name: str, values: Mapping[str, "Value"] | None = None) -> Home:
-    """Make a home: a commented `handover.toml`, all folders, the marker. Keys and ledger are their rooms' affair.
+def _make_private(folder: Path) -> None:
+    """Durably, its missing parents with the customary permissions."""
+    durable.make_directory(folder.parent, 0o777)
+    durable.make_directory(folder, 0o700)
+
+
+def initialise(
+    root: Path,
+    organisation: str,
+    name: str,
+    values: Mapping[str, "Value"] | None = None,
+    fill: Callable[[Home], None] = lambda _: None,
+) -> Home:
+    """Make a home: all folders, the marker, a commented `handover.toml`. Keys and ledger are their rooms' affair:
+    `fill` makes them. `handover.toml` comes last, so that what is not finished when the power goes is no home.
 
     `values` sets more keys than the organisation's, by their dotted names, as they are written in the file:
     `{"keys.passphrase_file": "passphrase", "partners.ofsted.receipt_deadline": "3d"}`. Raises Misuse where
@@ -276,14 +290,16 @@ def initialise(root: Path, organisation: str, name: str, values: Mapping[str, "V
     except UnicodeEncodeError:
         raise Misuse("the organisation's name is not valid text", hint="check the terminal's character set") from None
     home = Home(root, settings.parse(content, CONFIG_FILE))
+    if os.path.lexists(home.config_file):
+        raise Misuse(f"there is a home in {root} already", hint="choose another folder")
     try:
-        root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # "x": two people who set up the same home at once must not overwrite each other
-        with home.config_file.open("xb") as file:
-            file.write(content)
-    except FileExistsError:
-        raise Misuse(f"there is a home in {root} already", hint="choose another folder") from None
+        _make_private(root)
     except OSError as error:
         raise NotNow(f"no home can be made in {root}: {_reason(error)}") from None
     home.create_folders()
+    fill(home)
+    try:
+        durable.write_file(home.config_file, content, 0o644)
+    except OSError as error:
+        raise NotNow(f"no home can be made in {root}: {_reason(error)}") from None
     return home

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from config import durable
 from config.errors import NotNow, Refused
 from exchange.rename import rename_new
 
@@ -32,20 +33,14 @@ ONE_DISK = "put outbound, inbound, held, sent, landing and spool on one file sys
 
 _PIECE = 1024 * 1024
 
+sync_directory = durable.sync_directory
+make_directory = durable.make_directory
+
 
 class TooLarge(Refused):
     """A file of somebody else that is larger than allowed, or does not stop growing."""
 
     reason = "too-large"
-
-
-def sync_directory(directory: Path) -> None:
-    """Make the names in `directory` durable."""
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def sync_directories(directories: Iterable[Path]) -> None:
@@ -75,15 +70,6 @@ def room_in(directory: Path) -> int:
 def no_room() -> NotNow:
     """The error of a disk that is full."""
     return NotNow("the disk has no room for a file", hint="make room; it goes on by itself")
-
-
-def make_directory(directory: Path, mode: int = 0o750) -> None:
-    """Create `directory` and its missing parents durably."""
-    if directory.is_dir():
-        return
-    make_directory(directory.parent, mode)
-    directory.mkdir(mode=mode, exist_ok=True)
-    sync_directory(directory.parent)
 
 
 def write_new(path: Path, data: bytes, mode: int = 0o600) -> None:

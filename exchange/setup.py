@@ -1,4 +1,4 @@
-"""Makes a new home: configuration, keys, ledger and folders, or nothing at all."""
+"""Makes a new home: folders, keys, ledger and, last of all, the configuration, without which it is none."""
 
 import os
 from collections.abc import Mapping
@@ -32,10 +32,23 @@ def initialise(
     """Make a home in `directory` (new or empty), with more `values` for handover.toml; raises Misuse or NotNow."""
     if len(passphrase.reveal()) < MIN_PASSPHRASE:
         raise Misuse(f"the passphrase has fewer than {MIN_PASSPHRASE} characters", hint="choose several random words")
-    home = homes.initialise(directory, organisation, name, {"keys.encryption": encryption, **(values or {})})
-    keyring = Keyring.create(
-        home.keys, organisation, passphrase, clock(), encryption=encryption, work_factor=work_factor, clock=clock
-    )
+
+    def fill(home: Home) -> None:
+        if any(home.keys.iterdir()):
+            raise Misuse(
+                f"an earlier 'handover init' in {home.root} did not come to its end",
+                hint="remove what it has left there, then try again",
+            )
+        keyring = Keyring.create(
+            home.keys, organisation, passphrase, clock(), encryption=encryption, work_factor=work_factor, clock=clock
+        )
+        _begin_ledger(home, organisation, keyring, clock)
+
+    return homes.initialise(directory, organisation, name, {"keys.encryption": encryption, **(values or {})}, fill)
+
+
+def _begin_ledger(home: Home, organisation: str, keyring: Keyring, clock: Clock) -> None:
+    """A ledger whose first entries say with which keys it began."""
     ledger = Ledger.create(
         home.ledger, keyring.note_signer("ledger", ledger_origin(organisation)), clock=clock, random=os.urandom
     )
@@ -61,4 +74,3 @@ def initialise(
                 ),
             ]
         )
-    return home

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from config.durable import sync_directory
 from config.errors import NotNow
 from keys.key_errors import DamagedKey, ExposedKey, ForeignOwner, MissingKey, UnreadableKey
 
@@ -67,7 +68,7 @@ def write(path: Path, data: bytes) -> None:
     """Put `data` at `path`, for us alone: after a crash there is the old file or the new one. NotNow if it cannot."""
     try:
         _write(path, data)
-        sync(path.parent)
+        sync_directory(path.parent)
     except OSError as error:
         raise NotNow(f"a key cannot be written: {error.strerror}", hint="nothing was changed") from None
 
@@ -76,18 +77,9 @@ def remove(path: Path) -> None:
     """Delete a file, durably; one that is not there counts as deleted. NotNow if it cannot be."""
     try:
         path.unlink(missing_ok=True)
-        sync(path.parent)
+        sync_directory(path.parent)
     except OSError as error:
         raise NotNow(f"a key cannot be deleted: {error.strerror}", hint="it is tried again") from None
-
-
-def sync(folder: Path) -> None:
-    """Make what was renamed in `folder` durable."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 @contextmanager

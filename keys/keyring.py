@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Self
 
 from config import times
+from config.durable import sync_directory
 from config.errors import Misuse, NotNow
 from keys import age, at_rest, key_files, key_folder, key_info, private_keys
 from keys.key_errors import DamagedKey, KeyExpired, KeyNotYetValid, MissingKey, SwappedKey
@@ -102,7 +103,7 @@ class Keyring:
             for purpose in PURPOSES:
                 keyring.add(purpose, organisation, now, encryption=encryption)
             building.rename(folder)
-            key_files.sync(folder.parent)
+            sync_directory(folder.parent)
         except OSError as error:
             raise NotNow(f"the key folder cannot be made: {error.strerror}") from None
         finally:

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import pysqlite3
 
+from config.durable import sync_directory
 from config.errors import HandoverError, Misuse, NotNow, Tampered
 from ledger.schema import APPLICATION_ID, GROWS_ONLY, VERSION, check_library
 
@@ -42,11 +43,7 @@ def put_in_place(unfinished: Path, path: Path) -> None:
     """Give a finished file its name, durably: after a power failure it has that name, or never had it."""
     try:
         unfinished.rename(path)
-        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        sync_directory(path.parent)
     except OSError as problem:
         raise NotNow(f"the ledger's file cannot be created: {problem.strerror}") from None
 

@@ -72,6 +72,22 @@ def test_a_home_cannot_be_made_below_a_file(tmp_path: Path) -> None:
         home.initialise(tmp_path / "file" / "x", "lgsco", "x")
 
 
+def test_a_home_is_one_only_when_all_that_belongs_to_it_is_there(tmp_path: Path) -> None:
+    class PowerCut(Exception):
+        pass
+
+    def fill(begun: Home) -> None:
+        assert begun.marker.is_file()
+        assert not begun.config_file.exists()
+        raise PowerCut
+
+    with pytest.raises(PowerCut):
+        home.initialise(tmp_path / "x", "lgsco", "x", fill=fill)
+    with pytest.raises(Misuse, match=r"there is no handover\.toml"):
+        Home.open(tmp_path / "x")
+    assert home.initialise(tmp_path / "x", "lgsco", "x").config_file.is_file()
+
+
 def test_folders_can_lie_elsewhere(tmp_path: Path) -> None:
     made = home.initialise(tmp_path / "x", "lgsco", "x", {"folders.outbound": str(tmp_path / "share")})
     assert made.outbound == tmp_path / "share"

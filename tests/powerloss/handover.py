@@ -6,7 +6,7 @@
     killed     LGSCO's first run again, but it dies midway   one recording: what a run that was killed had not synced
     go on      and the next one has to clear up              can still be lost while the next one relies on it
     keep none  as settle, where nothing is kept of a file that has arrived
-    put back   a file has changed since it was claimed: the next run puts it back, and takes it again
+    put back   files have changed since they were claimed: the next run puts them back, and takes them again
 
 The machine of an organisation is its home together with its landing zone, which its sshd serves.
 """
@@ -70,8 +70,8 @@ def _put_back(made: Scene) -> Scenario:
     after = next(call for call in seen[moved:] if call.name == "fsync")
     made.restore("drop")
     made.faulty("lgsco", Fault("fsync", after.number, KILL))
-    (payload,) = made.home("lgsco").spool.glob("out/*/payload")
-    os.utime(payload)
+    for payload in made.home("lgsco").spool.glob("out/*/payload"):
+        os.utime(payload)
     return _scenario(made, {"put back": _run(made, "lgsco")})
 
 
@@ -86,7 +86,7 @@ def _scenario(made: Scene, runs: Mapping[str, Callable[[], str]], *, kept: bool 
     recording = record(made.homes, machines, runs)
     tidy: list[frozenset[str]] = []
 
-    def check(homes: Path) -> list[Finding]:
+    def check(homes: Path, _: bool = False) -> list[Finding]:
         return restart.findings(restart.Rest(homes, tidy[0], kept))
 
     def begin(homes: Path) -> list[Finding]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
 
+from config.errors import HandoverError
 from tests.faults.invariant import KINDS, Finding
 from tests.powerloss.rebuild import rebuild
 from tests.powerloss.record import Crash, Recording
@@ -26,11 +27,11 @@ MEMORY = Path("/dev/shm")
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """`begin` is called once, with what lay there before the first step, and must find nothing; `check` restarts and
-    looks. Both are given the folder in which the machines' homes lie."""
+    looks, and is told whether the last step had been made. Both are given the folder in which the machines lie."""
 
     recording: Recording
     begin: Callable[[Path], list[Finding]]
-    check: Callable[[Path], list[Finding]]
+    check: Callable[[Path, bool], list[Finding]]
 
 
 @dataclass(slots=True)
@@ -105,4 +106,8 @@ def _try(number: int) -> tuple[int, list[Finding]]:
     homes = base / str(os.getpid())
     shutil.rmtree(homes, ignore_errors=True)
     rebuild(scenario.recording, chosen[number], homes)
-    return number, scenario.check(homes)
+    finished = chosen[number].number == len(scenario.recording.steps)
+    try:
+        return number, scenario.check(homes, finished)
+    except HandoverError as problem:
+        return number, [Finding(STUCK, f"{type(problem).__name__}: {problem}")]

@@ -12,7 +12,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 
-from tests.powerloss import handover
+from tests.powerloss import commands, handover
 from tests.powerloss.record import Crash, crashes
 from tests.powerloss.scenario import COLUMNS, Result, Row, run
 
@@ -24,7 +24,7 @@ def main() -> int:
     parser.add_argument("--states", type=int, help="at most so many of each recording, spread evenly")
     options = parser.parse_args()
     results = []
-    for scenario in handover.all_ways():
+    for scenario in [*handover.all_ways(), *commands.all_commands()]:
         chosen = [crash for crash in crashes(scenario.recording) if options.only in str(crash)]
         results.append(run(scenario, spread(chosen, options.states)))
     print(table(results))
@@ -35,10 +35,10 @@ def main() -> int:
 
 
 def spread(crashes: Sequence[Crash], most: int | None) -> Sequence[Crash]:
-    """At most so many, as far from each other as may be."""
+    """At most so many, at least two, as far from each other as may be: the first and the last are among them."""
     if most is None or len(crashes) <= most:
         return crashes
-    return [crashes[number * len(crashes) // most] for number in range(most)]
+    return [crashes[number * (len(crashes) - 1) // (most - 1)] for number in range(most)]
 
 
 def table(results: Sequence[Result]) -> str:

@@ -10,6 +10,7 @@ import pytest
 
 from tests.faults.program import Program
 from tests.powerloss import handover
+from tests.powerloss.commands import all_commands
 from tests.powerloss.operations import Drop, Move
 from tests.powerloss.record import Crash, Step, crashes
 from tests.powerloss.scenario import Scenario, run
@@ -17,6 +18,8 @@ from tests.powerloss.sweep import spread, table
 
 SAMPLE = 90
 """States of the way of four files that are tried: as many as take half a minute."""
+
+SAMPLE_OF_A_COMMAND = 20
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +46,15 @@ def test_a_power_cut_on_the_way_of_a_file_loses_doubles_and_leaves_nothing(way: 
     assert [(str(crash), found) for crash, found in result.bad] == []
     assert result.states == SAMPLE
     assert all(row.states > 5 for row in result.rows.values())
+
+
+def test_a_power_cut_during_a_command_leaves_its_whole_work_or_none() -> None:
+    results = [
+        run(scenario, spread(list(crashes(scenario.recording)), SAMPLE_OF_A_COMMAND)) for scenario in all_commands()
+    ]
+    print(table(results))
+    assert [(str(crash), found) for result in results for crash, found in result.bad] == []
+    assert sum(result.states for result in results) > 60
 
 
 @pytest.fixture
