@@ -47,7 +47,7 @@ bench: $(VENV)/tested
 # the next one goes on where this one ended
 faults: $(VENV)/tested
 	tests/setup
-	$(BIN)/python -m tests.faults.sweep $(if $(SECONDS),--seconds $(SECONDS))
+	$(BIN)/python -m tests.faults.sweep $(if $(SECONDS),--seconds $(SECONDS)) $(if $(TOPOLOGY),--topology $(TOPOLOGY))
 
 # Two organisations under load and faults at random for SECONDS (1800), drawn from SEED (1); prints figures, and fails if
 # anything was lost, doubled, or grew

@@ -1,4 +1,7 @@
-"""One organisation with two partners under two agreements: each gets its own files, and waits for nobody else."""
+"""One organisation with two partners under two agreements: each gets its own files, and waits for nobody else.
+
+Ofsted has an SFTP server as LGSCO has; the Department for Education has none, and collects.
+"""
 
 import os
 from pathlib import Path
@@ -8,10 +11,12 @@ import pytest
 from config.home import Home
 from exchange import rounds
 from exchange.assembly import assemble
+from exchange.collect import PickUp, collect
 from exchange.drop import Completeness
-from exchange.landing import Unreachable
+from exchange.landing import Landing, Unreachable
 from exchange.partners import add_partner, make_card
 from exchange.parts import Effects, Parts
+from exchange.pickup import PickupFolder
 from exchange.rounds import Connection
 from exchange.setup import initialise
 from keys.card import Card
@@ -24,6 +29,7 @@ FULL_NAMES = {
     "ofsted": "Ofsted",
     "dfe": "Department for Education",
 }
+COLLECTOR = "dfe"
 PAIRS = (("lgsco", "ofsted"), ("ofsted", "lgsco"), ("lgsco", "dfe"), ("dfe", "lgsco"))
 
 
@@ -50,20 +56,26 @@ class Exchange:
 
     def _home(self, base: Path, organisation: str) -> Home:
         values: dict[str, str | float | list[str]] = {
-            "landing.host": "127.0.0.1",
-            "landing.host_keys": ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti"],
             "agreements.files": [str(base / "dfe-lgsco.toml")],
         }
+        if organisation != COLLECTOR:
+            key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti"
+            values |= {"landing.host": "127.0.0.1", "landing.host_keys": [key]}
         name = FULL_NAMES[organisation]
         return initialise(base / organisation, organisation, name, PASSPHRASE, values=values, work_factor=1)
 
     def _assemble(self, me: str) -> Parts:
-        def connect(card: Card) -> FolderLanding:
+        def connect(card: Card) -> Landing:
             if card.organisation in self.away:
                 raise Unreachable(card.organisation)
+            if card.organisation == COLLECTOR:
+                return PickupFolder(self.homes[me].collect / COLLECTOR, COLLECTOR)
             return FolderLanding(self.homes[card.organisation].landing / me)
 
-        effects = Effects(self.clock, lambda: self.clock.now.timestamp(), os.urandom, lambda: 1.0, connect)
+        def pick_up(card: Card) -> Landing:
+            return FolderLanding(self.homes[card.organisation].collect / me)
+
+        effects = Effects(self.clock, lambda: self.clock.now.timestamp(), os.urandom, lambda: 1.0, connect, pick_up)
         return assemble(self.homes[me], lambda: PASSPHRASE, effects)
 
     def settle(self) -> None:
@@ -71,6 +83,7 @@ class Exchange:
             for parts in self.parts.values():
                 rounds.take_dropped(parts, Completeness(0.0, parts.effects.monotonic))
                 for partner in parts.agreements:
+                    collect(parts, PickUp(partner))
                     rounds.receive_landed(parts, partner)
                     if partner not in self.away:
                         rounds.seal_and_send(parts, Connection(partner))

@@ -54,7 +54,7 @@ def likeness(scene: Scene) -> str:
         told.update(b"\n".join(chance.without(row) for row in entries))
         told.update(b"\n".join(sorted(chance.without(row) for row in others)))
     found = []
-    for top in (scene.homes, *(one.sshd.zone for one in scene.both.values())):
+    for top in (scene.homes, *scene.zones()):
         for path in top.rglob("*"):
             if not path.name.endswith(_OF_SQLITE) and path.name != "ledger.db":
                 found.append(

@@ -6,7 +6,8 @@
 
 Each has a second one, `drop-again` and so on: that run died in the middle, and the next run has to clear up first.
 
-A moment is a copy of both homes and both landing zones. Both zones are served by OpenSSH.
+A moment is a copy of both homes and of every folder that OpenSSH serves: two landing zones, or, where one side
+collects, the other's landing zone and pick-up folder.
 """
 
 import contextlib
@@ -25,7 +26,7 @@ from config.home import Home
 from tests.faults.program import Ended, Program
 from tests.faults.trace import CALLS, KILL, Call, Fault, calls, strace
 from tests.organisations import CASE
-from tests.system.daemons import Running, exchange
+from tests.system.daemons import PICKUP, Running, exchange
 
 SETTINGS = {
     "watch.quiet": "10ms",
@@ -111,9 +112,15 @@ class Scene:
             assert ended.code == -9, ended.err
             self._keep(moment + AGAIN)
 
+    def served(self) -> dict[str, Path]:
+        """Every folder outside the homes, by a name of its own."""
+        zones = {name: one.sshd.zone for name, one in self.both.items()}
+        pickups = {f"{name}-{PICKUP}": one.sshd.base / PICKUP for name, one in self.both.items()}
+        return zones | {name: folder for name, folder in pickups.items() if folder.is_dir()}
+
     def zones(self) -> list[Path]:
-        """Both landing zones."""
-        return [one.sshd.zone for one in self.both.values()]
+        """Landing zones and pick-up folders."""
+        return list(self.served().values())
 
     def home(self, organisation: str) -> Home:
         """The home of one."""
@@ -121,7 +128,7 @@ class Scene:
 
     def paths(self) -> frozenset[str]:
         """Every path below both homes and zones, but for SQLite's own beside the ledger and the lock of a daemon."""
-        roots = {"homes": self.homes, **{f"zone of {name}": one.sshd.zone for name, one in self.both.items()}}
+        roots = {"homes": self.homes, **{f"zone of {name}": folder for name, folder in self.served().items()}}
         return frozenset(
             f"{root}/{path.relative_to(top)}"
             for root, top in roots.items()
@@ -135,10 +142,10 @@ class Scene:
         shutil.rmtree(self.homes)
         _copy(self.folder / moment / "homes", self.homes)
         self._renumber(moment)
-        for name, one in self.both.items():
-            for path in one.sshd.zone.iterdir():
+        for name, folder in self.served().items():
+            for path in folder.iterdir():
                 path.unlink()
-            _copy(self.folder / moment / name, one.sshd.zone)
+            _copy(self.folder / moment / name, folder)
 
     def run(self, organisation: str) -> Ended:
         """`run --once` without a fault."""
@@ -185,8 +192,8 @@ class Scene:
         self.settle_servers()
         self._inodes[moment] = {path.lstat().st_ino: path for path in self.homes.rglob("*")}
         _copy(self.homes, self.folder / moment / "homes")
-        for name, one in self.both.items():
-            _copy(one.sshd.zone, self.folder / moment / name)
+        for name, folder in self.served().items():
+            _copy(folder, self.folder / moment / name)
 
     def _renumber(self, moment: str) -> None:
         """A copy has other inodes, which a claim must name: the program knows a file by them."""
@@ -207,7 +214,7 @@ class Scene:
 
 
 @contextmanager
-def scene(program: Program | None = None, *, again: bool = True) -> Iterator[Scene]:
+def scene(program: Program | None = None, *, again: bool = True, topology: str = "push") -> Iterator[Scene]:
     """A prepared scene, in memory where there is such a folder; without moments `again` it is there sooner."""
     import tempfile
 
@@ -215,7 +222,7 @@ def scene(program: Program | None = None, *, again: bool = True) -> Iterator[Sce
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None)))
         (folder / "homes").mkdir()
-        both = stack.enter_context(exchange(folder / "homes", dict(SETTINGS)))
+        both = stack.enter_context(exchange(folder / "homes", dict(SETTINGS), topology))
         made = Scene(folder, both, stack.enter_context(program or Program()))
         made.prepare(again)
         yield made

@@ -1,6 +1,7 @@
 """`make faults`: the program dies, or a call fails, at every point in turn; prints what was lost, doubled or left over.
 
     python -m tests.faults.sweep [--seconds N] [--workers N] [--results FILE] [--only TEXT] [--again] [--whole]
+                                 [--topology T]
 
 Deaths come first, then errors, each spread over the whole way of the files, so that an unfinished sweep has looked
 everywhere. Results are kept in FILE, and the next sweep goes on behind them as long as the program is the same; every
@@ -22,6 +23,7 @@ from tests.faults.attempt import Point, attempt, points
 from tests.faults.invariant import KINDS
 from tests.faults.scene import AGAIN, MOMENTS, Scene, scene
 from tests.faults.trace import KILL
+from tests.organisations import TOPOLOGIES
 
 ROOT = Path(__file__).parents[2]
 ALL = (*MOMENTS, *(moment + AGAIN for moment in MOMENTS))
@@ -31,7 +33,7 @@ COLUMNS = (*KINDS, "unclear", "stuck")
 def main() -> int:
     """The sweep, or one of its workers."""
     options = _options()
-    results = options.results or ROOT / "build" / f"faults-{_version()}.jsonl"
+    results = options.results or ROOT / "build" / f"faults-{options.topology}-{_version()}.jsonl"
     results.parent.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if options.worker is not None:
@@ -63,6 +65,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", default="", help="only points whose text contains this")
     parser.add_argument("--again", action="store_true", help="try points with a problem once more")
     parser.add_argument("--whole", action="store_true", help="play out every point to its end")
+    parser.add_argument("--topology", choices=list(TOPOLOGIES), default="push", help="who has an SFTP server")
     parser.add_argument("--worker", type=int, help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -80,7 +83,7 @@ def _work(options: argparse.Namespace, results: Path) -> None:
     end = time.monotonic() + options.seconds
     known: set[str] | None = None if options.whole else set()
     done = {name for name, said in _read(results).items() if not (options.again and said["problems"])}
-    with scene() as made, results.open("a", encoding="utf-8", buffering=1) as file:
+    with scene(topology=options.topology) as made, results.open("a", encoding="utf-8", buffering=1) as file:
         for point in _points(made, options.only):
             if str(point) in done or int(point.order[1], 16) % options.workers != options.worker:
                 continue
