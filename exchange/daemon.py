@@ -7,6 +7,7 @@
     re:X        sends the receipts, and other messages without a payload, that X is owed
     overdue     notices handovers whose receipt is late
     retention   destroys originals whose time is over, and what people ordered to be destroyed
+    ledger      verifies the ledger when something has changed in its file
     watch       sees to it that events of the folders wake the others
     supervisor  signals, systemd, the log (the tail of the ledger), work that commands have recorded
 
@@ -37,6 +38,7 @@ from exchange.overdue import note_overdue
 from exchange.parts import Parts
 from exchange.retry import Backoff
 from exchange.rounds import Connection
+from exchange.selfcheck import SelfCheck, check_ledger
 from exchange.watcher import Watcher
 from exchange.worker import Worker
 
@@ -75,6 +77,7 @@ class Daemon:
         self._ordering = threading.Lock()
         self._failing: dict[str, str] = {}
         self._watcher = Watcher(self._hint_failed)
+        self._self_check = SelfCheck()
         wanted = parts.home.settings.alerts
         self._alerts = Alerts(wanted.command, wanted.webhook, log)
 
@@ -85,6 +88,7 @@ class Daemon:
         self._install_signals()
         server = None
         try:
+            check_ledger(self.parts)
             rounds.recover(self.parts, self.stopping.is_set)
             if self.stopping.is_set():
                 return
@@ -94,6 +98,7 @@ class Daemon:
                 self._watcher.watch(self.parts.home.outbound, self.dropped)
                 self._watcher.watch(self.parts.home.landing, self.landed)
                 self._start("watch", self._watch_round)
+            self._start("ledger", self._ledger_round)
             self.begin()
             notify(self._environment, "READY=1")
             self.log("daemon.ready", organisation=self.parts.me, partners=len(self.parts.agreements))
@@ -277,6 +282,9 @@ class Daemon:
         if self._watcher.is_complete != before:
             self.log("watch.incomplete" if before else "watch.complete")
         return self._rescan
+
+    def _ledger_round(self) -> float:
+        return self._self_check.round(self.parts, self._rescan)
 
     def _hint_failed(self, problem: Exception) -> None:
         self.log("hint.failed", error=type(problem).__name__, at_line=logs.where(problem))

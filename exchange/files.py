@@ -37,6 +37,10 @@ sync_directory = durable.sync_directory
 make_directory = durable.make_directory
 
 
+class DiskFull(NotNow):
+    """There is no room for what would have to be written."""
+
+
 class TooLarge(Refused):
     """A file of somebody else that is larger than allowed, or does not stop growing."""
 
@@ -55,10 +59,10 @@ def sync_file(file: BinaryIO) -> None:
     os.fsync(file.fileno())
 
 
-def require_room(directory: Path, size: int) -> None:
-    """Raise NotNow unless `size` more bytes fit and RESERVE bytes are left for the ledger."""
+def require_room(directory: Path, size: int, what: str = "a file") -> None:
+    """Raise DiskFull unless `size` more bytes fit and RESERVE bytes are left for the ledger."""
     if room_in(directory) < size + size // 1000:
-        raise no_room()
+        raise no_room(what)
 
 
 def room_in(directory: Path) -> int:
@@ -67,9 +71,9 @@ def room_in(directory: Path) -> int:
     return room.f_bavail * room.f_frsize - RESERVE
 
 
-def no_room() -> NotNow:
-    """The error of a disk that is full."""
-    return NotNow("the disk has no room for a file", hint="make room; it goes on by itself")
+def no_room(what: str = "a file") -> DiskFull:
+    """What is said where there is none."""
+    return DiskFull(f"the disk has no room for {what}", hint="make room; it goes on by itself")
 
 
 def write_new(path: Path, data: bytes, mode: int = 0o600) -> None:

@@ -11,6 +11,7 @@ from exchange.drop import Completeness
 from exchange.log import Log
 from exchange.parts import Parts
 from exchange.rounds import Connection
+from exchange.selfcheck import check_ledger
 
 LONGEST_WAIT = 60.0
 """Seconds that files still being written are waited for; what grows longer is left to the next run."""
@@ -22,6 +23,7 @@ def run_once(parts: Parts, log: Log) -> None:
     Evidence of tampering ends it at once.
     """
     first_seq = parts.ledger.size
+    check_ledger(parts)
     rounds.recover(parts)
     server = embedded.serve(parts) if parts.home.settings.landing.embedded else None
     completeness = Completeness(parts.home.settings.watch.quiet.total_seconds(), parts.effects.monotonic)

@@ -13,7 +13,20 @@ from pathlib import Path
 
 from config.errors import NotNow
 from config.home import MARKER
-from exchange import absences, clerk, destruction, intake, key_desk, landed, messages, receiver, sender, strays, uploads
+from exchange import (
+    absences,
+    clerk,
+    destruction,
+    files,
+    intake,
+    key_desk,
+    landed,
+    messages,
+    receiver,
+    sender,
+    strays,
+    uploads,
+)
 from exchange.drop import Candidate, Completeness, scan
 from exchange.failures import Failures
 from exchange.landed import Arrival
@@ -28,6 +41,10 @@ AT_ONCE = 1000
 
 BATCH = 100
 """Files that are taken together: they share what a disk is slow at, syncing and the ledger's commit."""
+
+
+class MarkerMissing(NotNow):
+    """The outbound folder may be an unmounted share."""
 
 
 @dataclass(slots=True)
@@ -122,10 +139,11 @@ def take_dropped(parts: Parts, completeness: Completeness) -> int:
     """Take complete files from the outbound folders until AT_ONCE are taken; returns how many. Raises NotNow if the
     folders are not ours."""
     if not parts.home.marker.is_file():
-        raise NotNow(
+        raise MarkerMissing(
             "the outbound folder has lost its marker file, so it may be an unmounted share: nothing is taken from it",
             hint=f"mount it again, or create {MARKER} in it if it is the right folder",
         )
+    _require_ledger(parts)
     failures = Failures()
     for go_on in (_finish, clerk.about_held, strays.put_aside):
         with failures.kept():
@@ -139,6 +157,7 @@ def take_dropped(parts: Parts, completeness: Completeness) -> int:
     completeness.keep_only(seen)
     taken = 0
     for some in _batches(quiet):
+        _require_ledger(parts)
         batch = [candidate for candidate in some if completeness.is_finished(candidate)]
         for candidate in batch:
             completeness.forget(candidate.path)
@@ -148,6 +167,12 @@ def take_dropped(parts: Parts, completeness: Completeness) -> int:
             break
     failures.raise_first()
     return taken
+
+
+def _require_ledger(parts: Parts) -> None:
+    """Nothing is moved that could not be recorded: raises what keeps the ledger from being written."""
+    parts.ledger.check_writable()
+    files.require_room(parts.home.ledger.parent, 0, "what is recorded")
 
 
 def _batches(candidates: Sequence[Candidate]) -> Iterator[Sequence[Candidate]]:
@@ -230,6 +255,7 @@ def receive_landed(parts: Parts, partner: str) -> int:
     A failure of this machine (disk full) with one envelope does not keep the others from being tried; the first
     such failure is raised at the end. Nothing lands in the spool while the partner's quarantine is full.
     """
+    parts.ledger.check_writable()
     waiting: list[Arrival | Path] = [
         Arrival(p, path, recovered=True) for p, path in parts.spool.incoming() if p == partner
     ]

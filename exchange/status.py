@@ -1,13 +1,13 @@
 """How a home does: queues, the oldest file, overdue receipts, partners, keys and the ledger at a glance."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
-from config.errors import Misuse
+from config.errors import HandoverError, Misuse
 from config.home import Home
 from config.times import system_clock
-from exchange import custody, key_list, landing, pid_file
+from exchange import custody, key_list, landing, machine, pid_file
 from exchange.assembly import agreements_with
 from exchange.drop import scan
 from exchange.numbers import in_words
@@ -39,8 +39,9 @@ class Status:
     """Those that will never come, by partner and reason."""
     partners: dict[str, str]
     keys: dict[str, str | None]
-    ledger_size: int
-    ledger_root: str
+    ledger_size: int | None
+    ledger_root: str | None
+    """None where the ledger cannot be used; then nothing is known that only it knows."""
     daemon: bool
     problems: tuple[str, ...]
 
@@ -50,12 +51,13 @@ class Status:
 
     def to_lines(self) -> dict[str, str | int | bool | None]:
         """Labels and values for a person."""
+        none = "none yet" if self.ledger_root else "not known"
         counted = ", ".join(f"{number} {state}" for state, number in sorted(self.states.items()))
         return {
             "organisation": self.organisation,
             "daemon": "running" if self.daemon else "not running",
             "waiting in outbound": self.dropped,
-            "handovers": counted or "none yet",
+            "handovers": counted or none,
             "oldest unfinished": self.oldest,
             "overdue": ", ".join(self.overdue) or None,
             "on hold": self.on_hold or None,
@@ -66,11 +68,44 @@ class Status:
                 for reason, numbers in reasons.items()
             )
             or None,
-            "partners": ", ".join(f"{partner} ({state})" for partner, state in self.partners.items()) or "none yet",
+            "partners": ", ".join(f"{partner} ({state})" for partner, state in self.partners.items()) or none,
             "keys": ", ".join(f"{purpose} until {until or 'no end'}" for purpose, until in self.keys.items()),
-            "ledger": f"{self.ledger_size} entries, root {self.ledger_root[:16]}…",
+            "ledger": f"{self.ledger_size} entries, root {self.ledger_root[:16]}…"
+            if self.ledger_root
+            else "not usable",
             "problems": "; ".join(self.problems) or "none",
         }
+
+
+def answer(
+    home: Home, keyring: Keyring, ledger: Callable[[], Ledger], trust: Callable[[], Trust]
+) -> tuple[Status, HandoverError | None]:
+    """The status; with a ledger, or cards, that cannot be used as much of it as is known, and what was wrong."""
+    try:
+        return status(home, ledger(), keyring, trust()), None
+    except HandoverError as problem:
+        return _without_ledger(home, keyring, problem), problem
+
+
+def _without_ledger(home: Home, keyring: Keyring, problem: HandoverError) -> Status:
+    keys: dict[str, str | None] = {info.purpose: info.valid_until for info in keyring.infos()}
+    return Status(
+        organisation=home.settings.organisation.id,
+        dropped=sum(1 for _ in scan(home.outbound)),
+        states={},
+        oldest=None,
+        overdue=(),
+        on_hold=0,
+        owed={},
+        gaps={},
+        explained={},
+        partners={},
+        keys=keys,
+        ledger_size=None,
+        ledger_root=None,
+        daemon=pid_file.is_held(home.pid_file),
+        problems=(problem.message, *_of_the_home(home)),
+    )
 
 
 def status(home: Home, ledger: Ledger, keyring: Keyring, trust: Trust) -> Status:
@@ -102,18 +137,18 @@ def status(home: Home, ledger: Ledger, keyring: Keyring, trust: Trust) -> Status
         ledger_root=ledger.root().hex(),
         daemon=pid_file.is_held(home.pid_file),
         problems=(
-            *_problems(home, rows, overdue, outages, about_keys + _no_way(home, trust)),
+            *_problems(rows, overdue, outages, about_keys + _no_way(home, trust)),
             *_incoming(home, ledger, partners),
             *(_never_came(partner, missing) for partner, missing in gaps.items()),
             *_unfinished(ledger),
             *custody.problems(custody.listing(home, ledger, trust)),
             *_reviews(ledger),
+            *_of_the_home(home),
         ),
     )
 
 
 def _problems(
-    home: Home,
     rows: list[Row],
     overdue: tuple[str, ...],
     outages: dict[str, str],
@@ -126,10 +161,15 @@ def _problems(
         if number := sum(row.state == state for row in rows):
             problems.append(f"{number} {state}: see 'handover list --state {state}'")
     problems += [_outage(partner, cause) for partner, cause in outages.items()]
-    problems += more
+    return problems + more
+
+
+def _of_the_home(home: Home) -> list[str]:
+    """What can be told without the ledger."""
+    problems = []
     if not home.marker.is_file():
         problems.append("the outbound folder has lost its marker file")
-    return problems
+    return [*problems, *machine.troubles(home)]
 
 
 def _incoming(home: Home, ledger: Ledger, partners: Collection[str]) -> Iterator[str]:

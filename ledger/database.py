@@ -23,10 +23,41 @@ Connection = Any
 BUSY_TIMEOUT = 10.0
 """Seconds to wait for another process that writes; its group commits take milliseconds."""
 
+LOCK_PATIENCE = 2.0
+"""Seconds after which somebody who only looks says that the ledger is locked."""
+
 # SPEC: FORMATS 5: WAL, synchronous=FULL, secure_delete
 _SETTINGS = ("synchronous = FULL", "recursive_triggers = ON", "secure_delete = ON", "trusted_schema = OFF")
 _BUSY = ("SQLITE_BUSY", "SQLITE_LOCKED")
 _BROKEN = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
+
+
+class LedgerLocked(NotNow):
+    """Another program holds the ledger; the log names this error by its class, as it does the others here."""
+
+
+class LedgerDiskFull(NotNow):
+    """Nothing more fits on the ledger's disk."""
+
+
+class LedgerReadOnly(NotNow):
+    """The file, or its disk, may only be read."""
+
+
+class LedgerUnreadable(NotNow):
+    """The disk fails, or something else of this machine."""
+
+
+class LedgerDamaged(Tampered):
+    """The file is no database, or pages of it are broken."""
+
+
+class LedgerMissing(Tampered):
+    """There is no file, although the home was made with one."""
+
+
+class LedgerReplaced(Tampered):
+    """The file, or its write-ahead log, is not the one that was opened."""
 
 
 def create_file(path: Path) -> None:
@@ -52,16 +83,17 @@ def connect(path: Path, *, writable: bool, timeout: float = BUSY_TIMEOUT) -> Con
     """Open an existing database in autocommit mode; usable from any thread, by one at a time."""
     check_library(pysqlite3.sqlite_version)
     if not path.is_file():
-        raise Misuse("there is no ledger here", hint="make a home with 'handover init' or name one with --home")
+        raise LedgerMissing(
+            "the ledger of this home is missing",
+            hint="find out who removed it, and restore a backup; a new one is never made in its place",
+        )
     uri = f"file:{quote(str(path.absolute()))}?mode={'rw' if writable else 'ro'}"
     with translated():
         connection = pysqlite3.connect(
             uri, uri=True, isolation_level=None, check_same_thread=False, timeout=timeout, cached_statements=64
         )
         try:
-            if writable:
-                connection.execute("PRAGMA journal_mode = WAL")
-            # SPEC: FORMATS 5: WAL, synchronous=FULL
+            # SPEC: FORMATS 5: synchronous=FULL
             for setting in (
                 "synchronous = FULL",
                 "recursive_triggers = ON",
@@ -73,6 +105,24 @@ def connect(path: Path, *, writable: bool, timeout: float = BUSY_TIMEOUT) -> Con
             connection.close()
             raise
     return connection
+
+
+def check_lock(path: Path) -> None:
+    """Raise LedgerLocked if another program holds the ledger for longer than the commits of ours take."""
+    connection = connect(path, writable=True, timeout=LOCK_PATIENCE)
+    try:
+        with translated():
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
+    finally:
+        connection.close()
+
+
+def use_write_ahead_log(connection: Connection) -> None:
+    """For one that writes, once it is known what the file is: this alone would make a database of an empty file."""
+    # SPEC: FORMATS 5: WAL
+    with translated():
+        connection.execute("PRAGMA journal_mode = WAL")
 
 
 def check_kind(connection: Connection) -> None:
@@ -111,13 +161,17 @@ def translated() -> Iterator[None]:
 def _ours(problem: Any) -> HandoverError:
     code = str(getattr(problem, "sqlite_errorname", ""))
     if code.startswith(_BUSY):
-        return NotNow("the ledger is locked by another program", hint="try again when it has finished")
+        return LedgerLocked("the ledger is locked by another program", hint="try again when it has finished")
     if code.startswith(_BROKEN):
-        return Tampered("the ledger's file is damaged", hint="run 'handover ledger verify'; restore a backup")
+        return LedgerDamaged("the ledger's file is damaged", hint="run 'handover ledger verify'; restore a backup")
     if GROWS_ONLY in str(problem):
         return Tampered("something tried to change what the ledger already holds")
     if code.startswith("SQLITE_FULL"):
-        return NotNow("the disk that holds the ledger is full", hint="make room; nothing has been lost")
+        return LedgerDiskFull("the disk that holds the ledger is full", hint="make room; nothing has been lost")
+    if code.startswith("SQLITE_READONLY"):
+        return LedgerReadOnly(
+            "the ledger's file cannot be written to", hint="look at its permissions, and whether its disk is mounted so"
+        )
     if code.startswith(("SQLITE_ERROR", "SQLITE_CONSTRAINT", "SQLITE_MISMATCH")):
         return Tampered(f"the ledger's tables are not as they must be ({code})", hint="run 'handover ledger verify'")
-    return NotNow(f"the ledger cannot be read or written ({code or type(problem).__name__})")
+    return LedgerUnreadable(f"the ledger cannot be read or written ({code or type(problem).__name__})")

@@ -14,10 +14,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
-from config.errors import Misuse, NotNow, Tampered
+from config.errors import Misuse, NotNow
 from config.times import Clock
 from ledger import head, key_events, merkle, note, schema
-from ledger.database import Connection, check_kind, connect, create_file, put_in_place, snapshot, translated
+from ledger.database import (
+    Connection,
+    LedgerReplaced,
+    check_kind,
+    connect,
+    create_file,
+    put_in_place,
+    snapshot,
+    translated,
+    use_write_ahead_log,
+)
 from ledger.group import Group, Job
 from ledger.identifier import Random
 from ledger.known import rows_of
@@ -83,11 +93,13 @@ class Ledger(View):
         self._connection = connect(path, writable=writable)
         try:
             check_kind(self._connection)
-            self._file = _identity(path)
+            if writable:
+                use_write_ahead_log(self._connection)
             with snapshot(self._connection):
                 view = View(rows_of(self._connection))
                 self._head = head.check(view, self._verifiers)
                 self._learn_keys(view)
+            self._files = self._identities()
         except BaseException:
             self._connection.close()
             raise
@@ -105,6 +117,7 @@ class Ledger(View):
         signers = (signer, *extra_signers)
         connection = connect(unfinished, writable=True)
         try:
+            use_write_ahead_log(connection)
             schema.create(connection)
             with translated():
                 connection.execute("BEGIN IMMEDIATE")
@@ -158,28 +171,52 @@ class Ledger(View):
 
     def _commit(self, jobs: Sequence[Job[Any]]) -> None:
         """All jobs in one transaction. Whatever this raises, nothing has been kept."""
-        if self._closed:
-            raise NotNow("the ledger is closed")
-        if _identity(self._path) != self._file:
-            raise Tampered("the ledger's file was replaced while it was open", hint="find out who did it first")
-        try:
-            with translated():
-                self._connection.execute("BEGIN IMMEDIATE")
-            new = self._run(jobs)
+        with self._transaction() as (tx, known):
+            new = self._run(tx, known, jobs)
             with translated():
                 self._connection.execute("COMMIT")
             self._head = new
+
+    def check_writable(self) -> None:
+        """Raise what a `write` would raise now: NotNow while it is locked or read-only, Tampered if it was changed."""
+        with self._group.lock, self._transaction() as (tx, _):
+            # a file that may only be read is noticed by writing something; it is not kept
+            tx.keep_unproven("", 0)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[tuple[Transaction, head.Head]]:
+        """What is not committed within this block is undone; with the head as it is now."""
+        if self._closed:
+            raise NotNow("the ledger is closed")
+        self._check_files()
+        committed = self._head.size
+        try:
+            with translated():
+                self._connection.execute("BEGIN IMMEDIATE")
+            tx = Transaction(self._connection, self._clock, self._random)
+            self._learn_keys(tx)
+            yield tx, head.check_continues(tx, self._head, self._verifiers)
         finally:
             if self._connection.in_transaction:
-                # what was learnt of keys in this commit is not so
-                self._keys_known = -1
+                if self._keys_known > committed:
+                    # what was learnt of keys in this commit is not so
+                    self._keys_known = -1
                 with translated():
                     self._connection.execute("ROLLBACK")
 
-    def _run(self, jobs: Sequence[Job[Any]]) -> head.Head:
-        tx = Transaction(self._connection, self._clock, self._random)
-        self._learn_keys(tx)
-        known = head.check_continues(tx, self._head, self._verifiers)
+    def _check_files(self) -> None:
+        """What we have open must be what everybody else opens under its name."""
+        found = self._identities()
+        if found != self._files:
+            what = "removed" if _GONE in found else "replaced"
+            raise LedgerReplaced(f"the ledger's file was {what} while it was open", hint="find out who did it first")
+
+    def _identities(self) -> tuple[tuple[int, int], ...]:
+        # the write-ahead log holds the newest entries, and lives as long as a connection that can write
+        logs = (self._path.with_name(f"{self._path.name}-wal"),) if self._writable else ()
+        return tuple(_identity(path) for path in (self._path, *logs))
+
+    def _run(self, tx: Transaction, known: head.Head, jobs: Sequence[Job[Any]]) -> head.Head:
         for job in jobs:
             job.run(tx)
         if tx.size == known.size:
@@ -255,12 +292,15 @@ class Ledger(View):
         self.close()
 
 
+_GONE = (0, 0)
+
+
 def _identity(path: Path) -> tuple[int, int]:
     """Which file a name stands for; a replaced file is another one."""
     try:
         status = path.stat()
     except (FileNotFoundError, NotADirectoryError):
-        return (0, 0)
+        return _GONE
     except OSError as problem:
         raise NotNow(f"the ledger's file cannot be looked at: {problem.strerror}") from None
     return (status.st_dev, status.st_ino)

@@ -24,7 +24,7 @@ from ledger.checks.heads import Checkpoints, check_cosignatures, check_witnessed
 from ledger.checks.lives import check_lives
 from ledger.checks.openings import check_documents, check_openings
 from ledger.checks.tree import Tree
-from ledger.database import Connection, check_kind, connect, snapshot, translated
+from ledger.database import Connection, LedgerMissing, check_kind, connect, snapshot, translated
 from ledger.head import open_checkpoint
 from ledger.note import Verifier
 
@@ -84,7 +84,7 @@ def verify(
 ) -> Report:
     """Verify the ledger at `path`. `witness_verifiers`: each partner's keys; None: cosignatures only by their form.
 
-    Raises NotNow if it cannot be read at the moment; everything else is a problem in the report.
+    Raises NotNow if it cannot be read at the moment, LedgerMissing if there is none; all else is in the report.
     """
     findings = Findings()
     try:
@@ -97,6 +97,8 @@ def verify(
                 return _verify(path, connection, findings, verifiers, witness_verifiers, since)
         finally:
             connection.close()
+    except LedgerMissing:
+        raise
     except Tampered as problem:
         # a file so broken that it cannot even be read to the end
         findings.add(None, problem.message)

@@ -36,12 +36,14 @@ def run_(context: HomeContext, once: bool) -> None:
 @with_home
 def status_(context: HomeContext, check: bool, as_json: bool) -> None:
     """Queues, the oldest file, overdue receipts, partners, keys and the ledger at a glance."""
-    from exchange.status import status
+    from exchange.status import answer
 
-    state = status(context.home, context.ledger, context.keyring, context.trust)
+    state, failure = answer(context.home, context.keyring, lambda: context.ledger, lambda: context.trust)
     if as_json:
         show.as_json(state.to_json())
     else:
         show.pairs(state.to_lines())
+    if failure is not None:
+        raise failure
     if check and state.problems:
         sys.exit(1)

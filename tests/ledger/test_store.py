@@ -10,6 +10,7 @@ import pytest
 
 from config.errors import Misuse, Refused
 from ledger import merkle, tlogproof
+from ledger.database import LedgerMissing
 from ledger.entry import Draft, EntryError, commitment
 from ledger.handover import TransitionError
 from ledger.head import open_checkpoint
@@ -57,7 +58,7 @@ def test_a_ledger_is_never_overwritten(ledger: Ledger) -> None:
 
 
 def test_a_missing_ledger_is_not_made_by_opening(tmp_path: Path) -> None:
-    with pytest.raises(Misuse, match="there is no ledger here"):
+    with pytest.raises(LedgerMissing, match="the ledger of this home is missing"):
         LGSCO.open(tmp_path / "ledger.db")
     assert list(tmp_path.iterdir()) == []
 

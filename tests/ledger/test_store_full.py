@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from config.errors import HandoverError, NotNow
+from ledger.database import LedgerDiskFull
 from ledger.entry import Draft
 from ledger.store import Ledger, Transaction
 from ledger.verify import verify
@@ -73,7 +74,7 @@ def test_a_full_disk_fails_every_job_of_the_commit_and_none_is_half_done(ledger:
     go_on.set()
     for thread in (first, *others):
         thread.join()
-    assert outcomes == [(NotNow, "the disk that holds the ledger is full")] * 3
+    assert outcomes == [(LedgerDiskFull, "the disk that holds the ledger is full")] * 3
     assert ledger.size == 0
     _room(ledger)
     assert add(ledger, NOTE)[0].seq == 0

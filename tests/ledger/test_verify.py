@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from config.errors import Misuse, Refused
+from config.errors import Refused
 from ledger.checks.findings import MAX_PROBLEMS
+from ledger.database import LedgerMissing
 from ledger.entry import Draft, Entry
 from ledger.note import sign_note
 from ledger.store import Ledger
@@ -50,8 +51,8 @@ def test_a_ledger_is_verified_while_it_is_written(path: Path) -> None:
         assert (report.ok, report.size) == (True, 14)
 
 
-def test_what_is_no_ledger_is_no_report(tmp_path: Path) -> None:
-    with pytest.raises(Misuse, match="there is no ledger here"):
+def test_a_ledger_that_is_missing_is_no_report(tmp_path: Path) -> None:
+    with pytest.raises(LedgerMissing, match="the ledger of this home is missing"):
         check(tmp_path / "ledger.db")
 
 
