@@ -12,6 +12,7 @@ import contextlib
 import errno
 import os
 import stat
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from io import BytesIO
@@ -49,10 +50,12 @@ class PickupFolder:
         """Open it; raises PickupUnusable."""
         self._partner = partner
         self._path = folder
-        self._folder = -1
+        self._closed = False
         with self._told():
             # only an administrator can exchange the folder itself: what lies above it is not the partner's
             self._folder = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        # not by `close`: another thread may be at work, and the number soon be that of another folder
+        weakref.finalize(self, os.close, self._folder)
 
     def put(self, source: BinaryIO, size: int, name: str, *, offset: int = 0, progress: Progress | None = None) -> None:
         """See Landing; always a new file, so there is nothing to go on behind."""
@@ -129,9 +132,7 @@ class PickupFolder:
 
     def close(self) -> None:
         """See Landing."""
-        handle, self._folder = self._folder, -1
-        if handle >= 0:
-            os.close(handle)
+        self._closed = True
 
     def _create(self, name: str) -> int:
         self._unlink(name)
@@ -182,7 +183,7 @@ class PickupFolder:
             raise PickupFull(self._partner)
 
     def _handle(self) -> int:
-        if self._folder < 0:
+        if self._closed:
             raise ConnectionLost(self._partner, "it was closed")
         # one that was moved away, or that a disk was mounted on, is a folder that nobody looks into
         if not os.path.samestat(self._path.stat(), os.fstat(self._folder)):
@@ -200,6 +201,6 @@ class PickupFolder:
     def _error(self, problem: OSError) -> LandingError:
         if problem.errno in (errno.ENOSPC, errno.EDQUOT):
             return PickupFull(self._partner)
-        if problem.errno in _IN_THE_WAY and self._folder >= 0:
+        if problem.errno in _IN_THE_WAY and self._path.is_dir():
             return PickupOccupied(self._partner)
         return PickupUnusable(self._partner, (problem.strerror or "unknown reason").lower())

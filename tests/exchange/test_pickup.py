@@ -1,5 +1,6 @@
 """The pick-up folder that we keep for a partner, who may do there whatever it likes: nothing of it hurts us."""
 
+import gc
 import io
 import os
 import stat
@@ -177,6 +178,25 @@ def test_a_missing_a_locked_and_a_closed_folder_each_have_their_words(folder: Pa
     pickup.close()
     with pytest.raises(ConnectionLost, match="closed"):
         pickup.size(FINAL)
+
+
+def open_handles() -> set[str]:
+    return {path.name for path in Path("/proc/self/fd").iterdir()}
+
+
+def put_while_it_is_closed(folder: Path) -> None:
+    pickup = PickupFolder(folder, "lgsco")
+    pickup.put(io.BytesIO(CONTENT), len(CONTENT), UNFINISHED, progress=lambda _: pickup.close())
+    with pytest.raises(ConnectionLost, match="closed"):
+        pickup.rename(UNFINISHED, FINAL)
+
+
+def test_a_file_under_way_while_another_thread_closes_the_folder_goes_nowhere_else(folder: Path) -> None:
+    before = open_handles()
+    put_while_it_is_closed(folder)
+    assert [path.name for path in folder.iterdir()] == [UNFINISHED]
+    gc.collect()
+    assert open_handles() == before
 
 
 def test_a_full_disk_takes_what_fits_and_keeps_no_half_file(tmp_path: Path) -> None:
