@@ -11,7 +11,7 @@ from typing import Final
 
 from config.errors import Refused
 from config.times import from_text
-from exchange import sender
+from exchange import seldom, sender
 from exchange.control import Due, Message
 from exchange.envelope import Opened
 from exchange.manifest import Manifest
@@ -19,11 +19,13 @@ from exchange.parts import Parts
 from exchange.receipt import Receipt
 from ledger import entry as entries
 from ledger import tlogproof, witness
+from ledger.canonical import Json
 from ledger.entry import Draft, Entry
 from ledger.handover import Handover
 from ledger.store import Transaction
 
 KIND: Final = "receipt"
+UNKNOWN: Final = "unknown-handover"
 
 
 class ReceiptRefused(Refused):
@@ -77,23 +79,16 @@ def accept_receipt(parts: Parts, partner: str, opened: Opened, *, again: bool = 
     try:
         handover = parts.ledger.handover(partner, "out", receipt.handover)
         if handover is None:
-            raise ReceiptRefused("a receipt names a handover that was never sent there", reason="unknown-handover")
+            raise ReceiptRefused("a receipt names a handover that was never sent there", reason=UNKNOWN)
         if again and _was_accepted(parts, handover, opened):
             return handover
         _check_expiry(parts, opened.manifest)
         _check(parts, partner, handover, receipt)
     except Refused as problem:
-        reason = problem.reason
-        parts.ledger.write(
-            lambda tx: tx.append(
-                Draft(
-                    event="receipt.refused",
-                    actor="daemon",
-                    partner=partner,
-                    detail={"reason": reason, "message": opened.manifest.id, "about": receipt.handover},
-                )
-            )
-        )
+        detail: dict[str, Json] = {"reason": problem.reason, "message": opened.manifest.id, "about": receipt.handover}
+        refused = Draft(event="receipt.refused", actor="daemon", partner=partner, detail=detail)
+        # whoever repeats receipts makes us write that down once an hour; one that names nothing of ours is like another
+        seldom.append(parts, refused, "reason", *(() if problem.reason == UNKNOWN else ("about",)))
         return None
     delivered = receipt.outcome == "delivered"
 

@@ -8,10 +8,14 @@ import pytest
 
 from config.errors import Misuse, Refused
 from config.times import to_text
+from exchange import orders
 from exchange.by_hand import ENGLAND, open_by_hand, seal_by_hand
+from exchange.status import status
 from keys.card import SigningKey
 from keys.keyring import Keyring
 from keys.trust import Trust, UntrustedKey
+from ledger.entry import Draft
+from ledger.identifier import new_id
 from tests.exchange.crashes import Crash, Machine
 from tests.exchange.hostile import envelope, manifest
 from tests.organisations import CASE, PASSPHRASE, Pair
@@ -153,3 +157,24 @@ def test_a_reference_cannot_say_more_than_a_reference(pair: Pair, tmp_path: Path
     (tmp_path / "decision.pdf").write_bytes(b"x")
     with pytest.raises(Misuse, match="no reference has"):
         short(pair, tmp_path / "decision.pdf", tmp_path / "envelope.age", reference)
+
+
+def test_what_a_crash_left_without_an_envelope_is_listed_and_keeps_no_other_file(pair: Pair) -> None:
+    ledger, identifier = pair.lgsco.parts.ledger, new_id(pair.clock(), pair.lgsco.parts.effects.random)
+    draft = Draft(event="accepted", actor="operator", handover=identifier, partner="ofsted", direction="out")
+    ledger.write(lambda tx: tx.append(draft.replace(detail={"sequence": 1, "by_hand": True})))
+    ledger.write(lambda tx: tx.append(draft.replace(event="sealed", detail={"by_hand": True})))
+    pair.lgsco.drop(b"decision")
+    pair.settle()
+    assert pair.lgsco.states() == ["sealed", "acknowledged"]
+    parts = pair.lgsco.parts
+
+    def problems() -> tuple[str, ...]:
+        return status(parts.home, ledger, parts.keyring, parts.trust).problems
+
+    said = f"an envelope made by hand was not finished: 'handover withdraw {identifier}', and seal it again"
+    assert said in problems()
+    orders.place(ledger, pair.lgsco.handovers()[0], "withdraw", "Kim Example")
+    pair.settle()
+    assert pair.lgsco.states() == ["withdrawn", "acknowledged"]
+    assert said not in problems()

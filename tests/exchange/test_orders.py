@@ -119,13 +119,16 @@ def test_a_quarantined_envelope_is_opened_again_after_its_cause_was_mended(pair:
     assert not kept.exists()
 
 
-def test_who_ordered_is_committed_to_and_not_spelled_out(pair: Pair) -> None:
-    pair.lgsco.drop(b"content", folders=DECISION)
+@pytest.mark.parametrize("what", ["retry", "release", "withdraw"])
+def test_who_ordered_is_committed_to_and_not_spelled_out(pair: Pair, what: orders.What) -> None:
+    pair.lgsco.drop(b"content", "decision.pdf" if what == "release" else f"{CASE} decision.pdf", DECISION)
     pair.lgsco.take()
-    order(pair.lgsco, "withdraw")
+    if what == "retry":
+        rounds.seal_accepted(pair.lgsco.parts, "ofsted")
+    order(pair.lgsco, what)
     ledger = pair.lgsco.parts.ledger
     entry = ledger.entry(ledger.size - 1)
-    assert entry.event == "withdraw.asked"
+    assert entry.event == f"{what}.asked"
     assert b"Kim" not in entry.encode()
     assert ledger.openings(entry.seq) == {"by": "Kim Example"}
 

@@ -18,6 +18,7 @@ from keys.trust import Trust
 from ledger import head, merkle, tlogproof
 from ledger.entry import Draft, Entry
 from ledger.handover import Handover
+from ledger.identifier import new_id
 from tests.exchange.envelopes import member
 from tests.exchange.hostile import encrypted, signed
 from tests.exchange.receipts import honest, land, message, take
@@ -260,9 +261,20 @@ def test_the_same_receipt_twice_and_a_second_receipt_are_refused_and_change_noth
     decided = pair.lgsco.handovers()
     (pair.lgsco.landing() / f"{said.id}.age").write_bytes(data)
     assert take(pair) == [("receipt.refused", "already-decided")]
-    land(pair, message(pair, honest(pair)))
-    assert take(pair) == [("receipt.refused", "already-decided")]
+    for again in ([], [("receipt.refused", "already-decided")]):
+        # however often it comes, that is written down once an hour
+        land(pair, message(pair, honest(pair)))
+        assert take(pair) == again
+        pair.clock.advance(hours=1)
     assert pair.lgsco.handovers() == decided
+
+
+def test_receipts_for_handovers_that_never_were_are_written_down_once_an_hour(pair: Pair, delivered: Handover) -> None:
+    for again in ([("receipt.refused", "unknown-handover")], [], []):
+        identifier = new_id(pair.clock(), pair.ofsted.parts.effects.random)
+        land(pair, message(pair, dataclasses.replace(honest(pair), handover=identifier)))
+        assert take(pair) == again
+        pair.clock.advance(minutes=20)
 
 
 def test_a_refused_receipt_does_not_keep_the_right_one_from_counting(pair: Pair, delivered: Handover) -> None:

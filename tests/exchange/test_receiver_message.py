@@ -129,7 +129,7 @@ def test_step_7_the_same_envelope_again_is_not_delivered_again_and_gets_the_same
         assert (outcome.events, outcome.delivered, outcome.answers) == (["repeated"], [CONTENT], number)
     pair.lgsco.receive()
     refused = [e.detail for e in pair.lgsco.parts.ledger.entries(0, 99) if e.event == "receipt.refused"]
-    assert [detail["about"] for detail in refused] == [said.id] * 3
+    assert [detail["about"] for detail in refused] == [said.id]
 
 
 def test_step_7_a_repetition_without_need_is_answered_ever_more_seldom_and_one_that_waits_for_its_answer_once(
@@ -138,15 +138,14 @@ def test_step_7_a_repetition_without_need_is_answered_ever_more_seldom_and_one_t
     said = manifest(pair)
     data = envelope(pair, said)
     answered = []
-    for hour in range(100):
-        land(pair, data, f"{said.id}.age")
-        pair.ofsted.receive()
-        land(pair, data, f"{said.id}.age")
-        pair.ofsted.receive()
+    for hour in range(48):
+        for _ in range(2 if hour < 2 else 1):
+            land(pair, data, f"{said.id}.age")
+            pair.ofsted.receive()
         if pair.ofsted.send():
             answered.append(hour)
         pair.clock.advance(hours=1)
-    assert answered == [0, 1, 4, 10, 22, 46, 70, 94]
+    assert answered == [0, 1, 4, 10, 22, 46]
     assert pair.ofsted.events().count("repeated") == len(answered) - 1
     assert [path.read_bytes() for path in pair.ofsted.inbound()] == [CONTENT]
 
