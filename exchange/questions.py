@@ -17,6 +17,7 @@ from exchange.audit import read_ledger
 from exchange.orders import the_one
 from keys.trust import Trust
 from ledger.canonical import Json
+from ledger.entry import Entry
 from ledger.holds import Holds, open_holds
 from ledger.query import Filter, Row, query
 from ledger.store import Ledger
@@ -121,7 +122,9 @@ class Story:
 
 def _details(event: Mapping[str, Json]) -> list[tuple[str, object]]:
     detail = event.get("detail")
-    return [(k, v) for k, v in detail.items() if not isinstance(v, (dict, list))] if isinstance(detail, dict) else []
+    by: list[tuple[str, object]] = [("by", event["by"])] if "by" in event else []
+    more = detail.items() if isinstance(detail, dict) else ()
+    return by + [(k, v) for k, v in more if not isinstance(v, (dict, list))]
 
 
 def life(home: Home, ledger: Ledger, trust: Trust, identifier: str) -> Story:
@@ -137,8 +140,13 @@ def life(home: Home, ledger: Ledger, trust: Trust, identifier: str) -> Story:
         holds=holds_now(ledger),
     )
     row = next(r for r in rows if (r.partner, r.direction) == (handover.partner, handover.direction))
-    events = tuple(entry.to_json() for entry in ledger.entries_of(handover))
-    return Story(row, events)
+    return Story(row, tuple(_told(ledger, entry) for entry in ledger.entries_of(handover)))
+
+
+def _told(ledger: Ledger, entry: Entry) -> Mapping[str, Json]:
+    """An entry, and who gave the order if it is one: that is committed to, and told as long as it was not redacted."""
+    by = ledger.openings(entry.seq).get("by")
+    return entry.to_json() if by is None else {**entry.to_json(), "by": by}
 
 
 def all_rows(home: Home) -> list[Row]:

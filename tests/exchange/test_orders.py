@@ -1,7 +1,10 @@
 """Orders are entries; the pipelines carry them out once, or answer why not."""
 
+import errno
+import os
 import shutil
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -32,6 +35,39 @@ def test_a_released_held_file_is_judged_again_with_the_details_that_were_added(p
     assert list(held.parent.iterdir()) == []
     assert [path.read_bytes() for path in pair.ofsted.inbound()] == [b"content"]
     assert unanswered(pair.lgsco) == 0
+
+
+def test_a_release_of_what_was_moved_back_by_hand_leaves_nothing_to_explain(pair: Pair) -> None:
+    pair.lgsco.drop(b"content", "decision.pdf")
+    pair.settle()
+    held = pair.lgsco.home.held / "ofsted" / "decision.pdf"
+    held.rename(pair.lgsco.home.outbound.joinpath(*DECISION) / f"{CASE} decision.pdf")
+    order(pair.lgsco, "release")
+    pair.settle()
+    assert pair.lgsco.states() == ["withdrawn", "acknowledged"]
+    assert list(held.parent.iterdir()) == []
+
+
+def test_a_held_file_that_cannot_be_looked_at_now_is_not_taken_for_gone(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair.lgsco.drop(b"content", "decision.pdf")
+    pair.settle()
+    order(pair.lgsco, "release")
+    opened = os.open
+
+    def fails(path: Path, *more: int) -> int:
+        if str(path).endswith(".why.txt"):
+            raise OSError(errno.EIO, "Input/output error")
+        return opened(path, *more)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "open", fails)
+        with pytest.raises(OSError, match="Input/output"):
+            pair.lgsco.take()
+    assert (pair.lgsco.states(), unanswered(pair.lgsco)) == (["held"], 1)
+    pair.settle()
+    assert (pair.lgsco.states(), unanswered(pair.lgsco)) == (["withdrawn", "held"], 0)
 
 
 def test_a_file_that_is_withdrawn_before_it_went_is_put_aside_and_never_sent(pair: Pair) -> None:
