@@ -76,6 +76,10 @@ class Keys(_Section):
         default="handover-passphrase",
         description="The systemd credential that holds the passphrase, used where there is one.",
     )
+    renew: Duration = Field(
+        default=timedelta(days=730),
+        description="A key of ours is to be replaced this long after it was made; status and alerts say so in time.",
+    )
     encryption: Literal["pq", "x25519"] = Field(
         default="pq",
         description="Kind of new encryption keys: pq resists quantum computers, x25519 is for partners with old tools.",

@@ -40,6 +40,8 @@ EVENTS = frozenset(
         "partner.key-refused",
         "key.discarded",
         "key.revoked",
+        "key.expiring",
+        "partner.key-expiring",
     }
 )
 """Entries that people are told of."""

@@ -25,7 +25,7 @@ from pathlib import Path
 from types import FrameType
 
 from config.errors import HandoverError, NotNow, Tampered
-from exchange import embedded, key_desk, retention, rounds
+from exchange import embedded, key_desk, key_expiry, retention, rounds
 from exchange import log as logs
 from exchange.alerts import Alert, Alerts
 from exchange.assembly import agreements_with, confirmed_cards_of
@@ -292,6 +292,7 @@ class Daemon:
     def _overdue_round(self) -> float:
         note_overdue(self.parts)
         key_desk.tend(self.parts)
+        key_expiry.tell(self.parts)
         return self._rescan
 
     def _retention_round(self) -> float:

@@ -2,9 +2,11 @@
 
 import datetime
 
+from config.settings import Settings
 from config.times import from_text, system_clock
-from exchange import key_desk
-from keys.announcement import AnnouncementError, Signed
+from exchange import key_desk, key_expiry
+from keys import age
+from keys.announcement import SUBJECTS, AnnouncementError, Signed, Subject, fingerprint
 from keys.key_info import KeyInfo
 from keys.keyring import Keyring
 from keys.own_keys import OwnKey, OwnKeys
@@ -15,11 +17,11 @@ from ledger.query import handovers_signed_with, handovers_under_key
 from ledger.store import Ledger
 from ledger.view import View
 
+ALGORITHMS = {"witness": "ed25519-cosignature"}
+"""Where it is not plain ed25519."""
+
 Cell = str | int | bool | None
 Row = dict[str, Cell | list[str]]
-
-WARNINGS = (60, 30, 7)
-"""Days before its end at which people are told of a key that ends, each more urgent than the one before."""
 
 
 def key_rows(keyring: Keyring, ledger: Ledger, partners: tuple[str, ...]) -> list[Row]:
@@ -103,7 +105,7 @@ def _purpose(said: object) -> str | None:
 
 
 def problems(
-    keyring: Keyring, ledger: Ledger, trust: Trust, partners: tuple[str, ...], hosts: tuple[str, ...]
+    keyring: Keyring, ledger: Ledger, trust: Trust, partners: tuple[str, ...], settings: Settings
 ) -> list[str]:
     """What a person should know or do about keys."""
     now, own = system_clock(), of_ledger(ledger)
@@ -117,12 +119,9 @@ def problems(
         known = own.find(info.fingerprint)
         if known is None:
             found.append(f"{info.label} is in no entry of the ledger: it is never used; find out who put it there")
-        elif known.ended is None and info.valid_until is not None:
-            left = from_text(info.valid_until) - now
-            if left < datetime.timedelta(days=WARNINGS[0]):
-                found.append(f"the {info.purpose} key ends on {info.valid_until[:10]}")
+    found += [ending.said for ending in key_expiry.endings(keyring, own, trust, settings.keys.renew, now)]
     told = {key.public for key in own.keys if key.purpose == "host"}
-    if told and set(hosts) - told:
+    if told and set(settings.landing.host_keys) - told:
         found.append("a host key in handover.toml was not announced: 'handover keys announce'")
     for key in own.keys:
         missing = [p for p in partners if key.ended is None and not key.is_for(p)]
@@ -131,14 +130,37 @@ def problems(
             found.append(
                 f"{', '.join(missing)} has not accepted our {key.purpose} key {key.serial}: the old one goes on"
             )
-    for partner in partners:
-        for signing in trust.card(partner).signing_keys:
-            if signing.valid_until is not None and _is_last(trust, partner, signing.line):
-                left = from_text(signing.valid_until) - now
-                if left < datetime.timedelta(days=WARNINGS[0]):
-                    found.append(f"the signing key of {partner} ends on {signing.valid_until[:10]}")
     return found
 
 
-def _is_last(trust: Trust, partner: str, line: str) -> bool:
-    return trust.card(partner).signing_keys[-1].line == line
+def inventory(keyring: Keyring, ledger: Ledger, trust: Trust) -> list[Row]:
+    """Every key that counts now, ours and partners', with what it protects against."""
+    own, now = of_ledger(ledger), system_clock()
+    rows: list[Row] = []
+    for info in keyring.infos():
+        if info.fingerprint in own.fingerprints(info.purpose):
+            rows.append(_listed("we", info.purpose, info.algorithm, info.fingerprint, post_quantum=info.post_quantum))
+    for partner in trust.partners:
+        standing = trust.standing(partner)
+        for purpose in SUBJECTS:
+            for public in standing.keys(purpose, now):
+                kind = _algorithm(purpose, public)
+                pq = kind == "mlkem768x25519"
+                rows.append(_listed(partner, purpose, kind, fingerprint(purpose, public), post_quantum=pq))
+    return rows
+
+
+def _algorithm(purpose: Subject, public: str) -> str:
+    if purpose == "encryption":
+        return "mlkem768x25519" if age.parse_recipient(public).kind == "pq" else "x25519"
+    return public.split(" ")[0].removeprefix("ssh-") if purpose == "host" else ALGORITHMS.get(purpose, "ed25519")
+
+
+def _listed(owner: str, purpose: str, algorithm: str, fingerprint: str, *, post_quantum: bool) -> Row:
+    return {
+        "owner": owner,
+        "purpose": purpose,
+        "algorithm": algorithm,
+        "post_quantum": post_quantum,
+        "fingerprint": fingerprint,
+    }

@@ -120,7 +120,7 @@ def status(home: Home, ledger: Ledger, keyring: Keyring, trust: Trust) -> Status
     recorded = of_ledger(ledger)
     usable = {key.fingerprint for key in recorded.keys if key.ended is None}
     keys: dict[str, str | None] = {i.purpose: i.valid_until for i in keyring.infos() if i.fingerprint in usable}
-    about_keys = key_list.problems(keyring, ledger, trust, tuple(partners), home.settings.landing.host_keys)
+    about_keys = key_list.problems(keyring, ledger, trust, tuple(partners), home.settings)
     return Status(
         organisation=home.settings.organisation.id,
         dropped=sum(1 for _ in scan(home.outbound)),

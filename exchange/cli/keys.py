@@ -49,6 +49,21 @@ def history_(context: HomeContext, as_json: bool) -> None:
     show.table(columns, [[row[c] for c in columns] for row in rows], empty="nothing yet")
 
 
+@keys_.command("inventory", epilog="Example: handover keys inventory --json")
+@json_option
+@with_home
+def inventory_(context: HomeContext, as_json: bool) -> None:
+    """Every key that counts now, ours and our partners', and whether it resists quantum computers."""
+    from exchange.key_list import inventory
+
+    rows = inventory(context.keyring, context.ledger, context.trust)
+    if as_json:
+        show.as_json(rows)
+        return
+    columns = ("owner", "purpose", "algorithm", "post_quantum", "fingerprint")
+    show.table(columns, [show.cells(row, columns) for row in rows], empty="no key yet")
+
+
 @keys_.command("rotate", epilog="Example: handover keys rotate signing --overlap 30d")
 @click.argument("purpose", type=a_purpose)
 @click.option("--overlap", default="30d", show_default=True, help="How long the old key is kept beside the new one.")

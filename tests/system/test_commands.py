@@ -46,6 +46,7 @@ PRINTS_JSON = {
     "partner list": "",
     "keys list": "",
     "keys history": "",
+    "keys inventory": "",
     "keys rotate": "signing",
     "ledger query": "",
     "ledger show": "{id}",

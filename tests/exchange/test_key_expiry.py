@@ -1,0 +1,46 @@
+"""People hear of a key that ends, or is due to be replaced, three times, each time once."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from config.times import from_text, to_text
+from exchange import key_expiry
+from exchange.key_expiry import endings
+from keys.card_rules import SigningKey
+from keys.trust import Trust
+from tests.exchange.test_key_rotation import chained, rotate
+from tests.organisations import Pair
+
+
+def told(pair: Pair) -> list[tuple[str, object]]:
+    ledger = pair.lgsco.parts.ledger
+    return [(e.event, e.detail["days"]) for e in ledger.entries(0, ledger.size) if e.event.endswith("expiring")]
+
+
+def test_each_warning_is_recorded_once_for_each_key_and_none_for_one_that_is_being_replaced(pair: Pair) -> None:
+    chained(pair)
+    pair.clock.advance(days=600)
+    assert key_expiry.tell(pair.lgsco.parts) == 0
+    for days, expected in ((80, 60), (30, 30), (15, 7), (40, None)):
+        pair.clock.advance(days=days)
+        fresh = key_expiry.tell(pair.lgsco.parts)
+        assert fresh == (0 if expected is None else 5)
+        assert key_expiry.tell(pair.lgsco.parts) == 0
+    assert told(pair) == [("key.expiring", days) for days in (60, 30, 7) for _ in range(5)]
+    rotate(pair.lgsco, "signing", overlap=timedelta(0))
+    parts = pair.lgsco.parts
+    left = endings(parts.keyring, parts.own, parts.trust, timedelta(days=730), pair.clock())
+    assert sorted(one.purpose for one in left) == ["encryption", "ledger", "transport", "witness"]
+
+
+def test_a_partners_last_signing_key_that_ends_is_told_too(pair: Pair) -> None:
+    parts = pair.lgsco.parts
+    card = parts.trust.card("ofsted")
+    [only] = card.signing_keys
+    end = (pair.clock() + timedelta(days=20)).replace(microsecond=0)
+    ending = replace(card, signing_keys=(SigningKey(only.line, only.valid_from, to_text(end)),))
+    pair.lgsco.parts = replace(parts, cards=Trust([ending]))
+    assert key_expiry.tell(pair.lgsco.parts) == 1
+    assert told(pair) == [("partner.key-expiring", 30)]
+    [one] = endings(parts.keyring, parts.own, pair.lgsco.parts.trust, timedelta(days=9999), pair.clock())
+    assert (one.ends, one.said) == (from_text(to_text(end)), f"the signing key of ofsted ends on {to_text(end)[:10]}")
