@@ -148,7 +148,9 @@ def system_effects(home: Home, keyring: Keyring, book: KeyBook) -> Effects:
         from exchange import sftp  # paramiko takes long to import, and most commands only read
 
         # the newest key that the partner has accepted, then the older ones still in use
-        keys = keyring.transport_keys(book.own().fingerprints("transport", partner))
+        own = book.own()
+        # and a revoked one last, until the partner has been told
+        keys = keyring.transport_keys(own.fingerprints("transport", partner) | own.leaving("transport"))
         timeout = home.settings.retry.timeout.total_seconds()
         return sftp.connect(address, *keys, timeout=timeout, keepalive=timeout)
 

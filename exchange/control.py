@@ -109,10 +109,10 @@ def upload(parts: Parts, landing: Landing, partner: str, due: Sequence[Due]) -> 
     failures = Failures()
 
     def messages() -> Iterator[Small]:
-        for one in due:
+        for place, one in enumerate(due):
             message = None
             with failures.kept():
-                name, path = _seal(parts, partner, one)
+                name, path = _seal(parts, partner, one, place)
                 under_way[name + sender.ENDING] = (one, path)
                 message = sender.small(path, name)
             if message is not None:
@@ -127,10 +127,13 @@ def upload(parts: Parts, landing: Landing, partner: str, due: Sequence[Due]) -> 
     failures.raise_first()
 
 
-def _seal(parts: Parts, partner: str, due: Due) -> tuple[str, Path]:
-    """A new message, sealed to the partner; returns its id and where it lies."""
+def _seal(parts: Parts, partner: str, due: Due, place: int) -> tuple[str, Path]:
+    """A new message, sealed to the partner; returns its id and where it lies.
+
+    Ids are in the order of the messages, by their `place`: what lies there together is taken in that order.
+    """
     now = parts.effects.clock()
-    message = new_id(now, parts.effects.random)
+    message = new_id(now + timedelta(milliseconds=place), parts.effects.random)
     recipient = parts.recipient(partner)
     manifest = Manifest(
         kind=due.kind,
@@ -149,6 +152,12 @@ def _seal(parts: Parts, partner: str, due: Due) -> tuple[str, Path]:
     )
     path = parts.spool.message(partner, message)
     with path.open("wb") as target:
-        seal(None, manifest, signer=parts.signer(partner), recipients=[recipient], dst=target)
+        seal(
+            None,
+            manifest,
+            signer=parts.announcer(partner) if due.kind == "announcement" else parts.signer(partner),
+            recipients=[recipient],
+            dst=target,
+        )
         files.sync_file(target)
     return message, path

@@ -40,6 +40,10 @@ def serve(parts: Parts) -> sftp_server.Server:
         files.make_directory(parts.home.landing / partner, 0o700)
 
     def authorized(user: str) -> frozenset[str]:
-        return frozenset(parts.trust.card(user).transport_keys) if user in parts.trust.partners else frozenset()
+        return (
+            frozenset(parts.trust.standing(user).keys("transport", parts.effects.clock()))
+            if user in parts.trust.partners
+            else frozenset()
+        )
 
     return sftp_server.serve(parts.home.settings.landing.listen, parts.home.landing, host_key, authorized)

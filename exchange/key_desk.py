@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from config.errors import Misuse, NotNow, Refused
-from config.times import BadTime, from_text
+from config.times import BadTime, from_text, to_text
 from config.units import BadUnit, parse_duration
 from exchange.parts import Parts
 from keys import age, rotation, succession
@@ -23,6 +23,8 @@ from ledger.entry import Draft, Entry
 from ledger.key_events import key_entries
 from ledger.store import Transaction
 from ledger.view import View
+
+Cell = str | int | bool | None
 
 _SIGNED_BY = (
     "SELECT count(*) FROM handovers h WHERE h.direction = 'out' AND h.state IN ('sealed', 'sent') AND EXISTS "
@@ -59,6 +61,7 @@ def tend(parts: Parts) -> None:
     """Everything that is due for our own keys; can be repeated at any time."""
     parts.keyring.reload()
     rotation.finish(parts.office)
+    rotation.sweep(parts.office, lambda own, key: _is_kept(parts, own, key))
     for key in _over(parts):
         if needed(parts, parts.own, key) is None:
             rotation.retire(parts.office, key, "daemon", lambda own, old: needed(parts, own, old))
@@ -90,6 +93,61 @@ def retire(parts: Parts, purpose: Purpose, by: str) -> OwnKey:
     )
 
 
+def revoke(parts: Parts, fingerprint: str, since: str | None, by: str) -> dict[str, Cell]:
+    """End a key of ours that somebody else may have, at once; a successor is made first where there is none.
+
+    Nothing more is signed with it, and partners are told in its own name where they know no other; what it has signed
+    counts only if it was recorded before `since` (now). Returns what was done, and how many handovers it protected.
+    """
+    key = parts.own.find(fingerprint.strip())
+    if key is None or key.purpose == "host":
+        raise Misuse("none of our keys has this fingerprint", hint="'handover keys list' shows them")
+    try:
+        start = parts.effects.clock() if since is None else from_text(since)
+    except BadTime:
+        raise Misuse("--since is not a time", hint="write it in UTC, like 2026-12-01T09:00:00Z") from None
+    if key.ended is None and len(parts.own.usable(key.purpose)) < 2:
+        rotate(parts, key.purpose, timedelta(0), None, by)
+    rotation.revoke(parts.office, key, start, by)
+    tend(parts)
+    successor = parts.own.usable(key.purpose)[-1]
+    return {
+        "revoked": key.fingerprint,
+        "purpose": key.purpose,
+        "since": to_text(start),
+        "successor": successor.fingerprint,
+        "handovers": len(affected(parts.ledger, key.fingerprint)),
+    }
+
+
+def affected(view: View, fingerprint: str) -> list[str]:
+    """The handovers that a key protected: sealed to it, or signed with it; their ids, oldest first."""
+    sql = (
+        "SELECT DISTINCT handover FROM entries WHERE handover IS NOT NULL AND (key = ? "
+        "OR json_extract(CAST(entry AS TEXT), '$.detail.signed_by') = ?) ORDER BY seq"
+    )
+    return [str(row[0]) for row in view.rows(sql, fingerprint, fingerprint)]
+
+
+def _is_kept(parts: Parts, own: OwnKeys, key: OwnKey) -> bool:
+    """Whether the private half of an ended key must stay: to tell partners of it, or to open what is on its way."""
+    if key.ended != "revoked" or key.purpose in ("ledger", "witness"):
+        return False
+    told = [
+        sent.taken
+        for sent in own.announcements
+        if sent.fingerprint == key.fingerprint and sent.signed.announcement.action == "revoke"
+    ]
+    if not all(taken >= set(parts.agreements) for taken in told):
+        return True
+    return key.purpose == "encryption" and _is_to_open(parts, key)
+
+
+def _is_to_open(parts: Parts, key: OwnKey) -> bool:
+    identities = parts.keyring.identities({key.fingerprint})
+    return any(_opens(path, identity) for identity in identities for path in _envelopes(parts))
+
+
 def needed(parts: Parts, own: OwnKeys, key: OwnKey) -> str | None:
     """Why a replaced key must stay; None where nothing needs it."""
     successor = next((one for one in own.usable(key.purpose) if one.replaces == key.fingerprint), None)
@@ -106,11 +164,8 @@ def needed(parts: Parts, own: OwnKeys, key: OwnKey) -> str | None:
             number = _count(parts, _SEALED_BEFORE, successor.made_at)
         if number:
             return f"{number} handovers that were sealed with it have no receipt"
-    if key.purpose == "encryption":
-        info = parts.keyring.find(key.fingerprint)
-        [identity] = parts.keyring.identities({info.fingerprint})
-        if any(_opens(path, identity) for path in _envelopes(parts)):
-            return "an envelope that it opens has not been opened"
+    if key.purpose == "encryption" and _is_to_open(parts, key):
+        return "an envelope that it opens has not been opened"
     return None
 
 
@@ -187,7 +242,8 @@ def accept(parts: Parts, partner: str, fingerprint: str, by: str) -> Announcemen
             hint="have the partner read it out again; nothing was accepted",
             reason="wrong-fingerprint",
         )
-    one = succession.check(parts.trust.standing(partner), chosen.signed, parts.effects.clock())
+    standing, now = parts.trust.standing(partner), parts.effects.clock()
+    one = succession.check(standing, chosen.signed, now, confirmed=True)
     parts.trust.following(partner, one)
     detail: dict[str, Json] = {
         "number": one.number,

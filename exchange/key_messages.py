@@ -99,7 +99,9 @@ def be_told(parts: Parts, message: Message) -> None:
             # the card that a person confirmed is newer: it says all that this says
             _append(parts, _draft("partner.key-accepted", "daemon", partner, signed))
             return
-        succession.check(standing, signed, now)
+        # a key that was revoked vouches for nothing: only a person can say what took its place
+        orphan = one.action == "rotate" and one.replaces in standing.revoked
+        succession.check(standing, signed, now, confirmed=orphan)
         # whoever shares a key with another partner could sign in its name
         parts.trust.following(partner, one)
     except Refused as problem:
@@ -108,7 +110,7 @@ def be_told(parts: Parts, message: Message) -> None:
         seldom.append(parts, refused.replace(detail=detail), "number", "reason")
         return
     chain = parts.home.settings.partner(partner).accept_rotation == "chain"
-    alone = one.action != "rotate" or (chain and not succession.needs_person(standing, one, now))
+    alone = one.action != "rotate" or (chain and not orphan and not succession.needs_person(standing, one))
     event = "partner.key-accepted" if alone else "partner.key-waiting"
     draft = _draft(event, "daemon", partner, signed)
     _append(parts, draft.replace(detail={**draft.detail, "announcement": signed.to_json()}))

@@ -32,12 +32,13 @@ class Control:
 
 
 CONTROLS: Final[Mapping[str, Control]] = {
+    # first what says with which keys the others are made
+    "announcement": Control(key_messages.due, key_messages.be_told),
+    "acceptance": Control(key_messages.answers_due, key_messages.take_answer),
     "receipt": Control(receipts.due, receipts.accept),
     # which numbers are missing takes longer to find out, the more have come
     "request": Control(gaps.due, absences.accept, seconds=60.0),
     "absence": Control(absences.due, gaps.accept),
-    "announcement": Control(key_messages.due, key_messages.be_told),
-    "acceptance": Control(key_messages.answers_due, key_messages.take_answer),
 }
 
 

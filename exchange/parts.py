@@ -87,15 +87,33 @@ class Parts:
 
     def recipient(self, partner: str) -> age.Recipient:
         """Whom to encrypt to, for a partner."""
-        return self.trust.recipients(partner, self.effects.clock())[0]
+        known = self.trust.recipients(partner, self.effects.clock())
+        if not known:
+            raise NotNow(
+                f"{partner} has revoked its encryption key, and no other was accepted here",
+                hint=f"'handover status' says what waits; accept it with 'handover keys accept {partner}'",
+            )
+        return known[0]
 
     def signer(self, partner: str) -> Signer:
         """Signs what goes to a partner: with the newest key that it has accepted."""
-        return self.keyring.signer("signing", among=self.own.fingerprints("signing", partner))
+        known = self.own.fingerprints("signing", partner)
+        if not known:
+            raise NotNow(
+                f"{partner} has not accepted the signing key that took the place of a revoked one",
+                hint=f"ask {partner} to run 'handover keys accept'",
+            )
+        return self.keyring.signer("signing", among=known)
+
+    def announcer(self, partner: str) -> Signer:
+        """Signs announcements, also with a key that was revoked, as long as the partner knows no other."""
+        own = self.own
+        known = own.fingerprints("signing", partner) or own.leaving("signing")
+        return self.keyring.signer("signing", among=known)
 
     def identities(self) -> list[age.Identity]:
         """Open what comes, whichever of our keys in use it was sealed to."""
-        return self.keyring.identities(self.own.fingerprints("encryption"))
+        return self.keyring.identities(self.own.fingerprints("encryption") | self.own.leaving("encryption"))
 
     def cosigners(self) -> list[Cosigner]:
         """Cosign a partner's checkpoints, with every witness key in use."""

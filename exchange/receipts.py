@@ -45,12 +45,15 @@ def receipt_for(parts: Parts, handover: Handover) -> Receipt:
         reason=handover.reason or "",
         at=entry.at,
         entry=entry.seq,
-        proof=parts.ledger.prove(entry.seq).decode(),
+        proof=parts.ledger.prove(entry.seq, at_least=parts.own.prove_from).decode(),
     )
 
 
 def due(parts: Parts, partner: str) -> list[Due]:
     """A receipt for everything that came from a partner, was decided, and has not been answered since."""
+    if not parts.own.fingerprints("ledger", partner):
+        # its proof would be signed by a ledger key that the partner does not know yet: after a revocation
+        return []
     return [
         Due(
             kind=KIND,

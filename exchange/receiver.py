@@ -36,7 +36,7 @@ from exchange.manifest import Concern, Manifest, Payload
 from exchange.parts import Parts
 from exchange.quarantine import limit, quarantine
 from exchange.retry import growing
-from keys import age
+from keys import age, sshsig
 from ledger import witness
 from ledger.entry import Draft
 from ledger.handover import Handover
@@ -163,9 +163,11 @@ def _check_strength(parts: Parts, partner: str, opened: Opened) -> None:
     ours = opened.identity.recipient()
     if ours.kind == "pq" and any(kind == "X25519" for kind in opened.stanza_types):
         raise NotAccepted("an envelope mixes post-quantum and classical recipients", reason="mixed-recipients")
-    current = parts.keyring.current("encryption", among=parts.own.fingerprints("encryption", partner))
+    own = parts.own
+    known = own.fingerprints("encryption", partner) or own.fingerprints("encryption")
+    current = parts.keyring.current("encryption", among=known)
     # a key that is being replaced is still good, also by a stronger one: what was sealed to it is on its way
-    leaving = age.fingerprint(ours) in parts.own.replaced("encryption")
+    leaving = age.fingerprint(ours) in own.replaced("encryption") | own.leaving("encryption")
     if current.post_quantum and ours.kind != "pq" and not leaving:
         raise NotAccepted("an envelope is sealed more weakly than our card asks for", reason="downgrade")
 
@@ -276,7 +278,8 @@ def _record_received(
         return
 
     def record(tx: Transaction) -> None:
-        tx.append(_draft("received", arrival, manifest, opened, created=manifest.created))
+        signed_by = sshsig.parse(opened.signature).public.fingerprint
+        tx.append(_draft("received", arrival, manifest, opened, created=manifest.created, signed_by=signed_by))
         gaps.note_arrival(tx, arrival.partner, manifest.id, manifest.sequence)
         tx.keep_document("manifest", arrival.partner, manifest.id, opened.manifest_bytes, opened.signature)
 

@@ -88,6 +88,8 @@ class OwnKeys:
     keys: tuple[OwnKey, ...] = ()
     announcements: tuple[Sent, ...] = ()
     making: tuple[Making, ...] = ()
+    prove_from: int = 0
+    """Proofs lead to a checkpoint of at least so many entries: those before were signed by a revoked ledger key."""
 
     def usable(self, purpose: Subject) -> tuple[OwnKey, ...]:
         """Keys of that purpose that have not ended, oldest first."""
@@ -96,6 +98,11 @@ class OwnKeys:
     def fingerprints(self, purpose: Subject, partner: str | None = None) -> frozenset[str]:
         """Of the keys that may be used towards `partner`; None: all that have not ended."""
         return frozenset(key.fingerprint for key in self.usable(purpose) if key.is_for(partner))
+
+    def leaving(self, purpose: Subject) -> frozenset[str]:
+        """Revoked keys whose private half is still here: only to tell partners so, and to open what is on its way."""
+        keys = (key for key in self.keys if key.purpose == purpose and key.ended == "revoked" and not key.destroyed)
+        return frozenset(key.fingerprint for key in keys)
 
     def find(self, fingerprint: str) -> OwnKey | None:
         """The recorded key of that fingerprint."""
@@ -117,6 +124,7 @@ def from_entries(entries: Iterable[Entry]) -> OwnKeys:
     keys: dict[str, OwnKey] = {}
     announcements: dict[int, Sent] = {}
     making: dict[int, Making] = {}
+    prove_from = 0
     for entry in entries:
         _announced(announcements, entry)
         match entry.event:
@@ -137,9 +145,11 @@ def from_entries(entries: Iterable[Entry]) -> OwnKeys:
             case "key.retired" | "key.revoked" if entry.key in keys:
                 by: EndedBy = "retired" if entry.event == "key.retired" else "revoked"
                 keys[entry.key] = replace(keys[entry.key], ended=by, ended_at=entry.at)
+                if (by, keys[entry.key].purpose) == ("revoked", "ledger"):
+                    prove_from = entry.seq + 1
             case "key.destroyed" if entry.key in keys:
                 keys[entry.key] = replace(keys[entry.key], destroyed=True)
-    return OwnKeys(tuple(keys.values()), tuple(announcements.values()), tuple(making.values()))
+    return OwnKeys(tuple(keys.values()), tuple(announcements.values()), tuple(making.values()), prove_from)
 
 
 def _announced(announcements: dict[int, Sent], entry: Entry) -> None:

@@ -172,8 +172,10 @@ def _vouchers(office: Office, own: OwnKeys, one: Announcement, about: OwnKey) ->
     elif one.action == "rotate":
         keys = [about.fingerprint, one.fingerprint]
     else:
-        others = [key.fingerprint for key in own.usable(one.purpose) if key.fingerprint != about.fingerprint]
-        keys = others or [about.fingerprint]
+        keys = [key.fingerprint for key in own.usable(one.purpose) if key.fingerprint != about.fingerprint]
+        if one.action == "revoke":
+            # a partner that does not know the successor yet takes the key's own word that it counts no more
+            keys.append(about.fingerprint)
     return [office.keyring.signer_of(fingerprint) for fingerprint in keys[-announcements.MAX_SIGNATURES :]]
 
 
@@ -199,6 +201,20 @@ def retire(office: Office, key: OwnKey, by: str, needed: Callable[[OwnKeys, OwnK
     entry = office.ledger.write(end)
     sweep(office)
     return entry
+
+
+def revoke(office: Office, key: OwnKey, since: datetime, by: str) -> Entry:
+    """End a key at once that somebody else may have; raises Misuse if it has ended or nothing could take its place."""
+
+    def end(tx: Transaction) -> Entry:
+        own = of_ledger(tx)
+        if all(key.fingerprint != one.fingerprint for one in own.usable(key.purpose)):
+            raise Misuse(f"{key.purpose} key {key.serial} has ended already")
+        if len(own.usable(key.purpose)) < 2:
+            raise Misuse(f"no other {key.purpose} key could take the place of {key.purpose} key {key.serial}")
+        return tx.append(_ending(office, own, "revoke", key, since, by))
+
+    return office.ledger.write(end)
 
 
 def _ending(office: Office, own: OwnKeys, action: Action, key: OwnKey, at: datetime, by: str) -> Draft:
@@ -251,10 +267,11 @@ def _host(own: OwnKeys, line: str, more: Mapping[str, Json]) -> Draft:
     return Draft(event="key.created", actor="operator", key=announcements.fingerprint("host", line), detail=detail)
 
 
-def sweep(office: Office) -> None:
-    """Destroy the private half of every key that has ended, and record it."""
-    for key in office.own().keys:
-        if key.ended is None or key.destroyed or key.purpose == "host":
+def sweep(office: Office, kept: Callable[[OwnKeys, OwnKey], bool] = lambda _, key: key.ended == "revoked") -> None:
+    """Destroy the private half of every key that has ended, and record it; but for those that are still `kept`."""
+    own = office.own()
+    for key in own.keys:
+        if key.ended is None or key.destroyed or key.purpose == "host" or kept(own, key):
             continue
         office.keyring.destroy(key.fingerprint)
         detail: dict[str, Json] = {"purpose": key.purpose, "serial": key.serial}

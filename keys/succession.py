@@ -45,11 +45,14 @@ class Standing:
     """Public halves that vouch for nothing any more."""
     revoked: frozenset[str] = frozenset()
     numbers: Mapping[Subject, int] = field(default_factory=dict)
-    """The number of the newest announcement for each purpose."""
+    """The number of the newest rotation of each purpose."""
 
     def recipient_texts(self, at: datetime) -> tuple[str, ...]:
         """Whom to encrypt to at that time, the preferred one first; all of one kind."""
         left = [(text, start) for text, start in self.recipients if text not in self.ended]
+        if not left:
+            # all were revoked: whoever encrypted now would encrypt to a thief
+            return ()
         # where only one for later is left, it is better than one that has ended
         due = [text for text, start in left if times.from_text(start) <= at] or [left[0][0]]
         kind = age.parse_recipient(due[-1]).kind
@@ -84,37 +87,52 @@ def standing(card: Card, accepted: Iterable[Announcement] = ()) -> Standing:
 
 def after(now: Standing, one: Announcement) -> Standing:
     """What one accepted announcement changes; raises AnnouncementRefused where the result could not be a card."""
-    if one.issued <= now.card.issued or one.number <= now.numbers.get(one.purpose, 0):
+    if one.issued <= now.card.issued or _is_superseded(now, one):
         return now
     try:
         changed = _with_new(now, one) if one.action == "rotate" else _without(now, one)
     except CardError as problem:
         raise AnnouncementRefused(f"an announced key is not usable: {problem.message}", reason=problem.reason) from None
+    if one.action != "rotate":
+        return changed
     return replace(changed, numbers={**now.numbers, one.purpose: one.number})
 
 
-def check(now: Standing, signed: Signed, at: datetime) -> Announcement:
-    """The announcement, if it may follow; raises AnnouncementRefused or SignatureError."""
+def _is_superseded(now: Standing, one: Announcement) -> bool:
+    """An end is never too old: it can only come once, and nothing brings a key back."""
+    return one.action == "rotate" and one.number <= now.numbers.get(one.purpose, 0)
+
+
+def check(now: Standing, signed: Signed, at: datetime, *, confirmed: bool = False) -> Announcement:
+    """The announcement, if it may follow; raises AnnouncementRefused or SignatureError.
+
+    Where a person has `confirmed` the new key, the one that it replaces may have been revoked meanwhile.
+    """
     one = signed.announcement
     # (1) whose it is
     if one.organisation != now.card.organisation:
         raise AnnouncementRefused("an announcement is that of another organisation", reason="wrong-organisation")
     # (2) an older one never undoes a newer one
-    if one.number <= now.numbers.get(one.purpose, 0):
+    if _is_superseded(now, one):
         raise AnnouncementRefused("an announcement is older than one that was accepted", reason="superseded")
     # (3) every signature holds, and the keys that must have signed have
-    _check_vouched(now, one, signed.signers(), at)
+    signers = signed.signers()
+    if not (confirmed and one.action == "rotate" and one.replaces in now.revoked):
+        _check_vouched(now, one, signers, at)
+    elif can_sign(one.purpose) and raw(one.purpose, one.key) not in signers:
+        raise AnnouncementRefused("an announcement is not signed by the new key", reason="not-signed-by-new")
     # (4) the result is a card: no key twice, none weak, not too many
     after(now, one)
     return one
 
 
-def needs_person(now: Standing, one: Announcement, at: datetime) -> bool:
+def needs_person(now: Standing, one: Announcement) -> bool:
     """Whether it would make encryption to that organisation weaker: no chain of signatures may do that alone."""
     # SPEC: FORMATS 1 a partner is pinned to pq or x25519 in its card
     if one.action != "rotate" or one.purpose != "encryption":
         return False
-    return age.parse_recipient(now.recipient_texts(at)[0]).kind == "pq" != age.parse_recipient(one.key).kind
+    strong = any(age.parse_recipient(text).kind == "pq" for text, _ in now.recipients)
+    return strong and age.parse_recipient(one.key).kind != "pq"
 
 
 def _check_vouched(now: Standing, one: Announcement, signers: frozenset[bytes], at: datetime) -> None:
@@ -180,13 +198,14 @@ def _without(now: Standing, one: Announcement) -> Standing:
             keys = (known.ending(end) if known.line == key else known for known in card.signing_keys)
             card = replace(card, signing_keys=tuple(keys))
         case "transport":
-            card = replace(card, transport_keys=_less(card.transport_keys, key))
+            if one.action == "retire" or card.transport_keys != (key,):
+                card = replace(card, transport_keys=_less(card.transport_keys, key))
         case "host":
             if card.landing is not None:
                 landing = replace(card.landing, host_keys=_less(card.landing.host_keys, key))
                 card = replace(card, landing=landing)
         case "encryption":
-            if all(text in (*now.ended, key) for text, _ in now.recipients):
+            if one.action == "retire" and all(text in (*now.ended, key) for text, _ in now.recipients):
                 raise AnnouncementRefused("an announcement leaves nobody to encrypt to", reason="last-key")
     revoked = now.revoked | {key} if one.action == "revoke" else now.revoked
     return replace(now, card=card, ended=now.ended | {key}, revoked=revoked)

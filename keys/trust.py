@@ -41,7 +41,8 @@ NAMESPACES = (
 
 
 class UntrustedKey(Refused):
-    """A signature does not count: `unknown-sender`, `unknown-key`, `key-expired` or `key-not-yet-valid`."""
+    """A signature does not count: `unknown-sender`, `unknown-key`, `key-expired`, `key-revoked` or
+    `key-not-yet-valid`."""
 
     reason = "unknown-key"
 
@@ -120,6 +121,12 @@ class Trust:
                 f"{public.fingerprint} of '{partner}' is valid only from {keys[0].valid_from}",
                 hint="one of the two clocks may be wrong",
                 reason="key-not-yet-valid",
+            )
+        if not keys[0].covers(at) and public.line in self.standing(partner).revoked:
+            raise UntrustedKey(
+                f"{public.fingerprint} of '{partner}' was revoked: it counts only until {keys[0].valid_until}",
+                hint="somebody else may have signed this: ask them by telephone",
+                reason="key-revoked",
             )
         if not keys[0].covers(at):
             raise UntrustedKey(

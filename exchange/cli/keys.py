@@ -111,6 +111,22 @@ def retire_(context: HomeContext, purpose: "Purpose") -> None:
     click.echo(f"retired {key.purpose} key {key.serial} ({key.fingerprint})")
 
 
+@keys_.command("revoke", epilog="Example: handover keys revoke SHA256:… --since 2026-12-01T09:00:00Z")
+@click.argument("fingerprint", metavar="FINGERPRINT")
+@click.option("--since", metavar="TIME", help="From when on somebody else may have had it (default: now).")
+@json_option
+@with_home
+def revoke_(context: HomeContext, fingerprint: str, since: str | None, as_json: bool) -> None:
+    """End a key of ours that somebody else may have: at once here, and partners are told."""
+    from exchange.key_desk import revoke
+
+    said = revoke(context.parts, fingerprint, since, context.person)
+    if as_json:
+        show.as_json(said)
+    else:
+        show.pairs(said)
+
+
 @keys_.command("announce", epilog="Example: handover keys announce")
 @with_home
 def announce_(context: HomeContext) -> None:

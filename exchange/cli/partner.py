@@ -68,11 +68,15 @@ def list_(context: HomeContext, as_json: bool) -> None:
 @with_home
 def landing_(context: HomeContext, partner: str | None, user: str | None) -> None:
     """The sshd configuration and the authorized keys of P's landing zone. Needs no passphrase."""
+    from config.times import system_clock
     from exchange.landing_zone import authorized_keys, configuration
 
     if (partner is None) == (user is None):
         raise click.UsageError("give a partner, or --user", click.get_current_context())
     if user is not None:
-        click.echo("".join(f"{line}\n" for line in authorized_keys(context.home, context.trust, user)), nl=False)
+        click.echo(
+            "".join(f"{line}\n" for line in authorized_keys(context.home, context.trust, user, system_clock())),
+            nl=False,
+        )
     else:
-        click.echo(configuration(context.home, context.trust, str(partner)), nl=False)
+        click.echo(configuration(context.home, context.trust, str(partner), system_clock()), nl=False)

@@ -48,6 +48,7 @@ PRINTS_JSON = {
     "keys history": "",
     "keys inventory": "",
     "keys rotate": "signing",
+    "keys revoke": "{transport}",
     "ledger query": "",
     "ledger show": "{id}",
     "ledger verify": "",
@@ -120,6 +121,7 @@ def documents(scene: Runner) -> dict[str, Done]:
         "waiting": by_state["accepted"],
         "hold": placed["hold"],
         "key": next(key["public"] for key in keys if key["purpose"] == "ledger"),
+        "transport": next(key["fingerprint"] for key in keys if key["purpose"] == "transport"),
         "fingerprint": card.removeprefix("fingerprint: ").strip(),
     }
     at_lgsco = {name: f"handover --home lgsco {name} --json {rest}" for name, rest in PRINTS_JSON.items()}

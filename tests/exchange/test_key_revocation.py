@@ -1,0 +1,149 @@
+"""A key that somebody else may have: ended at once here, told to partners, and nothing recorded before is lost."""
+
+import contextlib
+from datetime import timedelta
+
+import pytest
+
+from config.errors import Misuse, NotNow
+from config.times import from_text, to_text
+from exchange import key_desk
+from exchange.audit import verify_home
+from keys.key_info import PURPOSES, Purpose
+from keys.openssh import PublicKey
+from keys.trust import UntrustedKey
+from tests.exchange.hostile import envelope, manifest
+from tests.exchange.test_key_rotation import chained, exchange_files, quiet, signed_by
+from tests.organisations import CASE, Organisation, Pair
+
+
+def first(one: Organisation, purpose: Purpose) -> str:
+    return one.parts.own.usable(purpose)[0].fingerprint
+
+
+def revoke(one: Organisation, purpose: Purpose, since: str | None = None) -> dict[str, key_desk.Cell]:
+    return key_desk.revoke(one.parts, first(one, purpose), since, "root")
+
+
+def persist(pair: Pair) -> None:
+    """As the service does: what cannot be done now is tried again."""
+    for _ in range(6):
+        for one in (pair.lgsco, pair.ofsted):
+            for act in (one.take, one.send, one.receive):
+                with contextlib.suppress(NotNow):
+                    act()
+
+
+@pytest.mark.parametrize("purpose", PURPOSES)
+def test_files_go_on_after_a_key_of_any_purpose_was_revoked(pair: Pair, purpose: Purpose) -> None:
+    chained(pair)
+    exchange_files(pair, "before")
+    pair.lgsco.drop(b"during", f"{CASE} during.pdf")
+    pair.lgsco.take()
+    pair.lgsco.send()
+    pair.clock.advance(hours=1)
+    done = revoke(pair.ofsted, purpose)
+    assert done["successor"] == first(pair.ofsted, purpose)
+    persist(pair)
+    pair.clock.advance(hours=7)
+    exchange_files(pair, "after")
+    key_desk.tend(pair.ofsted.parts)
+    assert pair.lgsco.states() == ["acknowledged"] * 3
+    assert not (pair.ofsted.home.keys / f"{purpose}-1.age").exists()
+    assert (pair.ofsted.home.keys / f"{purpose}-1.json").exists()
+    for one in (pair.lgsco, pair.ofsted):
+        report = verify_home(one.home)
+        assert report.ok, report.problems
+
+
+def test_nothing_signed_with_a_revoked_key_counts_any_more_and_what_was_recorded_before_does(pair: Pair) -> None:
+    chained(pair)
+    exchange_files(pair, "before")
+    pair.clock.advance(days=1)
+    stolen, said = pair.lgsco.parts.keyring.signer("signing"), manifest(pair)
+    forged = envelope(pair, said.encode())
+    done = revoke(pair.lgsco, "signing")
+    assert done["handovers"] == 1
+    assert key_desk.affected(pair.ofsted.parts.ledger, str(done["revoked"])) == [pair.lgsco.handovers()[0].id]
+    persist(pair)
+    quiet(pair.ofsted)
+    trust = pair.ofsted.parts.trust
+    key = PublicKey.parse(stolen.public.line)
+    [received] = [h for h in pair.ofsted.handovers() if h.direction == "in"]
+    trust.signing_key("lgsco", key, from_text(received.received_at or ""))
+    with pytest.raises(UntrustedKey, match="was revoked"):
+        trust.signing_key("lgsco", key, pair.clock())
+    # the thief's message, made before the revocation and signed with the key that counted then
+    (pair.ofsted.landing() / f"{said.id}.age").write_bytes(forged)
+    pair.ofsted.receive()
+    last = pair.ofsted.parts.ledger.entry(pair.ofsted.parts.ledger.size - 1)
+    assert (last.event, last.detail["reason"]) == ("quarantined", "key-revoked")
+    exchange_files(pair, "after")
+    assert signed_by(pair.lgsco) == done["successor"]
+
+
+def test_what_was_signed_since_the_theft_does_not_count_even_if_it_was_recorded(pair: Pair) -> None:
+    chained(pair)
+    theft = to_text(pair.clock() + timedelta(hours=1))
+    pair.clock.advance(hours=2)
+    exchange_files(pair, "doubtful")
+    key = PublicKey.parse(pair.lgsco.parts.keyring.signer("signing").public.line)
+    pair.clock.advance(hours=1)
+    revoke(pair.lgsco, "signing", theft)
+    persist(pair)
+    [doubtful] = [h for h in pair.ofsted.handovers() if h.direction == "in"]
+    with pytest.raises(UntrustedKey) as refused:
+        pair.ofsted.parts.trust.signing_key("lgsco", key, from_text(doubtful.received_at or ""))
+    assert refused.value.reason == "key-revoked"
+
+
+def test_a_partner_that_is_away_or_asks_a_person_gets_nothing_until_it_knows_the_new_key(pair: Pair) -> None:
+    exchange_files(pair, "before")
+    pair.clock.advance(days=1)
+    done = revoke(pair.lgsco, "signing")
+    pair.lgsco.drop(b"waits", f"{CASE} waits.pdf")
+    pair.lgsco.take()
+    for _ in range(2):
+        with pytest.raises(
+            NotNow, match="ofsted has not accepted the signing key that took the place of a revoked one"
+        ):
+            pair.lgsco.send()
+    assert pair.lgsco.states() == ["acknowledged", "accepted"]
+    # the partner comes back: it takes the revocation at once, and asks a person about the new key
+    pair.ofsted.receive()
+    [waiting] = key_desk.waiting(pair.ofsted.parts.ledger)
+    assert waiting.announcement.fingerprint == done["successor"]
+    assert pair.ofsted.parts.trust.standing("lgsco").revoked
+    pair.ofsted.send()
+    pair.lgsco.receive()
+    key_desk.accept(pair.ofsted.parts, "lgsco", str(done["successor"]), "root")
+    persist(pair)
+    assert pair.lgsco.states() == ["acknowledged", "acknowledged"]
+    key_desk.tend(pair.lgsco.parts)
+    assert not (pair.lgsco.home.keys / "signing-1.age").exists()
+    quiet(pair.ofsted)
+
+
+def test_nobody_encrypts_to_a_revoked_key_while_no_other_is_accepted(pair: Pair) -> None:
+    done = revoke(pair.ofsted, "encryption")
+    pair.ofsted.send()
+    pair.lgsco.receive()
+    pair.lgsco.drop(b"waits", f"{CASE} waits.pdf")
+    pair.lgsco.take()
+    with pytest.raises(NotNow, match="ofsted has revoked its encryption key"):
+        pair.lgsco.send()
+    key_desk.accept(pair.lgsco.parts, "ofsted", str(done["successor"]), "root")
+    persist(pair)
+    assert pair.lgsco.states() == ["acknowledged"]
+    assert pair.lgsco.handovers()[0].key == done["successor"]
+
+
+def test_what_cannot_be_revoked_is_told(pair: Pair) -> None:
+    with pytest.raises(Misuse, match="none of our keys has this fingerprint"):
+        key_desk.revoke(pair.lgsco.parts, "SHA256:unknown", None, "root")
+    with pytest.raises(Misuse, match="--since is not a time"):
+        revoke(pair.lgsco, "transport", "yesterday")
+    fingerprint = first(pair.lgsco, "transport")
+    revoke(pair.lgsco, "transport")
+    with pytest.raises(Misuse, match="transport key 1 has ended already"):
+        key_desk.revoke(pair.lgsco.parts, fingerprint, None, "root")
