@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
 from exchange.log import Log
+from exchange.troubles import UNUSABLE
 
 TIMEOUT = 30.0
 """Seconds that a command or a webhook may take."""
@@ -42,6 +43,15 @@ EVENTS = frozenset(
         "key.revoked",
         "key.expiring",
         "partner.key-expiring",
+        "disk.full",
+        "disk.room",
+        "clock.wrong",
+        "clock.right",
+        "clock.jumped",
+        "clock.disagrees",
+        "watch.incomplete",
+        "watch.complete",
+        UNUSABLE,
     }
 )
 """Entries that people are told of."""

@@ -8,6 +8,7 @@
     overdue     notices handovers whose receipt is late
     retention   destroys originals whose time is over, and what people ordered to be destroyed
     ledger      verifies the ledger when something has changed in its file
+    machine     notices full disks and a clock that is wrong
     watch       sees to it that events of the folders wake the others
     supervisor  signals, systemd, the log (the tail of the ledger), work that commands have recorded
 
@@ -39,6 +40,7 @@ from exchange.parts import Parts
 from exchange.retry import Backoff
 from exchange.rounds import Connection
 from exchange.selfcheck import SelfCheck, check_ledger
+from exchange.troubles import Troubles
 from exchange.watcher import Watcher
 from exchange.worker import Worker
 
@@ -78,6 +80,7 @@ class Daemon:
         self._failing: dict[str, str] = {}
         self._watcher = Watcher(self._hint_failed)
         self._self_check = SelfCheck()
+        self._troubles = Troubles()
         wanted = parts.home.settings.alerts
         self._alerts = Alerts(wanted.command, wanted.webhook, log)
 
@@ -99,6 +102,7 @@ class Daemon:
                 self._watcher.watch(self.parts.home.landing, self.landed)
                 self._start("watch", self._watch_round)
             self._start("ledger", self._ledger_round)
+            self._start("machine", self._machine_round)
             self.begin()
             notify(self._environment, "READY=1")
             self.log("daemon.ready", organisation=self.parts.me, partners=len(self.parts.agreements))
@@ -280,11 +284,17 @@ class Daemon:
             self._wake("drop")
             self._wake("in:")
         if self._watcher.is_complete != before:
-            self.log("watch.incomplete" if before else "watch.complete")
+            self._wake("machine")
         return self._rescan
 
     def _ledger_round(self) -> float:
         return self._self_check.round(self.parts, self._rescan)
+
+    def _machine_round(self) -> float:
+        for event in self._troubles.note(self.parts, self._watcher.is_complete):
+            self.log(event)
+            self._alerts.tell(Alert(self.parts.me, event, None, None))
+        return self._rescan
 
     def _hint_failed(self, problem: Exception) -> None:
         self.log("hint.failed", error=type(problem).__name__, at_line=logs.where(problem))

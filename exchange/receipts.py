@@ -17,6 +17,7 @@ from exchange.envelope import Opened
 from exchange.manifest import Manifest
 from exchange.parts import Parts
 from exchange.receipt import Receipt
+from exchange.troubles import note_signed
 from ledger import entry as entries
 from ledger import tlogproof, witness
 from ledger.canonical import Json
@@ -87,6 +88,7 @@ def accept_receipt(parts: Parts, partner: str, opened: Opened, *, again: bool = 
             return handover
         _check_expiry(parts, opened.manifest)
         _check(parts, partner, handover, receipt)
+        note_signed(parts, partner, opened.manifest.created, handover.sent_at)
     except Refused as problem:
         detail: dict[str, Json] = {"reason": problem.reason, "message": opened.manifest.id, "about": receipt.handover}
         refused = Draft(event="receipt.refused", actor="daemon", partner=partner, detail=detail)

@@ -36,6 +36,7 @@ from exchange.manifest import Concern, Manifest, Payload
 from exchange.parts import Parts
 from exchange.quarantine import limit, quarantine
 from exchange.retry import growing
+from exchange.troubles import note_signed
 from keys import age, sshsig
 from ledger import witness
 from ledger.entry import Draft
@@ -137,6 +138,7 @@ def _pass_on(parts: Parts, arrival: Arrival, opened: Opened, manifest: Manifest)
         now=parts.effects.clock(),
         ended=parts.trust.ended_ledger_keys(arrival.partner),
     )
+    note_signed(parts, arrival.partner, manifest.created)
     if messages.is_control(manifest.kind):
         opened.finish()
         messages.accept(parts, Message(arrival.partner, opened, again=arrival.recovered))

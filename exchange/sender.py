@@ -18,6 +18,7 @@ from exchange.landing import Landing, LandingError, LandingFull, Small, Unfinish
 from exchange.manifest import AgreementRef, Concern, Manifest, ManifestError
 from exchange.parts import Parts
 from exchange.spool import Claim
+from exchange.troubles import TOLERANCE
 from keys import age
 from ledger import witness
 from ledger.entry import Draft
@@ -113,7 +114,9 @@ def needs_resending(parts: Parts, handover: Handover) -> bool:
     """
     if handover.sent_at is None or not parts.spool.envelope(handover.id).exists():
         return False
-    return parts.effects.clock() - from_text(handover.sent_at) >= parts.home.settings.retry.resend
+    waited = parts.effects.clock() - from_text(handover.sent_at)
+    # sent at a time that has not come: the clock was wrong then, and who knows how long ago that was
+    return waited >= parts.home.settings.retry.resend or waited < -TOLERANCE
 
 
 def upload(parts: Parts, landing: Landing, handover: Handover) -> None:

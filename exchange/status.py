@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from config.errors import HandoverError, Misuse
 from config.home import Home
 from config.times import system_clock
-from exchange import custody, key_list, landing, machine, pid_file
+from exchange import custody, key_list, landing, machine, pid_file, troubles
 from exchange.assembly import agreements_with
 from exchange.drop import scan
 from exchange.numbers import in_words
@@ -143,6 +143,7 @@ def status(home: Home, ledger: Ledger, keyring: Keyring, trust: Trust) -> Status
             *_unfinished(ledger),
             *custody.problems(custody.listing(home, ledger, trust)),
             *_reviews(ledger),
+            *troubles.problems(ledger, system_clock()),
             *_of_the_home(home),
         ),
     )

@@ -1,0 +1,121 @@
+"""Troubles of this machine that the ledger remembers, so that people are told once of each, and see it in the status.
+
+    disk.full         disk.room       no room is left on the disk of the folders that detail.of names
+    clock.wrong       clock.right     entries are of a time that has not come: the clock is behind, or was ahead
+    watch.incomplete  watch.complete  files in some folders are found by the rescan alone
+    clock.jumped                      between two looks the clock went detail.seconds further than time did
+    clock.disagrees                   the partner signed at a time that, by our clock, cannot be
+
+Nothing is decided by the clock that cannot be undone: entries are ordered by their number, and ids are never the same.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from config.errors import NotNow
+from config.times import from_text
+from exchange import machine, seldom
+from exchange.parts import Parts
+from ledger.entry import Draft
+from ledger.view import View
+
+TOLERANCE: Final = timedelta(minutes=5)
+"""How far two clocks may differ before anybody is told."""
+
+SHOWN: Final = timedelta(days=1)
+"""How long the status speaks of what happened once."""
+
+UNUSABLE: Final = "ledger.unusable"
+"""Told, but not recorded, because it cannot be: the ledger is locked, read-only or on a full disk."""
+
+_PAIRS: Final = {"disk": ("disk.full", "disk.room"), "clock": ("clock.wrong", "clock.right"),
+                 "watch": ("watch.incomplete", "watch.complete")}  # fmt: skip
+
+
+@dataclass(slots=True)
+class Troubles:
+    """What the daemon knows of them beside the ledger."""
+
+    _ahead: float | None = None
+    """How far the clock was ahead of the time since the start, at the last look."""
+    _unusable: bool = False
+
+    def note(self, parts: Parts, watched: bool) -> tuple[str, ...]:
+        """Record what began and what is over; returns what is to be told although it cannot be recorded."""
+        try:
+            parts.ledger.check_writable()
+            self._record(parts, watched)
+        except NotNow:
+            told, self._unusable = self._unusable, True
+            return () if told else (UNUSABLE,)
+        self._unusable = False
+        return ()
+
+    def _record(self, parts: Parts, watched: bool) -> None:
+        full = machine.full_disks(parts.home)
+        now = {"disk": bool(full), "clock": is_behind(parts.ledger, parts.effects.clock()), "watch": not watched}
+        drafts = []
+        for name, (began, ended) in _PAIRS.items():
+            if now[name] != _is_open(parts.ledger, name):
+                detail = {"of": ", ".join(full)} if name == "disk" and full else {}
+                drafts.append(Draft(event=began if now[name] else ended, actor="daemon", detail=detail))
+        jumped = self._jumped(parts)
+        if abs(jumped) > TOLERANCE.total_seconds():
+            drafts.append(Draft(event="clock.jumped", actor="daemon", detail={"seconds": round(jumped)}))
+        if drafts:
+            parts.ledger.write(lambda tx: [tx.append(draft) for draft in drafts])
+
+    def _jumped(self, parts: Parts) -> float:
+        ahead = parts.effects.clock().timestamp() - parts.effects.monotonic()
+        before, self._ahead = self._ahead, ahead
+        return 0.0 if before is None else ahead - before
+
+
+def is_behind(ledger: View, now: datetime) -> bool:
+    """Whether the ledger holds an entry of a time that has not come."""
+    return any(from_text(at) > now + TOLERANCE for (at,) in ledger.rows("SELECT max(at) FROM entries") if at)
+
+
+def note_signed(parts: Parts, partner: str, signed: str, not_before: str | None = None) -> None:
+    """A partner signed something at the time `signed`, after it had what we sent at the time `not_before`."""
+    at = from_text(signed)
+    ahead = at - parts.effects.clock()
+    behind = timedelta() if not_before is None else from_text(not_before) - at
+    if max(ahead, behind) > TOLERANCE:
+        seconds = round((ahead if ahead > TOLERANCE else -behind).total_seconds())
+        draft = Draft(event="clock.disagrees", actor="daemon", partner=partner, detail={"seconds": seconds})
+        seldom.append(parts, draft)
+
+
+def problems(ledger: View, now: datetime) -> Iterator[str]:
+    """What the status says of them; of full disks it knows more itself."""
+    if is_behind(ledger, now):
+        yield "the ledger holds entries of a time that has not come: the clock of this machine is behind, or was ahead"
+    for partner, seconds in _lately(ledger, "clock.disagrees", now):
+        yield f"the clocks of {partner} and of this machine disagree by {_words(seconds)}"
+    for _, seconds in _lately(ledger, "clock.jumped", now)[-1:]:
+        yield f"the clock of this machine jumped by {_words(seconds)}"
+    if _is_open(ledger, "watch"):
+        yield "not all folders can be watched, so files wait for the rescan: raise fs.inotify.max_user_watches"
+
+
+def _is_open(ledger: View, name: str) -> bool:
+    began, _ = events = _PAIRS[name]
+    found = ledger.rows("SELECT event FROM entries WHERE event IN (?, ?) ORDER BY seq DESC LIMIT 1", *events)
+    return found == [(began,)]
+
+
+def _lately(ledger: View, event: str, now: datetime) -> list[tuple[str, int]]:
+    """The last of each partner, if it is no older than SHOWN."""
+    sql = (
+        "SELECT partner, json_extract(CAST(entry AS TEXT), '$.detail.seconds'), at, max(seq) FROM entries "
+        "WHERE event = ? GROUP BY partner ORDER BY partner"
+    )
+    return [(p, seconds) for p, seconds, at, _ in ledger.rows(sql, event) if abs(now - from_text(at)) < SHOWN]
+
+
+def _words(seconds: int) -> str:
+    hours, minutes = divmod(abs(seconds) // 60, 60)
+    return f"{hours} h {minutes} min"
