@@ -126,7 +126,7 @@ def _last(events: tuple[str, ...]) -> str:
     return " ".join(
         (
             "SELECT event, json_extract(CAST(entry AS TEXT), '$.detail.sha256') FROM entries WHERE event IN",
-            f"({', '.join('?' * len(events))}) AND partner = ? AND {_NUMBER} = ? ORDER BY seq DESC LIMIT 1",
+            f"({', '.join('?' * len(events))}) AND +partner = ? AND {_NUMBER} = ? ORDER BY seq DESC LIMIT 1",
         )
     )
 
@@ -138,7 +138,7 @@ def answers_due(parts: Parts, partner: str) -> list[Due]:
         (
             f"SELECT {_NUMBER} AS number, max(CASE WHEN event = ? THEN seq END) AS answered,",
             f"max(CASE WHEN event IN ({marks}) THEN seq END) AS came FROM entries",
-            f"WHERE event IN (?, {marks}) AND partner = ? GROUP BY number",
+            f"WHERE event IN (?, {marks}) AND +partner = ? GROUP BY number",
             "HAVING came > coalesce(answered, -1) ORDER BY number",
         )
     )

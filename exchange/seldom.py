@@ -24,7 +24,7 @@ def append(parts: Parts, draft: Draft, *fields: str) -> bool:
 def lately(parts: Parts, draft: Draft, *fields: str) -> bool:
     """Whether the last entry of that event, partner and handover (None: any), with the same text in these `fields` of
     its detail, is younger than PAUSE."""
-    sql = ["SELECT at FROM entries WHERE event = ? AND partner = ?"]
+    sql = ["SELECT at FROM entries WHERE event = ? AND +partner = ?"]
     values: list[object] = [draft.event, draft.partner]
     if draft.handover is not None:
         sql.append("AND handover = ?")

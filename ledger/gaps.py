@@ -74,7 +74,7 @@ def explained(ledger: View, partner: str) -> dict[int, str]:
 
 def entries_about(ledger: View, event: str, partner: str, direction: Direction, start: int = 0) -> list[Entry]:
     """The entries of one event about the numbers of one direction from entry `start` on, in order."""
-    sql = "SELECT seq FROM entries WHERE event = ? AND partner = ? AND direction = ? AND seq >= ? ORDER BY seq"
+    sql = "SELECT seq FROM entries WHERE event = ? AND +partner = ? AND direction = ? AND +seq >= ? ORDER BY seq"
     return [ledger.entry(seq) for (seq,) in ledger.rows(sql, event, partner, direction, start)]
 
 

@@ -32,10 +32,10 @@ _OPEN = (
 )
 _REFERENCES = (
     "SELECT value FROM openings WHERE field = 'reference' AND seq IN "
-    "(SELECT seq FROM entries WHERE handover = ? AND partner = ? AND direction = ?)"
+    "(SELECT seq FROM entries WHERE handover = ? AND +partner = ? AND direction = ?)"
 )
 _HAD_ONE = (
-    "SELECT 1 FROM entries WHERE handover = ? AND partner = ? AND direction = ? "
+    "SELECT 1 FROM entries WHERE handover = ? AND +partner = ? AND direction = ? "
     "AND json_extract(CAST(entry AS TEXT), '$.committed.reference') IS NOT NULL LIMIT 1"
 )
 

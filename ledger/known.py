@@ -1,4 +1,8 @@
-"""What is known of handovers now: reads of the cache that the ledger keeps beside its entries."""
+"""What is known of handovers now: reads of the cache that the ledger keeps beside its entries.
+
+A question about entries that asks for a handover or an event and for a partner too says `+partner = ?`: else SQLite may
+go through all that ever happened with that partner, which it takes for as few as the other.
+"""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol

@@ -20,7 +20,7 @@ from ledger.view import View
 Deadlines = Mapping[tuple[str, str], timedelta]
 """(partner, category) -> how long a receipt may take."""
 
-_LIFE = "FROM entries e WHERE (e.handover, e.partner, e.direction) = (h.id, h.partner, h.direction)"
+_LIFE = "FROM entries e WHERE e.handover = h.id AND +e.partner = h.partner AND e.direction = h.direction"
 _OPENED = (
     "coalesce((SELECT o.value FROM openings o WHERE o.seq = h.first_seq AND o.field = '{0}'), "
     f"(SELECT o.value FROM openings o WHERE o.seq IN (SELECT e.seq {_LIFE}) AND o.field = '{{0}}' "
@@ -199,7 +199,7 @@ def reachability(ledger: View, partner: str) -> str:
 def outage(ledger: View, partner: str) -> str | None:
     """The cause, as it was recorded, of an outage that lasts; None if there is none."""
     sql = (
-        "SELECT event, json_extract(CAST(entry AS TEXT), '$.detail.cause') FROM entries WHERE partner = ? "
+        "SELECT event, json_extract(CAST(entry AS TEXT), '$.detail.cause') FROM entries WHERE +partner = ? "
         "AND event IN ('partner.unreachable', 'partner.reachable') ORDER BY seq DESC LIMIT 1"
     )
     for event, cause in ledger.rows(sql, partner):
@@ -211,7 +211,7 @@ def outage(ledger: View, partner: str) -> str | None:
 def is_quarantine_full(ledger: View, partner: str) -> bool:
     """Whether nothing is taken from a partner because its part of the quarantine was used up."""
     sql = (
-        "SELECT event FROM entries WHERE partner = ? AND event IN ('quarantine.full', 'quarantine.has-room') "
+        "SELECT event FROM entries WHERE +partner = ? AND event IN ('quarantine.full', 'quarantine.has-room') "
         "ORDER BY seq DESC LIMIT 1"
     )
     return ledger.rows(sql, partner) == [("quarantine.full",)]

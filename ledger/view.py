@@ -84,7 +84,7 @@ class View(Known):
     def entries_of(self, handover: Handover) -> list[Entry]:
         """Every entry that names a handover, in order: its whole life."""
         found = self.rows(
-            "SELECT seq, entry FROM entries WHERE handover = ? AND partner = ? AND direction = ? ORDER BY seq",
+            "SELECT seq, entry FROM entries WHERE handover = ? AND +partner = ? AND direction = ? ORDER BY seq",
             handover.id,
             handover.partner,
             handover.direction,

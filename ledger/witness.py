@@ -144,7 +144,7 @@ def _rolled_back(partner: str, seen: int, size: int) -> RolledBack:
 def _record_once(tx: Transaction, partner: str, statement: Statement) -> None:
     """The message is read again at every start, for as long as nobody has done anything about it."""
     root = statement.cosigned.split("\n")[2]
-    for (seq,) in tx.rows("SELECT seq FROM entries WHERE event = 'witness.rolled-back' AND partner = ?", partner):
+    for (seq,) in tx.rows("SELECT seq FROM entries WHERE event = 'witness.rolled-back' AND +partner = ?", partner):
         if (said := tx.entry(seq).detail)["seen"] == statement.seen and said["root"] == root:
             return
     detail: dict[str, Json] = {"seen": statement.seen, "root": root, "size": tx.size}
