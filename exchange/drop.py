@@ -10,6 +10,7 @@ proves nothing, since copies preserve it.
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 import stat
@@ -32,6 +33,8 @@ MAX_FOLDERS = 3
 
 LEASE_PAUSE = 1.0
 """Seconds after which a file that somebody holds open for writing is looked at again."""
+
+_NO_MEANS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 SCAN_DEPTH = 8
 """Deeper folders than this are not looked into: nobody sorts files so, and a hostile tree must end."""
@@ -183,18 +186,16 @@ def is_open_for_writing(path: Path) -> bool:
     """Whether some process holds `path` open for writing, as far as the kernel tells.
 
     A read lease is granted only on a file that nobody writes to. File systems without leases answer False here,
-    and the quiet period alone decides.
+    and the quiet period alone decides. Where this machine lacks the means to ask, True: then it is asked again.
     """
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError:
-        return False
+    except OSError as problem:
+        return problem.errno in _NO_MEANS
     try:
         fcntl.fcntl(handle, fcntl.F_SETLEASE, fcntl.F_RDLCK)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
+    except OSError as problem:
+        return problem.errno in (errno.EAGAIN, *_NO_MEANS)
     else:
         with contextlib.suppress(OSError):
             fcntl.fcntl(handle, fcntl.F_SETLEASE, fcntl.F_UNLCK)

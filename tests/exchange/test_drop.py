@@ -1,5 +1,7 @@
 """What lies in the outbound folders, and when a file there is complete (PITFALLS: Watching, Half-written files)."""
 
+import errno
+import fcntl
 import os
 import socket
 from pathlib import Path
@@ -175,3 +177,19 @@ def test_what_a_scan_no_longer_sees_is_forgotten(tmp_path: Path, completeness: C
     assert completeness.waiting() is None
     seconds.now += 10
     assert not completeness.judge(look(path))
+
+
+@pytest.mark.parametrize("name", ["open", "fcntl"])
+def test_a_file_of_which_nobody_can_tell_now_whether_it_is_being_written_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    path = tmp_path / "decision.pdf"
+    path.write_bytes(b"content")
+
+    def fails(*_: object) -> int:
+        raise OSError(errno.EMFILE if name == "open" else errno.ENOMEM, "not now")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os if name == "open" else fcntl, name, fails)
+        assert is_open_for_writing(path)
+    assert not is_open_for_writing(path)
