@@ -6,6 +6,7 @@
     submit a file              it lies in the outbound folder whole and with its sidecar, or can be submitted again
     seal   by hand             an envelope that is there is whole and recorded; the daemon goes on with everything else
     open   by hand             content that is there is whole
+    rotate a key               the new key is there and recorded, or neither; files go on
 
 What the command had finished before the power went must be there.
 """
@@ -18,6 +19,7 @@ from pathlib import Path
 from config.errors import HandoverError
 from config.home import Home
 from config.sample import Value
+from exchange import key_desk
 from exchange.assembly import assemble
 from exchange.audit import verify_home
 from exchange.drop import SIDECAR, is_unfinished
@@ -57,6 +59,7 @@ def all_commands() -> list[Scenario]:
         "submit": (_two_homes, _submit, _look_at_submit),
         "seal": (_two_homes, _seal, _look_at_seal),
         "open": (_sealed, _open, _look_at_open),
+        "rotate": (_two_homes, _rotate, _look_at_rotate),
     }
     with Program("tests.powerloss.planted", "quick_keys") as program:
         return [_recorded(program, moment, *what) for moment, what in commands.items()]
@@ -145,6 +148,10 @@ def _seal(desk: Path) -> list[str]:
 
 def _open(desk: Path) -> list[str]:
     return [*_in("ofsted", desk), "open", str(desk / "by-hand.age"), "-o", str(desk / "opened")]
+
+
+def _rotate(desk: Path) -> list[str]:
+    return [*_in("lgsco", desk), "keys", "rotate", "signing"]
 
 
 def _in(name: str, desk: Path) -> list[str]:
@@ -273,6 +280,26 @@ def _look_at_open(desk: Path, finished: bool) -> list[Finding]:
     if target.exists():
         return [] if target.read_bytes() == CONTENT else [Finding("lost", "the content is not whole")]
     return [Finding("lost", "the content")] if finished else []
+
+
+def _look_at_rotate(desk: Path, finished: bool) -> list[Finding]:
+    lgsco, ofsted = (Home.open(desk / name) for name in ("lgsco", "ofsted"))
+    one = start(lgsco, ofsted, ManualClock())
+    with one.parts.ledger:
+        key_desk.tend(one.parts)
+        one.parts.keyring.self_test()
+        there = {info.fingerprint for info in one.parts.keyring.infos()}
+        recorded = {key.fingerprint for key in one.parts.own.keys}
+        found = [Finding("lost", f"key {fingerprint}") for fingerprint in sorted(recorded - there)]
+        found += [Finding("left over", f"key {fingerprint}") for fingerprint in sorted(there - recorded)]
+        if finished and len(there) != len(PURPOSES) + 1:
+            found.append(Finding("lost", "the new key"))
+        one.drop(CONTENT)
+        one.take()
+        one.send()
+        if one.states() != ["sent"]:
+            found.append(Finding(STUCK, f"a file: {one.states()}"))
+    return found if verify_home(lgsco).ok else [*found, Finding("unverifiable", "the ledger")]
 
 
 def _events(parts: Parts) -> list[str]:

@@ -14,6 +14,7 @@ from unittest.mock import patch
 from exchange import delivery, files, setup
 from exchange.landed import Arrival
 from exchange.parts import Parts
+from keys.keyring import Keyring
 from tests.faults.program import serve
 
 
@@ -49,6 +50,7 @@ def removed_before_recorded() -> None:
 def quick_keys() -> None:
     """A passphrase is tried out at once."""
     patch.object(setup, "initialise", partial(setup.initialise, work_factor=1)).start()
+    patch.object(Keyring, "open", partial(Keyring.open, work_factor=1)).start()
 
 
 PLANTS: dict[str, Callable[[], None]] = {
