@@ -14,6 +14,7 @@ from unittest.mock import patch
 from exchange import delivery, files, setup
 from exchange.landed import Arrival
 from exchange.parts import Parts
+from exchange.sftp_ending import Ending
 from keys.keyring import Keyring
 from tests.faults.program import serve
 
@@ -47,6 +48,16 @@ def removed_before_recorded() -> None:
     patch.object(delivery, "_record_delivered", careless).start()
 
 
+def no_sync_at_the_partner() -> None:
+    """The partner's server cannot sync what is uploaded."""
+    post = Ending.post
+
+    def careless(self: Ending, *, sync: bool = True) -> None:
+        post(self, sync=False)
+
+    patch.object(Ending, "post", careless).start()
+
+
 def quick_keys() -> None:
     """A passphrase is tried out at once."""
     patch.object(setup, "initialise", partial(setup.initialise, work_factor=1)).start()
@@ -54,7 +65,14 @@ def quick_keys() -> None:
 
 
 PLANTS: dict[str, Callable[[], None]] = {
-    plant.__name__: plant for plant in (no_directory_sync, no_content_sync, removed_before_recorded, quick_keys)
+    plant.__name__: plant
+    for plant in (
+        no_directory_sync,
+        no_content_sync,
+        removed_before_recorded,
+        no_sync_at_the_partner,
+        quick_keys,
+    )
 }
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ then every state in which a power cut may leave them.
 
 import os
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,7 +86,7 @@ def crashes(recording: Recording, most: int = MOST, at: Callable[[Step], bool] =
     seen: set[int] = set()
     for number, step in enumerate(recording.steps, start=1):
         disks[step.machine].apply(step.operation)
-        if not at(step) or (number < len(recording.steps) and _within_sqlite(disks, recording.steps[number])):
+        if not at(step) or _goes_on(disks, recording.steps[number - 1 : number + 1]):
             continue
         for victim in disks:
             others = {name: other.live() for name, other in disks.items() if name != victim}
@@ -110,10 +110,13 @@ def _summary(states: Mapping[str, State]) -> int:
     )
 
 
-def _within_sqlite(disks: Mapping[str, Disk], following: Step) -> bool:
-    """Whether SQLite goes on writing: what its files hold in between is its own affair."""
-    operation = following.operation
-    return isinstance(operation, Write) and disks[following.machine].is_theirs(operation.number)
+def _goes_on(disks: Mapping[str, Disk], steps: Sequence[Step]) -> bool:
+    """Whether SQLite writes in both of two steps: what its files hold in between is its own affair."""
+    return len(steps) == 2 and steps[0].machine == steps[1].machine and all(_is_sqlites(disks, step) for step in steps)
+
+
+def _is_sqlites(disks: Mapping[str, Disk], step: Step) -> bool:
+    return isinstance(step.operation, Write) and disks[step.machine].is_theirs(step.operation.number)
 
 
 def _compare(model: Disk, real: Disk) -> None:

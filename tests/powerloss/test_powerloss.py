@@ -89,3 +89,17 @@ def test_a_known_bug_is_found(planted: Scenario, at: Callable[[Step], bool], kin
     result = run(planted, list(crashes(planted.recording, most=4, at=at)), until_bad=True)
     ((_, found),) = result.bad
     assert kind in {finding.kind for finding in found}
+
+
+@pytest.mark.parametrize("planted", ["no_sync_at_the_partner"], indirect=True, ids=["no sync at the partner"])
+def test_an_envelope_that_the_partners_server_lost_half_of_is_quarantined_and_comes_again(planted: Scenario) -> None:
+    def has_landed(step: Step) -> bool:
+        return (step.moment, step.machine) == ("drop", "ofsted") and isinstance(step.operation, Move)
+
+    lost = [crash for crash in crashes(planted.recording, at=has_landed) if crash.victim == "ofsted"]
+    result = run(planted, spread(lost, 15))
+    assert result.bad
+    found = [finding for _, some in result.bad for finding in some]
+    # nothing is lost or doubled; what was lost is to be seen in quarantine, and on the record
+    assert {finding.kind for finding in found} == {"unverifiable", "left over"}
+    assert all("quarantine" in finding.what for finding in found), found
