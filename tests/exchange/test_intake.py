@@ -193,7 +193,7 @@ def test_a_file_that_changes_while_it_is_sealed_is_held(pair: Pair, monkeypatch:
             return self._signer.sign(data)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Keyring, "signer", lambda self, purpose="signing": Interrupted(true_signer(self, purpose)))
+        patch.setattr(Keyring, "signer", lambda *how, **among: Interrupted(true_signer(*how, **among)))
         pair.lgsco.send()
     assert [(h.state, h.reason) for h in pair.lgsco.handovers()] == [("held", "file-changed")]
     assert (pair.lgsco.home.held / "ofsted" / f"{CASE} decision.pdf").read_bytes() == b"other words"

@@ -204,6 +204,7 @@ def test_what_was_received_while_its_key_counted_stays_verifiable(pair: Pair) ->
         assert verify_home(one.home).ok
 
 
+@pytest.mark.topologies("push", only=True)
 def test_a_key_stays_while_something_needs_it(pair: Pair) -> None:
     chained(pair)
     pair.lgsco.drop(b"on its way", f"{CASE} on its way.pdf")

@@ -149,6 +149,7 @@ def _fail_sealing(*_: object, **__: object) -> None:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
+@pytest.mark.topologies("push", only=True)
 def test_an_upload_that_nobody_finishes_goes_after_a_month_and_not_before(pair: Pair) -> None:
     pair.ofsted.landing().mkdir(exist_ok=True)
     unfinished = pair.ofsted.landing() / f"{CASE}.age.part"

@@ -119,6 +119,7 @@ def test_a_message_is_sent_again_after_a_pause_until_the_ledger_says_that_it_is_
     assert pair.lgsco.spooled() == pair.ofsted.spooled() == []
 
 
+@pytest.mark.topologies("push", only=True)
 def test_a_message_whose_upload_was_cut_off_is_made_anew_and_leaves_nothing_behind(
     pair: Pair, greetings: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

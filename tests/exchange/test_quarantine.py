@@ -54,6 +54,7 @@ def problems(pair: Pair) -> str:
     return "; ".join(status(parts.home, parts.ledger, parts.keyring, parts.trust).problems)
 
 
+@pytest.mark.topologies("push", only=True)
 @pytest.mark.parametrize("limits", [{"quarantine_files": 3}, {"quarantine": 12}])
 def test_a_flood_stops_at_the_limit_is_recorded_once_and_loses_nothing(pair: Pair, limits: dict[str, int]) -> None:
     limited(pair, **limits)
@@ -161,6 +162,7 @@ def test_who_throws_something_away_is_committed_to(pair: Pair) -> None:
     assert pair.ofsted.parts.ledger.openings(asked.seq) == {"by": "Kim Example"}
 
 
+@pytest.mark.topologies("push", only=True)
 def test_of_many_links_one_is_recorded_each_hour_and_the_others_lie_where_they_are(pair: Pair) -> None:
     pair.ofsted.landing().mkdir(exist_ok=True)
     for number in range(5):
@@ -172,6 +174,7 @@ def test_of_many_links_one_is_recorded_each_hour_and_the_others_lie_where_they_a
     assert pair.ofsted.events().count("quarantined") == 2
 
 
+@pytest.mark.topologies("push", only=True)
 def test_of_many_unreadable_files_one_is_recorded_each_hour(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     def forbidden(*_: Any) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")

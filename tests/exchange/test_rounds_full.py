@@ -120,6 +120,7 @@ def test_a_receiver_whose_disk_is_full_delivers_once_when_there_is_room(
         assert "quarantined" not in pair.ofsted.events()
 
 
+@pytest.mark.topologies("push", only=True)
 def test_a_disk_that_is_full_in_the_middle_of_the_content_keeps_none_of_it(template: Template, tmp_path: Path) -> None:
     with small_disk(template, tmp_path, "ofsted") as pair:
         pair.lgsco.drop(CONTENT)
