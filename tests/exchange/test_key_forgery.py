@@ -1,0 +1,118 @@
+"""Announcements that are not a partner's own: each comes as a well-made message, and changes nothing."""
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from config.times import to_text
+from exchange import key_desk
+from exchange.key_news import Announced
+from keys.announcement import Announcement, Signed, sign
+from keys.openssh import KeySigner
+from tests.exchange import said
+from tests.exchange.test_key_rotation import chained, exchange_files, rotate
+from tests.keys.cards import X25519, private, public
+from tests.organisations import Pair
+
+
+def rotation(pair: Pair, **changes: Any) -> Announcement:
+    """LGSCO's signing key is to be followed by a thief's."""
+    now = to_text(pair.clock())
+    old = pair.lgsco.parts.own.usable("signing")[0].public
+    made = Announcement("lgsco", 1, now, "rotate", "signing", public("thief").line, old, now)
+    return replace(made, **changes)
+
+
+def by(pair: Pair, one: Announcement, *names: str) -> Signed:
+    """Signed by keys of LGSCO's, by their purpose, or by others, by their name."""
+    parts = pair.lgsco.parts
+    ours: dict[str, str] = {key.purpose: key.fingerprint for key in reversed(parts.own.keys)}
+    return sign(one, *(parts.keyring.signer_of(ours[n]) if n in ours else KeySigner(private(n)) for n in names))
+
+
+Forge = Callable[[Pair], Signed]
+
+FORGED: dict[str, tuple[Forge, str]] = {
+    "by the old key only": (lambda pair: by(pair, rotation(pair), "signing"), "not-signed-by-new"),
+    "by the new key only": (lambda pair: by(pair, rotation(pair), "thief"), "not-signed-by-old"),
+    "by a key of another purpose": (lambda pair: by(pair, rotation(pair), "ledger", "thief"), "not-signed-by-old"),
+    "of another organisation": (
+        lambda pair: by(pair, rotation(pair, organisation="ofsted"), "signing", "thief"),
+        "wrong-organisation",
+    ),
+    "old and new exchanged": (
+        lambda pair: by(
+            pair,
+            rotation(pair, key=rotation(pair).replaces, replaces=rotation(pair).key),
+            "signing",
+            "thief",
+        ),
+        "unknown-key",
+    ),
+    "with a signature of another text": (
+        lambda pair: dataclasses.replace(
+            by(pair, rotation(pair), "signing"),
+            signatures=by(pair, rotation(pair, number=2), "signing", "thief").signatures,
+        ),
+        "bad-signature",
+    ),
+    "a retirement by the key itself": (
+        lambda pair: by(pair, rotation(pair, action="retire", key=rotation(pair).replaces, replaces=None), "signing"),
+        "not-signed-by-old",
+    ),
+}
+
+
+@pytest.mark.parametrize("how", FORGED)
+def test_a_forged_announcement_changes_nothing_and_is_answered_with_no(pair: Pair, how: str) -> None:
+    chained(pair)
+    forge, reason = FORGED[how]
+    before = pair.ofsted.parts.trust.standing("lgsco")
+    said.land(pair.lgsco, pair.ofsted, said.message(pair.lgsco, "announcement", Announced(forge(pair))))
+    events = said.take(pair.ofsted)
+    assert ("partner.key-refused", reason) in events
+    assert pair.ofsted.parts.trust.standing("lgsco") == before
+    exchange_files(pair, "as before")
+
+
+def test_an_older_announcement_after_a_newer_one_undoes_nothing(pair: Pair) -> None:
+    chained(pair)
+    first = rotate(pair.lgsco, "signing", overlap=timedelta(0))
+    pair.settle()
+    pair.clock.advance(days=1)
+    key_desk.tend(pair.lgsco.parts)
+    pair.settle()
+    rotate(pair.lgsco, "signing", overlap=timedelta(0))
+    pair.settle()
+    now = pair.ofsted.parts.trust.standing("lgsco")
+    for sent in pair.lgsco.parts.own.announcements:
+        said.land(pair.lgsco, pair.ofsted, said.message(pair.lgsco, "announcement", Announced(sent.signed)))
+    pair.ofsted.receive()
+    assert pair.ofsted.parts.trust.standing("lgsco") == now
+    assert first.public in {key.line for key in now.card.signing_keys}
+
+
+def test_weaker_encryption_waits_for_a_person_even_where_the_chain_is_trusted(pair: Pair) -> None:
+    chained(pair)
+    old = pair.lgsco.parts.own.usable("encryption")[0].public
+    weaker = rotation(pair, purpose="encryption", key=X25519, replaces=old)
+    signed = by(pair, weaker, "signing", "ledger")
+    said.land(pair.lgsco, pair.ofsted, said.message(pair.lgsco, "announcement", Announced(signed)))
+    assert [event for event, _ in said.take(pair.ofsted)] == ["partner.key-waiting"]
+    assert pair.ofsted.parts.recipient("lgsco").kind == "pq"
+    [waiting] = key_desk.waiting(pair.ofsted.parts.ledger)
+    key_desk.accept(pair.ofsted.parts, "lgsco", waiting.announcement.fingerprint, "root")
+    assert pair.ofsted.parts.recipient("lgsco").kind == "x25519"
+
+
+def test_a_number_is_used_once(pair: Pair) -> None:
+    chained(pair)
+    rotate(pair.lgsco, "signing")
+    pair.settle()
+    other = by(pair, rotation(pair, number=1), "signing", "thief")
+    said.land(pair.lgsco, pair.ofsted, said.message(pair.lgsco, "announcement", Announced(other)))
+    assert ("message.refused", "number-reused") in said.take(pair.ofsted)

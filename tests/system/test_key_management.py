@@ -1,0 +1,32 @@
+"""docs/key-management.md: an administrator who follows it sees what it shows."""
+
+import re
+from pathlib import Path
+
+from tests.system.scenes import Scenes
+from tests.system.transcript import parse, play
+
+PAGE = Path(__file__).parents[2] / "docs" / "key-management.md"
+
+BEGIN = """[start two-homes]
+
+$ handover --home ofsted run > ofsted.log &
+[wait ofsted.log daemon.ready]
+$ handover --home lgsco run > lgsco.log &
+[wait lgsco.log daemon.ready]
+"""
+END = """$ kill $(cat lgsco/daemon.pid) $(cat ofsted/daemon.pid)
+[wait lgsco.log daemon.stopped]
+"""
+
+
+def test_every_command_of_the_rota_does_what_the_page_shows(tmp_path: Path) -> None:
+    """The page's terminals, in order; a comment in it says what an administrator would wait for."""
+    text = PAGE.read_text("utf-8")
+    pieces = re.findall(r"^```console\n(.*?)^```|^<!-- (\[wait .+?\]) -->$", text, re.MULTILINE | re.DOTALL)
+    script = "".join(shown or f"{wait}\n" for shown, wait in pieces)
+    assert len(pieces) == 8
+    folder = tmp_path / "homes"
+    folder.mkdir()
+    steps = list(play(parse(BEGIN + script + END), folder, Scenes(tmp_path / "scenes")))
+    assert len(steps) == script.count("$ ") + 3
