@@ -369,9 +369,17 @@ def test_nobody_can_explain_what_was_not_asked_for(pair: Pair) -> None:
     assert take(pair.ofsted) == []
     pair.clock.advance(minutes=15)
     pair.ofsted.send()
+    drop(pair, "third")
+    pair.lgsco.send()
+    (third,) = pair.ofsted.landing().iterdir()
+    third.unlink()
+    drop(pair, "fourth")
+    pair.lgsco.send()
+    pair.ofsted.receive()
+    assert missing(pair) == [1, 3]
     land(pair.lgsco, pair.ofsted, message(pair.lgsco, "absence", Absence({"withdrawn": (2, 3, 4)})))
     assert take(pair.ofsted) == []
-    assert (missing(pair), pair.ofsted.states("in")) == ([1], ["delivered"])
+    assert (missing(pair), pair.ofsted.states("in")) == ([1, 3], ["delivered", "delivered"])
 
 
 @pytest.mark.parametrize("kind", ["request", "absence"])
