@@ -13,6 +13,7 @@ from exchange.parts import Parts
 from exchange.topology import Topology
 from keys import card as cards
 from keys.card import Card, Landing, SigningKey
+from keys.card_rules import MAX_KEYS
 from keys.key_info import KeyInfo, Purpose
 from keys.keyring import Keyring
 from keys.private_keys import ledger_origin
@@ -52,7 +53,9 @@ def make_card(home: Home, keyring: Keyring, output: Path | None) -> MadeCard:
 
     def of(purpose: Purpose, *, ever: bool = False) -> list[KeyInfo]:
         usable = own.fingerprints(purpose)
-        return [info for info in infos if info.purpose == purpose and (ever or info.fingerprint in usable)]
+        found = [info for info in infos if info.purpose == purpose and (ever or info.fingerprint in usable)]
+        # a card has room for so many: the oldest, which ended long ago, are left out
+        return found[-MAX_KEYS:]
 
     card = Card(
         organisation=me,

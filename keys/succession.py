@@ -22,6 +22,7 @@ from config.errors import Refused
 from keys import age
 from keys.announcement import Announcement, Signed, Subject, can_sign, raw
 from keys.card import Card, CardError, SigningKey
+from keys.card_rules import MAX_KEYS
 
 ALWAYS = "2000-01-01T00:00:00.000Z"
 """Before any card."""
@@ -173,19 +174,21 @@ def _with_new(now: Standing, one: Announcement) -> Standing:
         case "signing":
             if all(known.line != key for known in card.signing_keys):
                 start = times.to_text(times.from_text(one.at).replace(microsecond=0))
-                card = replace(card, signing_keys=(*card.signing_keys, SigningKey(key, start)))
+                lines = _joined(now, tuple(known.line for known in card.signing_keys), key)
+                left = tuple(known for known in card.signing_keys if known.line in lines)
+                card = replace(card, signing_keys=(*left, SigningKey(key, start)))
         case "encryption":
             known_texts = {text for text, _ in now.recipients}
             return now if key in known_texts else replace(now, recipients=(*now.recipients, (key, one.at)))
         case "transport":
-            card = replace(card, transport_keys=_joined(card.transport_keys, key))
+            card = replace(card, transport_keys=_joined(now, card.transport_keys, key))
         case "ledger":
-            card = replace(card, ledger_keys=_joined(card.ledger_keys, key))
+            card = replace(card, ledger_keys=_joined(now, card.ledger_keys, key))
         case "witness":
-            card = replace(card, witness_keys=_joined(card.witness_keys, key))
+            card = replace(card, witness_keys=_joined(now, card.witness_keys, key))
         case "host":
             if card.landing is not None:
-                landing = replace(card.landing, host_keys=_joined(card.landing.host_keys, key))
+                landing = replace(card.landing, host_keys=_joined(now, card.landing.host_keys, key))
                 card = replace(card, landing=landing)
     return replace(now, card=card)
 
@@ -211,8 +214,12 @@ def _without(now: Standing, one: Announcement) -> Standing:
     return replace(now, card=card, ended=now.ended | {key}, revoked=revoked)
 
 
-def _joined(keys: tuple[str, ...], key: str) -> tuple[str, ...]:
-    return keys if key in keys else (*keys, key)
+def _joined(now: Standing, keys: tuple[str, ...], key: str) -> tuple[str, ...]:
+    """One more key; where a card would hold too many, the oldest that has ended makes room."""
+    if key in keys:
+        return keys
+    over = next((old for old in keys if old in now.ended), None) if len(keys) == MAX_KEYS else None
+    return (*(known for known in keys if known != over), key)
 
 
 def _less(keys: tuple[str, ...], key: str) -> tuple[str, ...]:

@@ -14,6 +14,8 @@ from keys.openssh import PublicKey
 from keys.own_keys import OwnKey
 from keys.trust import UntrustedKey
 from ledger import tlogproof
+from tests.ledger.ledgers import sqlite3
+from tests.ledger.tampering import FREE, restored_triggers
 from tests.organisations import CASE, Organisation, Pair
 
 
@@ -230,3 +232,26 @@ def test_a_key_stays_while_something_needs_it(pair: Pair) -> None:
         key_desk.tend(one.parts)
     assert pair.ofsted.parts.own.fingerprints("encryption") == {new.fingerprint}
     assert pair.lgsco.parts.own.fingerprints("signing") == {signing.fingerprint}
+
+
+def test_a_ledger_key_that_the_old_one_did_not_stand_by_is_found(pair: Pair) -> None:
+    rotate(pair.lgsco, "ledger")
+    seq = pair.lgsco.parts.own.usable("ledger")[1].seq
+    pair.lgsco.parts.ledger.close()
+    path = pair.lgsco.home.ledger
+    assert verify_home(pair.lgsco.home).ok
+    triggers = restored_triggers(path)
+    # the old key's line is cut from the checkpoint that brings the new one
+    text = sqlite3(path, f"SELECT note FROM checkpoints WHERE size = {seq + 1}")
+    lines = [line for line in text.splitlines() if line.startswith("\u2014 ")]
+    assert len(lines) == 2
+    for line in lines:
+        cut = f"UPDATE checkpoints SET note = replace(note, '{line}' || char(10), '') WHERE size = {seq + 1}"
+        back = f"UPDATE checkpoints SET note = '{text}' || char(10) WHERE size = {seq + 1}"
+        sqlite3(path, f"{FREE}{cut};{triggers}")
+        report = verify_home(pair.lgsco.home)
+        assert [problem.what for problem in report.problems] == [
+            f"the checkpoint of {seq + 1} entries lacks the signature of a key in use"
+        ]
+        sqlite3(path, f"{FREE}{back};{triggers}")
+        assert verify_home(pair.lgsco.home).ok

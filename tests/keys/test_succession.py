@@ -178,3 +178,16 @@ def refused(now: Standing, signed: Signed) -> str:
     with pytest.raises(Refused) as problem:
         check(now, signed, NOW)
     return problem.value.reason
+
+
+@pytest.mark.parametrize("purpose", ["signing", "ledger", "witness", "transport"])
+def test_any_number_of_rotations_fits_a_card(purpose: Subject) -> None:
+    now, old = standing(CARD), f"lgsco {purpose}"
+    for number in range(1, 60, 2):
+        new = f"new {number}"
+        one = rotation(purpose, number=number, key=spelled(purpose, new), replaces=spelled(purpose, old))
+        now = after(now, check(now, vouched(one, old, new), NOW))
+        end = replace(one, number=number + 1, action="retire", key=one.replaces or "", replaces=None)
+        now = after(now, check(now, vouched(end, new), NOW))
+        assert now.keys(purpose, NOW + timedelta(seconds=2)) == (one.key,)
+        old = new
