@@ -97,16 +97,16 @@ def _ledgers(rest: Rest) -> list[Finding]:
             found.append(Finding("doubled" if mine else "lost", f"{file.name}: {len(mine)} handovers"))
             continue
         theirs = [life for life in ofsted if life[0].id == mine[0][0].id]
-        found += _agree(file, mine[0], theirs)
+        found += _agree(file, mine[0], theirs, kept=rest.kept)
     if len(lgsco) != len(FILES):
         found.append(Finding("doubled", f"{len(lgsco)} handovers for {len(FILES)} files"))
     return found
 
 
-def _agree(file: Dropped, mine: Life, theirs: list[Life]) -> list[Finding]:
+def _agree(file: Dropped, mine: Life, theirs: list[Life], *, kept: bool) -> list[Finding]:
     handover, entries, _ = mine
     found = []
-    if handover.state != file.outcome:
+    if handover.state != (file.outcome if kept or file.outcome != "acknowledged" else "destroyed"):
         found.append(Finding("lost", f"{file.name} is {handover.state}"))
     count = [entry.event for entry in entries].count(file.outcome)
     if count != 1:

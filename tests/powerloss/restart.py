@@ -6,10 +6,12 @@ to when a file is sent once more.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from config.errors import HandoverError
 from config.home import Home
+from exchange import retention
 from tests.faults import invariant
 from tests.faults.invariant import ORGANISATIONS, Finding
 from tests.organisations import ManualClock, Organisation, start
@@ -99,7 +101,7 @@ def _until_quiet(both: list[Organisation]) -> list[Finding]:
     for _ in range(PASSES):
         moved, problems = 0, []
         for one in both:
-            for act in (one.take, one.receive, one.send):
+            for act in (one.take, one.receive, one.send, partial(retention.retain, one.parts)):
                 moved += _try(act, problems)
         if not moved:
             return problems
