@@ -49,7 +49,8 @@ def about_outgoing(parts: Parts, partner: str, landing: Callable[[], Landing]) -
     for order in _orders_for(parts, partner, "out"):
         if order.what == "withdraw" and order.handover.state in ("accepted", "sealed"):
             orders.answer(parts.ledger, order, "withdrawn", {"reason": "withdrawn"})
-            sender.settle(parts, parts.ledger.find_one("out", order.handover.id))
+            with parts.spool.gone_on_with_later(order.handover.id):
+                sender.settle(parts, parts.ledger.find_one("out", order.handover.id))
         elif order.what == "retry":
             _send_again(parts, order, landing)
         else:

@@ -159,5 +159,6 @@ def _seal(parts: Parts, partner: str, due: Due, place: int) -> tuple[str, Path]:
             recipients=[recipient],
             dst=target,
         )
-        files.sync_file(target)
+    # only the name has to outlive a power cut: by it `clear` finds what lies unfinished on the partner's server
+    files.sync_directory(path.parent)
     return message, path

@@ -8,8 +8,7 @@ import datetime
 import errno
 import os
 import stat
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
@@ -19,7 +18,7 @@ from exchange.concern import FileFacts, Judgement, as_text, judge
 from exchange.drop import SIDECAR, Candidate
 from exchange.failures import Failures
 from exchange.parts import Parts
-from exchange.spool import Claim
+from exchange.spool import NOT_FOR_US, Claim
 from ledger.entry import Draft, Entry
 from ledger.identifier import new_id
 from ledger.store import Transaction
@@ -30,10 +29,7 @@ UNKNOWN_PARTNER = "unknown"
 MAX_SIDECAR = 64 * 1024
 """A sidecar is a few lines; a larger one is not read."""
 
-_NOT_FOR_US = (errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENXIO)
-"""Why a sidecar stays unreadable until a person mends it: its mode, or it is a link, a socket or a pipe."""
-
-_NOT_OURS = (*_NOT_FOR_US, errno.ENOENT, errno.ENOTDIR, errno.EROFS)
+_NOT_OURS = (*NOT_FOR_US, errno.ENOENT, errno.ENOTDIR, errno.EROFS)
 """Why a sidecar is not removed, now or later: it has gone, or its folder is not ours to write."""
 
 UNREADABLE = "not readable"
@@ -57,7 +53,7 @@ def take_all(parts: Parts, candidates: Sequence[Candidate], failures: Failures) 
     if not wanted:
         return []
     claims = parts.spool.claim_all(wanted, failures)
-    with _taken_up_later(parts, claims):
+    with parts.spool.gone_on_with_later(*(claim.id for claim in claims)):
         admit_all(parts, claims, failures)
     return [claim.id for claim in claims]
 
@@ -68,16 +64,6 @@ def _claim_for(parts: Parts, candidate: Candidate) -> Claim:
     sidecar, seen = _read_sidecar(candidate.sidecar)
     sighting = candidate.sighting
     return Claim(handover, candidate.folders, candidate.path.name, to_text(now), sidecar, sighting.mode, seen, sighting)
-
-
-@contextmanager
-def _taken_up_later(parts: Parts, claims: Iterable[Claim]) -> Iterator[None]:
-    """What of `claims` is still in the spool when this block fails is gone on with by the next round."""
-    try:
-        yield
-    except Exception:
-        parts.spool.unfinished.update(claim.id for claim in claims if parts.spool.holds(claim.id))
-        raise
 
 
 def admit(parts: Parts, claim: Claim) -> None:
@@ -92,7 +78,7 @@ def admit_all(parts: Parts, claims: Sequence[Claim], failures: Failures) -> None
     drafts = [_decision(parts, claim) for claim in claims]
     parts.ledger.write(lambda tx: [_record(tx, draft) for draft in drafts])
     for claim, draft in zip(claims, drafts, strict=True):
-        with failures.kept(), _taken_up_later(parts, [claim]):
+        with failures.kept(), parts.spool.gone_on_with_later(claim.id):
             remove_sidecar(parts, claim)
             if draft.event == "held":
                 archive.hold(parts, claim)
@@ -100,6 +86,7 @@ def admit_all(parts: Parts, claims: Sequence[Claim], failures: Failures) -> None
 
 def _decision(parts: Parts, claim: Claim) -> Draft:
     payload = parts.spool.payload(claim.id)
+    parts.spool.sync_payload(claim.id)
     judgement = _judge(parts, claim, payload)
     of = _held if judgement.concern is None else _accepted
     return of(parts, claim, judgement, payload.lstat().st_size)
@@ -189,7 +176,7 @@ def _read_sidecar(path: Path) -> tuple[str | None, str]:
         # beside a name of full length no sidecar can lie
         if problem.errno in (errno.ENOENT, errno.ENAMETOOLONG):
             return None, ""
-        if problem.errno in _NOT_FOR_US:
+        if problem.errno in NOT_FOR_US:
             return UNREADABLE, ""
         raise
     try:

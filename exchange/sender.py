@@ -213,12 +213,9 @@ def _hold(parts: Parts, handover: Handover, claim: Claim, codes: list[str], text
             )
         )
     )
-    try:
+    # not before this has failed may another thread's round take it up
+    with parts.spool.gone_on_with_later(handover.id):
         archive.hold(parts, claim)
-    except Exception:
-        # only now may another thread's round take it up
-        parts.spool.unfinished.add(handover.id)
-        raise
 
 
 def manifest_for(

@@ -16,10 +16,13 @@ a claim without a payload was not begun, a payload without a ledger entry is sti
 """
 
 import contextlib
+import errno
 import json
 import os
+import stat
 import threading
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -31,6 +34,9 @@ from ledger.identifier import is_id
 
 _FETCHED = ".fetched"
 """Ending of what was fetched in part."""
+
+NOT_FOR_US = (errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENXIO)
+"""Why a file stays unreadable until a person mends it: its mode, or it is a link, a socket or a pipe."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +136,21 @@ class Spool:
             self.unfinished.add(claim.id)
         return untouched
 
+    def sync_payload(self, handover: str) -> None:
+        """Make the content of a claimed file durable: whoever dropped it need not have, and from now on it is ours."""
+        try:
+            handle = os.open(self.payload(handover), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as problem:
+            if problem.errno in NOT_FOR_US:
+                # a link, a socket, or nothing that we may read: it is held, and nobody asks for its content
+                return
+            raise
+        try:
+            if stat.S_ISREG(os.fstat(handle).st_mode):
+                os.fsync(handle)
+        finally:
+            os.close(handle)
+
     def was_touched(self, claim: Claim) -> bool:
         """Whether a claimed file is not the complete one that was seen: changed since, or still open for writing."""
         payload = self.payload(claim.id)
@@ -160,6 +181,15 @@ class Spool:
     def holds(self, handover: str) -> bool:
         """Whether the file is here, or has left for a place that is noted here."""
         return os.path.lexists(self.payload(handover)) or self.note(handover).exists()
+
+    @contextmanager
+    def gone_on_with_later(self, *handovers: str) -> Iterator[None]:
+        """When this block fails, what is still here of these handovers is gone on with by the next round."""
+        try:
+            yield
+        except Exception:
+            self.unfinished.update(handover for handover in handovers if (self._out / handover).exists())
+            raise
 
     def payload(self, handover: str) -> Path:
         """The claimed file."""

@@ -1,0 +1,55 @@
+"""What a seed stands for: how long a run is, how much is sent, and what goes wrong, and when.
+
+Each run has some kinds of trouble and lacks others, chosen at random: everything at once would hide what only two of
+them do together.
+"""
+
+import random
+from dataclasses import dataclass
+from typing import Literal
+
+DAY = 86400.0
+
+Trouble = Literal[
+    "breaking", "refusing", "hazard", "away", "host key", "login", "full zone", "stops", "full disk", "disk errors",
+    "clock", "orders", "share away", "liar",
+]  # fmt: skip
+
+LIKELY: dict[Trouble, float] = {
+    "breaking": 0.5, "refusing": 0.25, "hazard": 0.45, "away": 0.4, "host key": 0.2, "login": 0.15, "full zone": 0.2,
+    "stops": 0.7, "full disk": 0.25, "disk errors": 0.3, "clock": 0.25, "orders": 0.4, "share away": 0.2,
+    "liar": 0.25,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run will be like."""
+
+    days: float
+    drops: tuple[tuple[float, str], ...]
+    troubles: frozenset[Trouble]
+
+    def moment(self, chance: random.Random) -> float:
+        """When something goes wrong: mostly while something is going on."""
+        if self.drops and chance.random() < 0.75:
+            return chance.choice(self.drops)[0] + chance.expovariate(1 / 20)
+        return chance.uniform(0, self.days * DAY)
+
+
+def dice(seed: int, trouble: Trouble) -> random.Random:
+    """Of one kind of trouble in one run."""
+    return random.Random(f"{seed} {trouble}")
+
+
+def plan(seed: int) -> Plan:
+    """Drawn from a seed. Each kind of trouble has dice of its own: a new kind leaves the others as they were."""
+    chance = random.Random(f"{seed} plan")
+    days = chance.choice((1, 3, 7, 14, 21))
+    when = [chance.uniform(0, days * DAY) for _ in range(chance.randint(1, 4))]
+    drops = []
+    for moment in when:
+        for _ in range(chance.choice((1, 1, 2, 4))):
+            drops.append((moment + chance.choice((0.0, 0.0, 1.0, 30.0)), chance.choice(("lgsco", "lgsco", "ofsted"))))
+    troubles = frozenset(trouble for trouble, likely in LIKELY.items() if dice(seed, trouble).random() < likely)
+    return Plan(float(days), tuple(sorted(drops)), troubles)

@@ -1,0 +1,71 @@
+"""Organisations under simulated faults: nothing is lost or doubled, and the simulation would notice if it were."""
+
+from itertools import islice
+from pathlib import Path
+
+import pytest
+
+from tests.simulation.planted import BUGS, Bug
+from tests.simulation.runs import Run, parse_seeds, run_all, run_on_all_cores
+
+SEEDS = range(150)
+"""Run by CI; `make simulate SEEDS=…` runs as many as one likes."""
+
+ENOUGH = 25
+"""So many runs with the right kind of trouble find each planted bug."""
+
+FAILED = Path(__file__).with_name("failed_seeds.txt")
+
+TROUBLE = frozenset(
+    "away, clock wrong, connection lost, disk error, disk full, file refused, host key changed, kill, lie,"
+    " login refused, message damaged, message doubled, message late, message lost, power cut, rename lost,"
+    " rename reply lost, share away, upload cut, zone full".replace(", ", ",").split(",")
+)
+
+
+@pytest.fixture(scope="module")
+def runs() -> list[Run]:
+    """One run for each seed, and for each that ever failed."""
+    return list(run_on_all_cores([*SEEDS, *(seed for seed in failed() if seed not in SEEDS)]))
+
+
+def failed() -> list[int]:
+    """The seeds of FAILED."""
+    return [int(line.split()[0]) for line in FAILED.read_text().splitlines() if not line.startswith("#")]
+
+
+def said(found: list[Run]) -> list[str]:
+    """What was violated, and how to see the run."""
+    return [
+        f"python -m tests.simulation --trace {run.seed}: {'; '.join(run.violations)}" for run in found if run.violations
+    ]
+
+
+def test_nothing_is_lost_or_doubled_whatever_breaks(runs: list[Run]) -> None:
+    assert said(runs) == []
+
+
+def test_the_runs_meet_every_kind_of_trouble_in_years_of_time(runs: list[Run]) -> None:
+    assert {kind for run in runs for kind in run.faults} == TROUBLE
+    assert sum(run.days for run in runs) > 1000
+    assert sum(run.handovers for run in runs) > 500
+
+
+def test_the_same_seed_gives_the_same_run() -> None:
+    first, second = (list(run_all((3, 7, 23))) for _ in range(2))
+    assert [(run.trace, run.faults) for run in first] == [(run.trace, run.faults) for run in second]
+    assert all(len(run.trace) > 20 for run in first)
+
+
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
+def test_a_planted_bug_is_found_by_a_seed_that_the_program_passes(bug: Bug) -> None:
+    seeds = islice(bug.seeds(SEEDS), ENOUGH)
+    found = next((run for run in run_all(seeds, bug.patch) if run.violations), None)
+    assert found is not None
+    assert said(list(run_all([found.seed]))) == []
+
+
+@pytest.mark.parametrize("text", ["", "x", "5-", "-3", "1-2-3", "1000 "])
+def test_what_is_no_number_of_seeds_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="neither a number of seeds nor a range"):
+        parse_seeds(text)
