@@ -164,7 +164,7 @@ class Retry(_Section):
     )
     resend: Duration = Field(
         default=timedelta(hours=6),
-        description="Upload a handover once more when no receipt has come for this long: one of the two was lost.",
+        description="Send a handover once more after so long without a receipt, later after twice and four times this.",
     )
 
     @model_validator(mode="after")

@@ -178,7 +178,7 @@ class Daemon:
                 if heartbeat is not None and now - last_beat >= heartbeat / 2:
                     notify(self._environment, "WATCHDOG=1")
                     last_beat = now
-            else:
+            elif not self.stopping.is_set():  # else they ended because they were told to, while this looked elsewhere
                 self.log("daemon.worker-died")
                 self.error = NotNow("a part of the daemon ended unexpectedly", hint="start it again; see its log")
                 self.stopping.set()

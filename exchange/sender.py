@@ -17,6 +17,7 @@ from exchange.failures import Failures
 from exchange.landing import Landing, LandingError, LandingFull, Small, UnfinishedChanged
 from exchange.manifest import AgreementRef, Concern, Manifest, ManifestError
 from exchange.parts import Parts
+from exchange.retry import growing
 from exchange.spool import Claim
 from exchange.troubles import TOLERANCE
 from keys import age
@@ -27,6 +28,9 @@ from ledger.store import Transaction
 
 EXPIRES_AFTER = timedelta(days=30)
 """How long a partner may take an envelope; after that it is sent anew, by a person's decision."""
+
+MOST_PATIENCE = 4
+"""How many times `retry.resend` the longest wait before a file is sent once more; the receiver answers as often."""
 
 SMALL = 256 * 1024
 """Envelopes up to this many bytes are read whole and uploaded many at a time."""
@@ -109,14 +113,20 @@ def is_unfinished_by_hand(parts: Parts, handover: Handover) -> bool:
 def needs_resending(parts: Parts, handover: Handover) -> bool:
     """Whether a sent handover has been without an answer so long that it, or its receipt, must have been lost.
 
-    The partner knows what it has delivered, and answers a repetition with the same receipt. An envelope that a person
-    made and carried is not ours to send.
+    Each time twice as long as before, up to MOST_PATIENCE times `retry.resend`: a partner that is only slow, or away
+    for weeks, must not be buried in copies, nor our ledger in entries about them. The partner knows what it has
+    delivered, and answers a repetition with the same receipt. An envelope that a person made and carried is not ours
+    to send.
     """
     if handover.sent_at is None or not parts.spool.envelope(handover.id).exists():
         return False
     waited = parts.effects.clock() - from_text(handover.sent_at)
+    resend = parts.home.settings.retry.resend
+    if waited >= resend:
+        times = sum(entry.event == "sent" for entry in parts.ledger.entries_of(handover))
+        return waited >= growing(resend, MOST_PATIENCE * resend, times)
     # sent at a time that has not come: the clock was wrong then, and who knows how long ago that was
-    return waited >= parts.home.settings.retry.resend or waited < -TOLERANCE
+    return waited < -TOLERANCE
 
 
 def upload(parts: Parts, landing: Landing, handover: Handover) -> None:

@@ -87,3 +87,21 @@ def test_a_stop_while_claims_are_taken_up_is_heeded_before_the_next_one(
     pair.lgsco = restart(pair.lgsco, pair.ofsted, pair.clock)
     pair.settle()
     assert pair.lgsco.states() == ["acknowledged"] * 3
+
+
+def test_workers_that_end_because_they_were_told_to_are_not_taken_for_dead(
+    pair: Pair, logged: Logged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def act(daemon: Daemon) -> None:
+        def stopped_meanwhile() -> None:
+            daemon.stop()
+            for worker in list(daemon.workers.values()):
+                worker.hurry()
+                worker.join()
+
+        monkeypatch.setattr(daemon, "look", stopped_meanwhile)
+        wait_for(daemon.stopping.is_set)
+
+    with running(pair, logged, act) as daemon:
+        assert daemon.error is None
+    assert "daemon.worker-died" not in [event for event, _ in logged]

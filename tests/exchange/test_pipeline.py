@@ -138,6 +138,20 @@ def test_a_lost_receipt_makes_the_sender_send_again_and_the_receiver_answer_the_
     assert len(pair.ofsted.inbound()) == 1
 
 
+def test_a_partner_that_does_not_answer_for_weeks_gets_each_file_ever_more_seldom(pair: Pair) -> None:
+    began = pair.clock.now
+    pair.lgsco.drop(b"decision")
+    sent: list[float] = []
+    for _ in range(14 * 24):
+        pair.lgsco.take()
+        if pair.lgsco.send():
+            sent.append((pair.clock.now - began).total_seconds() / 3600)
+            for landed in (pair.ofsted.landing()).iterdir():
+                landed.unlink()
+        pair.clock.advance(hours=1)
+    assert sent == [0, 6, 18, *range(42, 14 * 24, 24)]
+
+
 def test_an_envelope_that_is_missing_does_not_keep_the_others(pair: Pair) -> None:
     import shutil
 

@@ -45,7 +45,7 @@ SETTINGS: dict[str, Value] = {
     "retry.first": "100ms",
     "retry.max": "2s",
     "retry.timeout": "4s",
-    "retry.resend": "20s",
+    "retry.resend": "60s",
 }
 DROPS = 1.5
 """Times a second that one file or a few are dropped."""
@@ -53,8 +53,8 @@ BURSTS = 120.0
 """Seconds between two bursts."""
 ACTS = 6.0
 """Seconds between two commands."""
-REST = 300.0
-"""Seconds after the last fault within which everything must have come to rest."""
+REST = 600.0
+"""Seconds after the last fault within which everything must have come to rest, on a busy machine too."""
 
 TICK = 0.1
 KEPT = Path(__file__).parents[2] / "build"
