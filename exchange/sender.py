@@ -122,11 +122,10 @@ def needs_resending(parts: Parts, handover: Handover) -> bool:
         return False
     waited = parts.effects.clock() - from_text(handover.sent_at)
     resend = parts.home.settings.retry.resend
-    if waited >= resend:
-        times = sum(entry.event == "sent" for entry in parts.ledger.entries_of(handover))
-        return waited >= growing(resend, MOST_PATIENCE * resend, times)
+    # few have waited so long that it matters how often they went
+    times = sum(entry.event == "sent" for entry in parts.ledger.entries_of(handover)) if waited >= resend else 1
     # sent at a time that has not come: the clock was wrong then, and who knows how long ago that was
-    return waited < -TOLERANCE
+    return waited >= growing(resend, MOST_PATIENCE * resend, times) or waited < -TOLERANCE
 
 
 def upload(parts: Parts, landing: Landing, handover: Handover) -> None:
