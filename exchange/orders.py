@@ -71,8 +71,10 @@ def place(
     states = ALLOWED.get((what, handover.direction), ())
     if handover.state not in states:
         direction = "a file that was sent" if handover.direction == "out" else "a file that was received"
+        wanted = _participle(what)
+        why_not = "already" if handover.state == wanted else f"and cannot be {wanted}"
         raise Misuse(
-            f"handover {handover.id} is {handover.state} and cannot be {_participle(what)}",
+            f"handover {handover.id} is {handover.state} {why_not}",
             hint=f"{what} is for {direction} and is {' or '.join(states)}"
             if states
             else f"{what} is not for {direction}",

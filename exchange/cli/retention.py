@@ -62,7 +62,7 @@ def hold_(context: HomeContext, reason: str, review: str | None, as_json: bool, 
     now = f"{placed['handovers']} {'handover' if placed['handovers'] == 1 else 'handovers'}"
     click.echo(f"hold {placed['hold']} covers {now}" + (" now, and those to come" if not scope["identifier"] else ""))
     if placed["destroyed_before"]:
-        click.echo(f"it came too late for {placed['destroyed_before']} that were destroyed before", err=True)
+        click.echo(f"destroyed before, so it came too late for them: {placed['destroyed_before']}", err=True)
 
 
 @click.command("holds", epilog="Example: handover holds")
