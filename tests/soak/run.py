@@ -253,7 +253,7 @@ def _come_to_rest(made: World, patience: float) -> tuple[float, list[str]]:
 def _left_to_do(service: Service) -> Iterator[str]:
     one = service.one
     try:
-        waiting = Counter(str(path.parent) for folder in (one.home.spool, one.sshd.zone) for path in one.files(folder))
+        waiting = Counter(str(path.parent) for path in verdict.at_work(one))
         waiting.update(str(candidate.path.parent) for candidate in scan(one.home.outbound))
         yield from (f"{service.name}: {count} files in {folder}" for folder, count in waiting.items())
         if waiting:

@@ -81,10 +81,17 @@ def copies(file: Dropped, places: dict[str, dict[str, list[str]]]) -> Iterator[s
             yield f"{file.name} ({file.outcome}): at {of} there is {there} instead of one in {place}"
 
 
+def at_work(one: Running) -> Iterator[Path]:
+    """What somebody still has to do something about. An upload that was cut short when its file had arrived already
+    stays unfinished in the zone, until the receiver removes it for its age."""
+    yield from one.files(one.home.spool)
+    yield from (path for path in one.files(one.sshd.zone) if not path.name.endswith(".age.part"))
+
+
 def _left_over(one: Running) -> Iterator[Path]:
     home = one.home
-    for folder in (home.spool, home.quarantine, one.sshd.zone):
-        yield from one.files(folder)
+    yield from at_work(one)
+    yield from one.files(home.quarantine)
     yield from (path for path in one.files(home.outbound) if not path.name.endswith(".concern.toml"))
 
 
