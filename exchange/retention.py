@@ -19,6 +19,7 @@ from exchange.keeping import Rule, longer, rule_for
 from exchange.orders import Order
 from exchange.parts import Parts
 from exchange.spool import Claim
+from exchange.troubles import clock_in_doubt
 from ledger.canonical import Json
 from ledger.copies import copy_of, digest_of, place_of, under_way
 from ledger.handover import Handover
@@ -66,8 +67,10 @@ def retain(parts: Parts) -> int:
 
 
 def _due(parts: Parts) -> Iterator[tuple[Handover, Grounds]]:
-    """Originals in sent/ whose time is over, and which nobody holds or has to look for."""
+    """Originals in sent/ whose time is over, and which nobody holds or has to look for; none by a doubtful clock."""
     now = parts.effects.clock()
+    if clock_in_doubt(parts.ledger, now):
+        return
     holds = open_holds(parts.ledger, parts.register.with_predecessors)
     for partner, category in parts.ledger.acknowledged_kinds():
         today = rule_for(parts.home.settings.partner(partner), parts.agreements.get(partner), category)

@@ -78,6 +78,12 @@ def is_behind(ledger: View, now: datetime) -> bool:
     return any(from_text(at) > now + TOLERANCE for (at,) in ledger.rows("SELECT max(at) FROM entries") if at)
 
 
+def clock_in_doubt(ledger: View, now: datetime) -> bool:
+    """Whether something lately said that this machine's clock may be wrong: nothing that is for ever is done by it."""
+    lately = any(_lately(ledger, event, now) for event in ("clock.disagrees", "clock.jumped"))
+    return lately or is_behind(ledger, now)
+
+
 def note_signed(parts: Parts, partner: str, signed: str, not_before: str | None = None) -> None:
     """A partner signed something at the time `signed`, after it had what we sent at the time `not_before`."""
     at = from_text(signed)

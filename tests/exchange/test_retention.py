@@ -12,7 +12,7 @@ from exchange import custody, locate, receipts, retention
 from exchange.audit import verify_home
 from exchange.orders import place
 from ledger.copies import digest_of
-from ledger.entry import Entry
+from ledger.entry import Draft, Entry
 from ledger.handover import Handover
 from tests.organisations import CASE, DECISION, Organisation, Pair, restart_with, start
 
@@ -74,6 +74,31 @@ def test_an_original_is_kept_for_the_agreements_time_and_then_destroyed_with_its
     assert pair.lgsco.spooled() == []
     assert statuses(pair, pair.lgsco) == ["destroyed"]
     assert pair.lgsco.retain() == 0
+
+
+@pytest.mark.parametrize("event", ["clock.jumped", "clock.disagrees"])
+def test_nothing_is_destroyed_for_its_times_sake_by_a_clock_in_doubt(pair: Pair, event: str) -> None:
+    original = acknowledged(pair)
+    pair.clock.advance(days=90)
+    doubt = Draft(event=event, actor="daemon", partner="ofsted", detail={"seconds": 7776000})
+    pair.lgsco.parts.ledger.write(lambda tx: tx.append(doubt))
+    assert pair.lgsco.retain() == 0
+    assert original.read_bytes() == CONTENT
+    pair.clock.advance(hours=23)
+    assert pair.lgsco.retain() == 0
+    pair.clock.advance(hours=1)
+    assert pair.lgsco.retain() == 1
+    assert pair.lgsco.states() == ["destroyed"]
+
+
+def test_nothing_is_destroyed_while_the_ledger_is_ahead_of_the_clock(pair: Pair) -> None:
+    acknowledged(pair)
+    pair.clock.advance(days=200)
+    pair.lgsco.parts.ledger.write(lambda tx: tx.append(Draft(event="clock.right", actor="daemon")))
+    pair.clock.advance(days=-100)
+    assert pair.lgsco.retain() == 0
+    pair.clock.advance(days=100)
+    assert pair.lgsco.retain() == 1
 
 
 def test_the_certificate_says_when_by_which_rule_and_what_was_removed(pair: Pair) -> None:
