@@ -27,6 +27,7 @@ EVENTS = frozenset(
     {
         "receipt.overdue",
         "rejected",
+        "withdrawal.crossed",
         "quarantined",
         "envelope.quarantined",
         "quarantine.full",

@@ -7,23 +7,17 @@ at the same time.
     by the retention worker destroy (`exchange/retention.py`)
 """
 
-import errno
 import os
-import stat
 from collections.abc import Callable
-from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
-from exchange import archive, files, orders, quarantine, receiver, sender
-from exchange.drop import SIDECAR, WHY
+from exchange import files, held, orders, quarantine, receiver, sender
+from exchange.drop import SIDECAR
 from exchange.landed import Arrival
 from exchange.landing import Landing
 from exchange.orders import Order
 from exchange.parts import Parts
 from exchange.quarantine import ENDING, limit
-
-_NOT_FOR_US = (errno.ENOENT, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENXIO)
-"""Why something in held/ is not an explanation of ours: it has gone, or it is a link, a socket, or not to be read."""
 
 
 def about_held(parts: Parts) -> int:
@@ -95,9 +89,9 @@ def _orders_for(parts: Parts, partner: str, direction: str) -> list[Order]:
 
 def _release_held(parts: Parts, order: Order) -> None:
     """The file goes back to where it was dropped, with its sidecar, and is judged again as a new handover."""
-    why, held = _held_file(parts, order.handover.id)
+    why, path = held.find(parts.home.held, order.handover.id)
     folders = str(parts.ledger.openings(order.handover.first_seq).get("folders", ""))
-    if held is None:
+    if path is None:
         # somebody has moved it back by hand, as its explanation says, or we have, and died before we could say so:
         # then nothing is held any more, and nothing is left to explain
         if why is not None:
@@ -108,44 +102,13 @@ def _release_held(parts: Parts, order: Order) -> None:
         *(os.fsdecode(unquote_to_bytes(folder)) for folder in folders.split("/") if folder)
     )
     files.make_directory(outbound)
-    sidecar = held.with_name(held.name + SIDECAR)
+    sidecar = path.with_name(path.name + SIDECAR)
     if sidecar.exists():
         files.move(sidecar, outbound / sidecar.name)
-    files.place(held, outbound, held.name)
+    files.place(path, outbound, path.name)
     if why is not None:
         files.remove(why)
     orders.answer(parts.ledger, order, "withdrawn", {"reason": "released"})
-
-
-def _held_file(parts: Parts, identifier: str) -> tuple[Path | None, Path | None]:
-    """The explanation of a held file, which ends with the handover's id, and the file beside it; None if gone."""
-    wanted = f"Handover:  {identifier}\n".encode()
-    for why in parts.home.held.rglob(f"*{WHY}"):
-        if _end_of(why, len(wanted)) == wanted:
-            for path in why.parent.iterdir():
-                if path != why and archive.fitting(path.name, WHY) == why.name:
-                    return why, path
-            return why, None
-    return None, None
-
-
-def _end_of(path: Path, size: int) -> bytes:
-    """The last bytes of a plain file; people write to this folder too, so nothing else is read, and no more.
-
-    Raises OSError where this machine fails to read it now: then the order waits.
-    """
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as problem:
-        if problem.errno not in _NOT_FOR_US:
-            raise
-        return b""
-    with os.fdopen(handle, "rb") as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode) or status.st_size < size:
-            return b""
-        file.seek(-size, os.SEEK_END)
-        return file.read(size)
 
 
 def _release_quarantined(parts: Parts, order: Order) -> None:

@@ -11,7 +11,7 @@ from typing import Final
 
 from config.errors import Refused
 from config.times import from_text
-from exchange import seldom, sender
+from exchange import crossed, seldom, sender
 from exchange.control import Due, Message
 from exchange.envelope import Opened
 from exchange.manifest import Manifest
@@ -98,6 +98,7 @@ def accept_receipt(parts: Parts, partner: str, opened: Opened, *, again: bool = 
     delivered = receipt.outcome == "delivered"
 
     def record(tx: Transaction) -> None:
+        crossed.note(tx, handover)
         tx.append(
             Draft(
                 event="acknowledged" if delivered else "rejected",

@@ -16,6 +16,7 @@ from config.home import MARKER
 from exchange import (
     absences,
     clerk,
+    crossed,
     destruction,
     files,
     intake,
@@ -145,7 +146,7 @@ def take_dropped(parts: Parts, completeness: Completeness) -> int:
         )
     _require_ledger(parts)
     failures = Failures()
-    for go_on in (_finish, clerk.about_held, strays.put_aside):
+    for go_on in (_finish, clerk.about_held, crossed.bring_home, strays.put_aside):
         with failures.kept():
             go_on(parts)
     seen: set[Path] = set()

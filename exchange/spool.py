@@ -100,6 +100,10 @@ class Spool:
             self.unfinished.update(claim.id for _, claim in moved if self.holds(claim.id))
             raise
 
+    def begin(self, claim: Claim) -> None:
+        """Write down a claim before its file comes."""
+        self._write_claims([claim])
+
     def _write_claims(self, claims: Sequence[Claim]) -> None:
         """All of them durably, or none."""
         folders = {claim.id: self.payload(claim.id).parent for claim in claims}

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from config.errors import Misuse
-from exchange import orders, rounds
+from exchange import alerts, orders, rounds
 from ledger.entry import Draft
 from ledger.store import Transaction
-from tests.organisations import CASE, DECISION, Organisation, Pair
+from tests.exchange.crashes import Crash, Machine
+from tests.organisations import CASE, DECISION, Organisation, Pair, Template, restart
 
 
 def order(organisation: Organisation, what: orders.What, position: int = 0) -> None:
@@ -169,7 +170,7 @@ def test_who_ordered_is_committed_to_and_not_spelled_out(pair: Pair, what: order
     assert ledger.openings(entry.seq) == {"by": "Kim Example"}
 
 
-def test_a_withdrawal_that_crossed_with_a_delivery_ends_as_acknowledged(pair: Pair) -> None:
+def cross(pair: Pair) -> None:
     """The upload was done, its reply lost: our side still says sealed when the withdrawal is ordered."""
     pair.lgsco.drop(b"content")
     pair.lgsco.take()
@@ -180,9 +181,78 @@ def test_a_withdrawal_that_crossed_with_a_delivery_ends_as_acknowledged(pair: Pa
     order(pair.lgsco, "withdraw")
     pair.lgsco.send()
     assert pair.lgsco.states() == ["withdrawn"]
+
+
+def below(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_withdrawal_that_crossed_with_a_delivery_ends_as_acknowledged_and_people_are_told(pair: Pair) -> None:
+    cross(pair)
+    name = f"{CASE} decision.pdf"
+    assert below(pair.lgsco.home.held) == [f"ofsted/{name}", f"ofsted/{name}.why.txt"]
     pair.settle()
     assert pair.lgsco.states() == ["acknowledged"]
     assert "receipt.refused" not in pair.lgsco.events()
+    assert pair.lgsco.events().count("withdrawal.crossed") == 1
+    assert "withdrawal.crossed" in alerts.EVENTS
+    pair.lgsco.take()
+    assert below(pair.lgsco.home.held) == []
+    assert below(pair.lgsco.home.sent) == [f"{'/'.join(DECISION)}/{name}", f"{'/'.join(DECISION)}/{name}.receipt.txt"]
+    assert pair.lgsco.spooled() == []
+    assert "original.kept" in pair.lgsco.events()
+    assert pair.lgsco.take() == 0
+
+
+def test_a_file_that_somebody_changed_after_its_withdrawal_stays_theirs(pair: Pair) -> None:
+    cross(pair)
+    held = pair.lgsco.home.held / "ofsted" / f"{CASE} decision.pdf"
+    held.write_bytes(b"another content")
+    pair.settle()
+    assert pair.lgsco.states() == ["acknowledged"]
+    pair.lgsco.take()
+    assert held.read_bytes() == b"another content"
+    assert below(pair.lgsco.home.sent) == []
+    assert pair.lgsco.spooled() == []
+
+
+def test_a_withdrawn_file_that_is_dropped_again_is_sent_although_the_first_had_arrived(pair: Pair) -> None:
+    cross(pair)
+    (pair.lgsco.home.held / "ofsted" / f"{CASE} decision.pdf").rename(
+        pair.lgsco.home.outbound.joinpath(*DECISION, f"{CASE} decision.pdf")
+    )
+    pair.settle()
+    pair.lgsco.take()
+    assert pair.lgsco.states() == ["acknowledged", "acknowledged"]
+    assert below(pair.lgsco.home.held) == []
+    assert len(pair.ofsted.inbound()) == 2
+
+
+def test_a_crash_on_the_way_from_held_leaves_one_file_and_no_false_word(
+    template: Template, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step, stopped = -1, True
+    while stopped:
+        step, stopped = step + 1, False
+        with template.pair(tmp_path / str(step)) as pair:
+            cross(pair)
+            pair.ofsted.receive()
+            pair.ofsted.send()
+            pair.lgsco.receive()
+            with monkeypatch.context() as patch:
+                machine = Machine(patch)
+                machine.stop_at = step
+                try:
+                    with machine.on():
+                        pair.lgsco.take()
+                except Crash:
+                    stopped = True
+            pair.lgsco = restart(pair.lgsco, pair.ofsted, pair.clock)
+            pair.lgsco.take()
+            assert below(pair.lgsco.home.held) == [], machine.steps[-1]
+            assert len(below(pair.lgsco.home.sent)) == 2, machine.steps[-1]
+            assert pair.lgsco.spooled() == []
+    assert step > 10
 
 
 def test_a_refusal_after_a_damaged_first_copy_is_answered(pair: Pair) -> None:

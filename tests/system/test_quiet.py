@@ -24,6 +24,6 @@ def test_a_folder_that_cannot_be_made_is_not_named(both: dict[str, Running]) -> 
     (ofsted.home.inbound / "lgsco" / "upheld-decision").touch()
     failed = ofsted.command("run", "--once")
     assert failed.returncode == 3
-    assert failed.stderr == "error: a file cannot be used: file exists\nhint: 'handover list' shows what waits\n"
+    assert failed.stderr == "error: a file cannot be used: not a directory\nhint: 'handover list' shows what waits\n"
     for secret in ("Kim", CASE, "Birmingham", str(ofsted.home.root)):
         assert secret not in failed.stdout + failed.stderr

@@ -1,0 +1,103 @@
+"""A file that was withdrawn, and that the partner had received all the same: it goes from `held/` to its last place.
+
+An upload can have arrived although it seemed to fail. Then the receipt comes after the withdrawal, and what lies in
+held/ beside the file, that it was withdrawn, is not true any more:
+
+    withdrawal.crossed (an alert)  ->  out of held/ into the spool  ->  the explanation removed  ->  sent/, with receipt
+
+Whoever has moved or changed the file meanwhile keeps it where it is.
+"""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+from config.authorities import UnknownAuthority
+from config.times import from_text, to_text
+from exchange import files, held, locate, retention
+from exchange.drop import SIDECAR
+from exchange.failures import Failures
+from exchange.parts import Parts
+from exchange.spool import Claim
+from ledger.copies import copy_of, digest_of
+from ledger.entry import Draft
+from ledger.handover import Handover
+from ledger.store import Transaction
+
+CROSSED: Final = "withdrawal.crossed"
+
+LOOKED_FOR: Final = timedelta(days=7)
+"""How long the file is looked for in held/: whoever has it by then keeps it."""
+
+_LATELY = "SELECT partner, handover FROM entries WHERE event = ? AND at >= ?"
+
+
+def note(tx: Transaction, handover: Handover) -> None:
+    """Record, before it is acknowledged, that this handover was withdrawn too late."""
+    now = tx.handover(handover.partner, "out", handover.id)
+    if now is not None and now.state == "withdrawn":
+        tx.append(
+            Draft(event=CROSSED, actor="daemon", handover=now.id, partner=now.partner, direction="out", detail={})
+        )
+
+
+def bring_home(parts: Parts) -> int:
+    """Bring every such file to its last place; returns how many. What fails is tried again in the next round."""
+    failures = Failures()
+    done = 0
+    for partner, identifier in parts.ledger.rows(_LATELY, CROSSED, to_text(parts.effects.clock() - LOOKED_FOR)):
+        handover = parts.ledger.handover(partner, "out", identifier)
+        if handover is None or handover.state != "acknowledged" or parts.spool.holds(identifier):
+            continue
+        with failures.kept():
+            done += _bring(parts, handover)
+    failures.raise_first()
+    return done
+
+
+def _bring(parts: Parts, handover: Handover) -> bool:
+    why, path = held.find(parts.home.held, handover.id)
+    copy = copy_of(parts.ledger, handover)
+    digest = digest_of(parts.ledger, handover)
+    if why is None:
+        return False
+    if path is not None and (copy.kept is not None or digest is None or not _take(parts, handover, path, digest)):
+        return False
+    # what it says is not true any more; after a crash it may lie there alone
+    files.remove(why)
+    claim = parts.spool.read_claim(handover.id)
+    if path is None or claim is None:
+        return False
+    files.remove(path.with_name(path.name + SIDECAR))
+    retention.settle(parts, claim, handover)
+    return True
+
+
+def _take(parts: Parts, handover: Handover, path: Path, digest: str) -> bool:
+    """Into the spool, under a claim like that with which it came; whether it was the file that was sent."""
+    parts.spool.begin(_claim(parts, handover, path))
+    try:
+        with locate.found(parts.home.held, path.relative_to(parts.home.held).parts) as one:
+            locate.take(one, parts.spool.payload(handover.id), locate.require(one.file, digest))
+    except (locate.NotThere, locate.NotTheOne):
+        parts.spool.clear(handover.id)
+        return False
+    return True
+
+
+def _claim(parts: Parts, handover: Handover, path: Path) -> Claim:
+    dropped_at = handover.dropped_at or to_text(parts.effects.clock())
+    folders = (handover.partner, handover.category, _council(parts, handover, dropped_at))
+    name = parts.ledger.openings(handover.first_seq).get("name")
+    return Claim(
+        handover.id, tuple(folder for folder in folders if folder is not None), str(name or path.name), dropped_at
+    )
+
+
+def _council(parts: Parts, handover: Handover, dropped_at: str) -> str | None:
+    if handover.authority is None:
+        return None
+    try:
+        return parts.register.resolve(handover.authority, from_text(dropped_at).date()).short_name
+    except UnknownAuthority:
+        return handover.authority
