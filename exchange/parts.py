@@ -17,6 +17,7 @@ from exchange.landing import Landing
 from exchange.spool import Spool
 from keys import age
 from keys.card import Card
+from keys.key_errors import KeyExpired
 from keys.keyring import Keyring
 from keys.openssh import Signer
 from keys.own_keys import OwnKeys
@@ -106,10 +107,16 @@ class Parts:
         return self.keyring.signer("signing", among=known)
 
     def announcer(self, partner: str) -> Signer:
-        """Signs announcements, also with a key that was revoked, as long as the partner knows no other."""
+        """Signs announcements, also with a key that was revoked, as long as the partner knows no other.
+
+        Where every key that the partner has accepted has expired, with one that it may know from a new card.
+        """
         own = self.own
         known = own.fingerprints("signing", partner) or own.leaving("signing")
-        return self.keyring.signer("signing", among=known)
+        try:
+            return self.keyring.signer("signing", among=known)
+        except KeyExpired:
+            return self.keyring.signer("signing", among=own.fingerprints("signing"))
 
     def identities(self) -> list[age.Identity]:
         """Open what comes, whichever of our keys in use it was sealed to."""
