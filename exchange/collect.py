@@ -43,6 +43,7 @@ def collect(parts: Parts, pickup: PickUp, arrived: Callable[[], None] = lambda: 
     """
     if not Topology.of(parts.home, parts.trust.card(pickup.partner)).collects:
         return 0
+    parts.spool.require()
     landing = pickup.open(parts)
     waiting = {name: size for name, size in landing.list() if _is_envelope(name)}
     pickup.fetched &= waiting.keys()

@@ -49,6 +49,7 @@ def _is_untouched(parts: Parts, handover: Handover) -> bool:
 
 def retain(parts: Parts) -> int:
     """One round; returns how many copies were tried. What fails is tried again in the next round."""
+    parts.spool.require()
     failures = Failures()
     tried = 0
     for handover in list(under_way(parts.ledger)):

@@ -144,6 +144,7 @@ def take_dropped(parts: Parts, completeness: Completeness) -> int:
             "the outbound folder has lost its marker file, so it may be an unmounted share: nothing is taken from it",
             hint=f"mount it again, or create {MARKER} in it if it is the right folder",
         )
+    parts.spool.require()
     _require_ledger(parts)
     failures = Failures()
     for go_on in (_finish, clerk.about_held, crossed.bring_home, strays.put_aside):
@@ -205,6 +206,7 @@ def send_sealed(parts: Parts, connection: Connection) -> int:
 
 def send_messages(parts: Parts, connection: Connection) -> int:
     """Answer, ask and tell a partner whatever it is owed; returns how many messages went. Raises LandingError."""
+    parts.spool.require()
     return messages.send(parts, connection.partner, partial(connection.open, parts), connection.asked)
 
 
@@ -219,6 +221,7 @@ def seal_and_send(parts: Parts, connection: Connection) -> int:
 
 def send_files(parts: Parts, connection: Connection) -> int:
     """Seal and upload; what cannot be sealed does not keep the others. Raises LandingError."""
+    parts.spool.require()
     return _all(
         partial(clerk.about_outgoing, parts, connection.partner, partial(connection.open, parts)),
         partial(_only_seal, parts, connection.partner),
@@ -256,6 +259,7 @@ def receive_landed(parts: Parts, partner: str) -> int:
     A failure of this machine (disk full) with one envelope does not keep the others from being tried; the first
     such failure is raised at the end. Nothing lands in the spool while the partner's quarantine is full.
     """
+    parts.spool.require()
     parts.ledger.check_writable()
     waiting: list[Arrival | Path] = [
         Arrival(p, path, recovered=True) for p, path in parts.spool.incoming() if p == partner

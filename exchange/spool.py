@@ -59,6 +59,8 @@ class Spool:
     """The folders of one home's spool; every method is durable and can be repeated."""
 
     def __init__(self, root: Path) -> None:
+        self._root = root
+        self._began_in: tuple[int, int] | None = None
         self._out = root / "out"
         self._in = root / "in"
         self._control = root / "control"
@@ -72,6 +74,26 @@ class Spool:
         """Make the folders, private to the service."""
         for directory in (self._out, self._in, self._control, self._destroy):
             files.make_directory(directory, 0o700)
+        self._began_in = self._which()
+
+    def require(self) -> None:
+        """Raise NotNow where the folder is not the one that `create` saw.
+
+        Under an unmounted share lies an empty folder, in which every handover would look as if nothing were left to do.
+        """
+        if self._began_in is not None and self._which() != self._began_in:
+            raise NotNow(
+                "the spool is not the one with which the service began, so it may be on an unmounted share:"
+                " nothing is taken, sent or received",
+                hint="mount it again; if the folder was moved for good, start the service again",
+            )
+
+    def _which(self) -> tuple[int, int] | None:
+        try:
+            status = self._root.stat()
+        except FileNotFoundError:
+            return None
+        return status.st_dev, status.st_ino
 
     # --- outgoing -------------------------------------------------------------------------------------------
 

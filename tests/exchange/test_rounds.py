@@ -108,6 +108,30 @@ def test_an_unmounted_outbound_folder_is_not_an_empty_one(pair: Pair) -> None:
         pair.lgsco.take()
 
 
+def test_what_lies_under_an_unmounted_spool_is_not_an_empty_spool(pair: Pair) -> None:
+    pair.lgsco.drop(b"decision")
+    pair.lgsco.take()
+    pair.lgsco.send()
+    pair.ofsted.receive()
+    pair.ofsted.send()
+    pair.lgsco.drop(b"another", f"{CASE} another.pdf")
+    spool = pair.lgsco.home.spool
+    spool.rename(spool.with_name("share"))
+    for missing in (True, False):
+        if not missing:
+            spool.mkdir()
+        for act in (pair.lgsco.take, pair.lgsco.send, pair.lgsco.receive, pair.lgsco.retain):
+            with pytest.raises(NotNow, match="spool is not the one"):
+                act()
+    assert list(spool.iterdir()) == []
+    assert pair.lgsco.states() == ["sent"]
+    spool.rmdir()
+    spool.with_name("share").rename(spool)
+    pair.settle()
+    assert pair.lgsco.states() == ["acknowledged", "acknowledged"]
+    assert pair.lgsco.spooled() == []
+
+
 def test_one_file_that_cannot_be_taken_keeps_no_other_waiting(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     bad = pair.lgsco.drop(b"first", f"{CASE} a.pdf")
     pair.lgsco.drop(b"second", f"{CASE} b.pdf")
