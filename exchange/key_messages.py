@@ -88,15 +88,16 @@ def be_told(parts: Parts, message: Message) -> None:
     signed, partner = said.signed, message.partner
     one = signed.announcement
     known = outcome_of(parts.ledger.rows, partner, one.number)
-    if known is not None and known[0] != "refused":
-        if known[1] != signed.digest:
-            raise MessageRefused("a number of an announcement was used twice", reason="number-reused")
+    now, standing = parts.effects.clock(), parts.trust.standing(partner)
+    # the card that a person confirmed is newer: it says all that this says
+    by_card = one.organisation == partner and one.issued <= standing.card.issued
+    if known is not None and known[0] != "refused" and known[1] != signed.digest:
+        raise MessageRefused("a number of an announcement was used twice", reason="number-reused")
+    if known is not None and (known[0] == "accepted" or (known[0] == "waiting" and not by_card)):
         seldom.append(parts, _draft("partner.key-repeated", "daemon", partner, signed), "number")
         return
-    now, standing = parts.effects.clock(), parts.trust.standing(partner)
     try:
-        if one.organisation == partner and one.issued <= standing.card.issued:
-            # the card that a person confirmed is newer: it says all that this says
+        if by_card:
             _append(parts, _draft("partner.key-accepted", "daemon", partner, signed))
             return
         # a key that was revoked vouches for nothing: only a person can say what took its place
@@ -171,7 +172,7 @@ def _append(parts: Parts, draft: Draft) -> None:
         # two processes may read the same message; a person may have been quicker
         number = draft.detail["number"]
         known = outcome_of(tx.rows, str(draft.partner), int(str(number)))
-        if known is None or known[0] == "refused":
+        if known is None or known[0] == "refused" or (known[0], draft.event) == ("waiting", "partner.key-accepted"):
             tx.append(draft)
 
     parts.ledger.write(record)

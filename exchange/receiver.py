@@ -109,10 +109,19 @@ def _authenticate(parts: Parts, arrival: Arrival, opened: Opened) -> Manifest:
     """Step 4: raises Refused (quarantine, silence) unless the partner signed this."""
     manifest = opened.manifest
     public = opened.verify_signature()
-    parts.trust.signing_key(arrival.partner, public, parts.effects.clock())
+    parts.trust.signing_key(arrival.partner, public, _recorded(parts, arrival, opened))
     if manifest.sender != arrival.partner:
         raise Unauthenticated("a manifest names another sender than the one who signed it", reason="wrong-sender")
     return manifest
+
+
+def _recorded(parts: Parts, arrival: Arrival, opened: Opened) -> datetime.datetime:
+    """When this very message was received; now, if it is new. Its key may have ended before its answer was lost."""
+    known = parts.ledger.handover(arrival.partner, "in", opened.manifest.id)
+    if known is None or not known.is_answered or known.received_at is None:
+        return parts.effects.clock()
+    same = hmac.compare_digest(opened.manifest_sha256, known.manifest_sha256 or "")
+    return from_text(known.received_at) if same else parts.effects.clock()
 
 
 def _pass_on(parts: Parts, arrival: Arrival, opened: Opened, manifest: Manifest) -> None:
@@ -167,7 +176,7 @@ def _check_strength(parts: Parts, partner: str, opened: Opened) -> None:
         raise NotAccepted("an envelope mixes post-quantum and classical recipients", reason="mixed-recipients")
     own = parts.own
     known = own.fingerprints("encryption", partner) or own.fingerprints("encryption")
-    current = parts.keyring.current("encryption", among=known)
+    current = parts.keyring.newest("encryption", known)
     # a key that is being replaced is still good, also by a stronger one: what was sealed to it is on its way
     leaving = age.fingerprint(ours) in own.replaced("encryption") | own.leaving("encryption")
     if current.post_quantum and ours.kind != "pq" and not leaving:
