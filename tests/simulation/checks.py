@@ -45,6 +45,10 @@ def of_entry(world: "World", node: "Node", ledger: Ledger, entry: Entry) -> Iter
         world.outages.pop((node.name, str(entry.partner)), None)
     if entry.handover is None:
         return
+    if world.key_life is not None:
+        yield from world.key_life.of_entry(node, entry)
+    if entry.event.endswith("quarantined") and entry.detail["reason"] == "key-expired":
+        world.came_late.add(str(entry.detail.get("about", entry.handover)))
     if entry.event in ("accepted", "held") and "foreign" in str(ledger.openings(entry.seq).get("name", "")):
         yield f"{who}: took a file from a folder without its marker"
     if entry.event == "delivered" and entry.handover not in world.lied_about:
@@ -103,8 +107,8 @@ def _rests(world: "World", node: "Node", handover: Handover) -> bool:
 
 
 def is_refused_for_ever(world: "World", handover: Handover) -> bool:
-    """Visible on both sides and never acknowledged: the partner lies."""
-    return handover.state == "sent" and handover.id in world.lied_about
+    """Visible on both sides and never acknowledged: the partner lies, or the key had ended when the file came."""
+    return handover.state == "sent" and handover.id in world.lied_about | world.came_late
 
 
 def _belongs_to_a_lie(world: "World", path: Path) -> bool:

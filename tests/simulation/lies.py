@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from exchange import control, receipts
 from exchange.control import Due
 from exchange.sender import ENDING
+from keys.key_errors import KeyExpired
 from ledger.entry import Draft
 from ledger.handover import Handover
 from ledger.store import Transaction
@@ -35,7 +36,7 @@ def _lie(world: "World", chance: random.Random) -> bool:
         for handover in victim.daemon.parts.ledger.handovers(partner=liar.name, direction="out")
         if handover.state in ("sealed", "sent") and theirs.handover(victim.name, "in", handover.id) is None
     ]
-    if not waiting:
+    if not waiting or not _can_sign(liar, victim.name):
         return False
     about = chance.choice(waiting)
     delivered = theirs.handovers(partner=victim.name, direction="in", states=("delivered",))
@@ -49,6 +50,15 @@ def _lie(world: "World", chance: random.Random) -> bool:
             _record_another(liar, victim.name, about)
     world.count("lie")
     liar.look()
+    return True
+
+
+def _can_sign(liar: "Node", victim: str) -> bool:
+    assert liar.daemon is not None
+    try:
+        liar.daemon.parts.signer(victim)
+    except KeyExpired:
+        return False
     return True
 
 

@@ -12,6 +12,7 @@ from types import FunctionType
 from unittest import mock
 
 from exchange import delivery, receipts, receiver, rounds, sender
+from keys.trust import Trust
 from tests.simulation.plan import Trouble, plan
 from tests.simulation.runs import Patch
 
@@ -99,5 +100,9 @@ BUGS = (
     _bug(
         "seals anew what it has sealed", "breaking", rounds, "seal_accepted",
         ('("accepted",)', '("accepted", "sealed")'),
+    ),
+    _bug(
+        "believes a key that has ended", "keys", Trust, "signing_key",
+        ("if not keys[0].covers(at):", "if False:"),
     ),
 )  # fmt: skip

@@ -17,9 +17,10 @@ ENOUGH = 25
 FAILED = Path(__file__).with_name("failed_seeds.txt")
 
 TROUBLE = frozenset(
-    "away, clock wrong, connection lost, disk error, disk full, file refused, host key changed, kill, lie,"
-    " login refused, message damaged, message doubled, message late, message lost, power cut, rename lost,"
-    " rename reply lost, share away, upload cut, zone full".replace(", ", ",").split(",")
+    "away, clock wrong, connection lost, disk error, disk full, file refused, host key changed, key ends,"
+    " key renewed by card, key rotated in time, key rotated too late, kill, lie, login refused, message damaged,"
+    " message doubled, message late, message lost, power cut, rename lost, rename reply lost, share away, upload cut,"
+    " zone full".replace(", ", ",").split(",")
 )
 
 

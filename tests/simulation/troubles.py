@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tests.simulation import lies
+from tests.simulation.key_life import KeyLife
 from tests.simulation.network import DAY, HOUR, MINUTE, Link
 from tests.simulation.plan import Trouble, dice
 from tests.simulation.share import Share
@@ -42,6 +43,9 @@ def arrange(world: "World") -> None:
     some("orders", 6, lambda chance: world.people.order(_node(world, chance)))
     some("share away", 1, lambda chance: Share(_node(world, chance)).take_away(chance.uniform(MINUTE, DAY)))
     some("liar", 6, partial(lies.tell, world))
+    if "keys" in plan.troubles:
+        world.key_life = KeyLife(world, dice(world.seed, "keys"))
+        world.key_life.begin()
 
 
 def _rate(world: "World", link: Link, trouble: Trouble, *rates: float) -> float:

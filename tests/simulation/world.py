@@ -22,6 +22,7 @@ from tests.simulation import checks, troubles
 from tests.simulation.calls import Calls
 from tests.simulation.disk import Disk
 from tests.simulation.homes import PARTNER, START, Homes
+from tests.simulation.key_life import KeyLife
 from tests.simulation.machine import Machine
 from tests.simulation.network import Link
 from tests.simulation.node import Node
@@ -50,6 +51,8 @@ class World:
         self.plan = plan(seed)
         self.delivered: dict[str, str] = {}
         self.lied_about: set[str] = set()
+        self.came_late: set[str] = set()
+        self.key_life: KeyLife | None = None
         self.outages: dict[tuple[str, str], str] = {}
         self._events: list[tuple[float, float, int, Callable[[], None]]] = []
         self._numbers: dict[str, int] = {}
