@@ -2,7 +2,7 @@
 
 tend     finish what was ordered, destroy what has ended, retire what was replaced and is needed no more
 needed   why a key that was replaced must stay: a partner has not accepted its successor, a handover that it signed
-         has no receipt, an envelope that only it opens lies here
+         has no receipt, an envelope that only it opens lies here or may wait where we collect
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,10 @@ from pathlib import Path
 from config.errors import Misuse, NotNow, Refused
 from config.times import BadTime, from_text, to_text
 from config.units import BadUnit, parse_duration
+from exchange.control import CLOCK_TOLERANCE
 from exchange.parts import Parts
+from exchange.sender import EXPIRES_AFTER
+from exchange.topology import Topology
 from keys import age, rotation, succession
 from keys.announcement import Announcement, Signed
 from keys.key_info import Purpose
@@ -164,8 +167,25 @@ def needed(parts: Parts, own: OwnKeys, key: OwnKey) -> str | None:
             number = _count(parts, _SEALED_BEFORE, successor.made_at)
         if number:
             return f"{number} handovers that were sealed with it have no receipt"
-    if key.purpose == "encryption" and _is_to_open(parts, key):
-        return "an envelope that it opens has not been opened"
+    if key.purpose == "encryption":
+        if _is_to_open(parts, key):
+            return "an envelope that it opens has not been opened"
+        return _to_collect(parts, successor)
+    return None
+
+
+def _to_collect(parts: Parts, successor: OwnKey) -> str | None:
+    """Who may still have something for us under the replaced key where we cannot see it, and until when.
+
+    A collection that finds nothing proves nothing: what a partner sealed before may reach its server later. Once it
+    has accepted the successor it seals nothing more under the old key, and what it had sealed expires.
+    """
+    for partner, heard in sorted(successor.accepted):
+        if partner not in parts.agreements or not Topology.of(parts.home, parts.trust.card(partner)).collects:
+            continue
+        until = from_text(heard) + EXPIRES_AFTER + CLOCK_TOLERANCE
+        if parts.effects.clock() < until:
+            return f"an envelope that it opens may wait on the server of {partner} until {to_text(until)}"
     return None
 
 

@@ -4,7 +4,7 @@ Receipts, files, and what is collected have a connection each, so that a receipt
 they share one outage, which is two entries however many files, attempts and connections there are:
 
     partner.unreachable   one of them failed; detail.cause says how
-    partner.reachable     each of them that failed works again
+    partner.reachable     each of them that failed works again; or the first contact, where nothing was sent yet
 
 A connection that lay idle may have been closed on the way: a new one is made before that counts as a failure. A server
 that shows another host key is recorded even if the partner was unreachable before: it is what people must hear of.
@@ -21,7 +21,7 @@ from exchange.parts import Parts
 from exchange.retry import Backoff, Pauses
 from exchange.rounds import Connection
 from ledger.entry import Draft
-from ledger.query import outage
+from ledger.query import outage, reachability
 from ledger.store import Transaction
 
 C = TypeVar("C", bound=Connection)
@@ -59,15 +59,15 @@ class Outage:
             parts.ledger.write(begin)
 
     def worked(self, parts: Parts, worker: str) -> None:
-        """Record that the outage is over, if it is."""
+        """Record that the outage is over, if it is, or that this is the first contact and nothing else says so."""
         with self._lock:
             self._failing.discard(worker)
 
             def end(tx: Transaction) -> None:
-                if outage(tx, self.partner) is not None:
+                if reachability(tx, self.partner) != "reachable":
                     tx.append(self._draft("partner.reachable", {}))
 
-            if not self._failing and outage(parts.ledger, self.partner) is not None:
+            if not self._failing and reachability(parts.ledger, self.partner) != "reachable":
                 parts.ledger.write(end)
 
     def _draft(self, event: str, detail: dict[str, str]) -> Draft:

@@ -11,6 +11,7 @@ from exchange.daemon import Daemon
 from exchange.landing import Landing, Unreachable
 from exchange.worker import Worker
 from keys.card import Card
+from ledger.query import reachability
 from tests.organisations import CASE, Pair
 
 HOUR = timedelta(hours=1)
@@ -77,3 +78,15 @@ def test_a_partner_that_refuses_for_an_hour_is_called_a_few_times_and_told_of_tw
     assert sorted(path.read_bytes() for path in pair.ofsted.inbound()) == [name.encode() for name in names]
     said = pair.lgsco.events()
     assert (said.count("partner.unreachable"), said.count("partner.reachable")) == (1, 1)
+
+
+@pytest.mark.topologies("lgsco-hosts", only=True)
+def test_a_look_for_what_waits_at_a_partner_is_contact_even_if_there_is_nothing(pair: Pair) -> None:
+    parts = pair.ofsted.parts
+    daemon = Daemon(parts, lambda _event, **_ids: None, {}, launch=lambda worker: None)
+    daemon.begin()
+    assert reachability(parts.ledger, "lgsco") == "unknown"
+    for _ in range(3):
+        daemon.workers["co:lgsco"].turn()
+    assert reachability(parts.ledger, "lgsco") == "reachable"
+    assert pair.ofsted.events().count("partner.reachable") == 1
