@@ -18,7 +18,7 @@ from exchange import retention, rounds
 from exchange.assembly import assemble
 from exchange.collect import PickUp, collect
 from exchange.drop import Completeness
-from exchange.landing import Small
+from exchange.landing import Small, TooLong
 from exchange.partners import add_partner, make_card
 from exchange.parts import Effects, Parts
 from exchange.pickup import PickupFolder
@@ -93,6 +93,10 @@ class FolderLanding:
 
     def get(self, name: str, dst: BinaryIO, *, most: int | None = None) -> int:
         dst.truncate(0)
+        if most is not None and (self._folder / name).stat().st_size > most:
+            # a little more than is taken has come when that is noticed
+            dst.truncate(most + 1)
+            raise TooLong(str(self._folder))
         return dst.write((self._folder / name).read_bytes())
 
     def close(self) -> None:

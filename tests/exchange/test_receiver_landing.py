@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from exchange import quarantine
 from tests.exchange.hostile import CONTENT, envelope, land, manifest, receive, silence
 from tests.organisations import Pair
 
@@ -81,9 +82,13 @@ def test_step_1_a_file_that_was_exchanged_while_it_was_taken_is_not_followed(pai
 
 def test_step_1_a_file_larger_than_allowed_is_recorded_and_not_kept(pair: Pair) -> None:
     """A sparse upload costs its sender nothing, so keeping it would let anybody fill the disk."""
+    home = pair.ofsted.home
+    limits = home.settings.limits.model_copy(update={"max_file": 1000})
+    settings = home.settings.model_copy(update={"limits": limits})
+    pair.ofsted.parts = dataclasses.replace(pair.ofsted.parts, home=dataclasses.replace(home, settings=settings))
     said = manifest(pair)
     land(pair, b"", f"{said.id}.age")
-    size = pair.ofsted.home.settings.limits.max_bytes * 2
+    size = 2 * quarantine.limit(pair.ofsted.parts)
     os.truncate(pair.ofsted.landing() / f"{said.id}.age", size)
     pair.ofsted.receive()
     (handover,) = pair.ofsted.handovers()
