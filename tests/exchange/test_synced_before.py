@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from exchange import files
-from exchange.landing import Small
+from exchange.landing import Landing, Small
+from exchange.pickup import PickupFolder
 from exchange.spool import Spool
 from ledger.store import Ledger, Transaction
 from tests.organisations import FolderLanding, Pair
@@ -66,17 +67,16 @@ def test_the_name_of_a_message_is_on_the_disk_before_any_of_it_is_uploaded(
     pair.lgsco.send()
     pair.ofsted.receive()
     was_synced: list[bool] = []
-    real = FolderLanding.put_many
+    way = FolderLanding if pair.lgsco.elsewhere is None else PickupFolder
+    real: Callable[..., None] = way.put_many
 
-    def put_many(
-        landing: FolderLanding, messages: Iterable[Small], done: Callable[[Small], None], **kwargs: bool
-    ) -> None:
+    def put_many(landing: Landing, messages: Iterable[Small], done: Callable[[Small], None], **kwargs: bool) -> None:
         for message in messages:
             (path,) = pair.ofsted.home.spool.rglob(message.final)
             was_synced.append(path.parent.stat().st_ino in synced)
             real(landing, [message], done)
 
-    monkeypatch.setattr(FolderLanding, "put_many", put_many)
+    monkeypatch.setattr(way, "put_many", put_many)
     pair.ofsted.send()
     assert was_synced == [True]
 
