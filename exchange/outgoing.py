@@ -4,7 +4,8 @@ Receipts, files, and what is collected have a connection each, so that a receipt
 they share one outage, which is two entries however many files, attempts and connections there are:
 
     partner.unreachable   one of them failed; detail.cause says how
-    partner.reachable     each of them that failed works again; or the first contact, where nothing was sent yet
+    partner.reachable     each of them that failed works again
+    partner.reached       the first contact, where nothing was sent yet
 
 A connection that lay idle may have been closed on the way: a new one is made before that counts as a failure. A server
 that shows another host key is recorded even if the partner was unreachable before: it is what people must hear of.
@@ -64,8 +65,9 @@ class Outage:
             self._failing.discard(worker)
 
             def end(tx: Transaction) -> None:
-                if reachability(tx, self.partner) != "reachable":
-                    tx.append(self._draft("partner.reachable", {}))
+                event = {"unreachable": "partner.reachable", "unknown": "partner.reached"}
+                if (now := reachability(tx, self.partner)) in event:
+                    tx.append(self._draft(event[now], {}))
 
             if not self._failing and reachability(parts.ledger, self.partner) != "reachable":
                 parts.ledger.write(end)

@@ -192,7 +192,10 @@ def reachability(ledger: View, partner: str) -> str:
     """`unreachable` while an outage that was recorded lasts, else `reachable`; `unknown` before any contact."""
     if outage(ledger, partner) is not None:
         return "unreachable"
-    sql = "SELECT 1 FROM entries WHERE partner = ? AND event IN ('sent', 'receipted', 'partner.reachable') LIMIT 1"
+    sql = (
+        "SELECT 1 FROM entries WHERE partner = ? "
+        "AND event IN ('sent', 'receipted', 'partner.reachable', 'partner.reached') LIMIT 1"
+    )
     return "reachable" if ledger.rows(sql, partner) else "unknown"
 
 

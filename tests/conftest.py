@@ -2,7 +2,7 @@
 
 A test of two organisations runs with a landing zone on either side, in those topologies that its mark names, or in
 those that are asked for: `pytest --topology ofsted-hosts --topology lgsco-hosts` (`make test-collect`). One that is
-about a single topology is marked `only=True`, and always runs in that.
+about a single topology is marked `only=True`, and always runs in that; one that says nothing of a topology, `but` that.
 """
 
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
-        "markers", "topologies(*names, only=False): in which topologies a test of two organisations runs"
+        "markers", "topologies(*names, only=False, but=None): in which topologies a test of two organisations runs"
     )
 
 
@@ -33,7 +33,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     mark = metafunc.definition.get_closest_marker("topologies")
     asked = metafunc.config.getoption("--topology")
-    names = mark.args if mark and (mark.kwargs.get("only") or not asked) else tuple(asked or EITHER)
+    named = mark.args if mark and (mark.kwargs.get("only") or not asked) else ()
+    but = mark.kwargs.get("but") if mark else None
+    names = tuple(name for name in named or asked or EITHER if name != but) or EITHER
     if names != EITHER:
         metafunc.parametrize("topology", names, indirect=True, scope="session")
 

@@ -128,7 +128,7 @@ def _answers(both: dict[str, Running], orders: list[Order]) -> Iterator[str]:
     for of, one in both.items():
         with read_ledger(one.home) as ledger:
             entries = list(ledger.entries(0, ledger.size))
-            asked = [entry for entry in entries if entry.event.endswith(".asked")]
+            asked = [entry for entry in entries if entry.event.endswith(".asked") and entry.actor == "operator"]
             answered = {entry.detail.get("order") for entry in entries}
             for entry in asked:
                 if entry.seq not in answered:

@@ -103,6 +103,7 @@ def test_a_killed_daemon_goes_on_where_it_was(both: dict[str, Running]) -> None:
         assert one.files(one.home.spool) == []
 
 
+@pytest.mark.topologies(but="lgsco-hosts")
 def test_a_partner_that_is_away_is_one_entry_and_its_return_another(both: dict[str, Running]) -> None:
     lgsco, ofsted = both["lgsco"], both["ofsted"]
     ofsted.sshd.stop()
@@ -120,6 +121,7 @@ def test_a_partner_that_is_away_is_one_entry_and_its_return_another(both: dict[s
     assert lgsco.events().count("partner.reachable") == 1
 
 
+@pytest.mark.topologies(but="lgsco-hosts")
 def test_a_changed_host_key_is_refused_and_nothing_is_sent(both: dict[str, Running]) -> None:
     lgsco, ofsted = both["lgsco"], both["ofsted"]
     ofsted.sshd.stop()

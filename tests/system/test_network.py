@@ -24,6 +24,8 @@ SMALL = [20 * KIB] * 3
 LARGE = 600 * KIB
 PUSH = pytest.mark.topologies("push", only=True)
 """Of tests that count connections, of which whoever collects has one more; test_collect.py has their like."""
+WE_UPLOAD = pytest.mark.topologies(but="lgsco-hosts")
+"""Of tests about an upload by LGSCO, which only puts files into a folder of its own where it is the host."""
 
 FIRST, LONGEST, TIMEOUT = 0.05, 0.4, 1.5
 """As the settings of these homes say, in seconds."""
@@ -87,6 +89,7 @@ def test_connections_that_are_reset_during_an_upload_are_one_outage(net: Network
     net.check(outages=1)
 
 
+@WE_UPLOAD
 def test_a_line_that_falls_silent_is_noticed_after_the_timeout_and_is_one_outage(net: Network) -> None:
     net.line.fall_silent()
     began = time.monotonic()
@@ -97,6 +100,7 @@ def test_a_line_that_falls_silent_is_noticed_after_the_timeout_and_is_one_outage
     net.check(outages=1)
 
 
+@WE_UPLOAD
 def test_a_line_that_falls_silent_in_the_middle_of_an_upload_is_noticed_after_the_timeout(net: Network) -> None:
     net.line.rate = 2 * MIB
     net.drop(8 * MIB)
@@ -132,6 +136,7 @@ def test_a_line_that_pauses_for_less_than_the_timeout_is_no_outage(net: Network)
     net.check(outages=0)
 
 
+@WE_UPLOAD
 @pytest.mark.parametrize(("size", "rate"), [(12 * KIB, 6 * KIB), (LARGE, 100 * KIB)], ids=["small", "large"])
 def test_a_slow_line_is_no_outage(net: Network, size: int, rate: int) -> None:
     """The large file's rate: a write of the usual size takes longer than the timeout."""
@@ -140,6 +145,7 @@ def test_a_slow_line_is_no_outage(net: Network, size: int, rate: int) -> None:
     net.check(outages=0)
 
 
+@WE_UPLOAD
 def test_a_line_that_carries_one_kib_a_second_brings_a_file_all_the_same(net: Network) -> None:
     net.drop(KIB)
     net.check(outages=0)
@@ -173,6 +179,7 @@ def test_a_rename_whose_answer_was_lost_is_not_repeated_as_another_delivery(net:
     net.check(outages=1)
 
 
+@WE_UPLOAD
 def test_what_the_receiver_took_before_we_learnt_of_the_rename_is_delivered_once(net: Network) -> None:
     zone = net.ofsted.sshd.zone
     net.line.before_answer = lambda: any(zone.glob("*.age")) or "delivered" in net.events("ofsted")
