@@ -15,6 +15,10 @@ REDACTED = "ledger.redacted"
 _ENTRIES = "SELECT seq, entry FROM entries WHERE instr(entry, CAST('\"committed\":{' AS BLOB)) ORDER BY seq"
 _OPENINGS = "SELECT seq, field, salt, value FROM openings ORDER BY seq, field"
 
+# a unary plus keeps SQLite from choosing the index over partners, under each of which lie thousands of entries
+FITTING = "SELECT min(seq), max(instr(entry, ?) > 0) FROM entries WHERE handover = ? AND +partner = ?"
+"""The entries of one handover: the first, and whether one of them holds a digest."""
+
 # in canonical order only fields that can hold no quote come before `committed`, so the first match is the field
 _COMMITTED = re.compile(rb'"committed":\{([^}]*)\}').search
 _PAIRS = re.compile(rb'"([a-z0-9_]+)":"([0-9a-f]{64})"').findall
@@ -74,7 +78,7 @@ def check_documents(connection: Connection, findings: Findings) -> None:
         digest = sha256(body).hexdigest().encode()
         with translated():
             first, fits = connection.execute(
-                "SELECT min(seq), max(instr(entry, ?) > 0) FROM entries WHERE handover = ? AND partner = ?",
+                FITTING,
                 (b'_sha256":"' + digest + b'"', identifier, partner),
             ).fetchone()
         if not fits:

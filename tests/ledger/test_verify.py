@@ -8,6 +8,7 @@ import pytest
 
 from config.errors import Refused
 from ledger.checks.findings import MAX_PROBLEMS
+from ledger.checks.openings import FITTING
 from ledger.database import LedgerMissing
 from ledger.entry import Draft, Entry
 from ledger.note import sign_note
@@ -238,6 +239,12 @@ def test_a_kept_message_that_was_recorded_verifies(tmp_path: Path) -> None:
         add(ledger, draft)
         ledger.write(lambda tx: tx.keep_document("manifest", "ofsted", identifier, body, "s"))
     assert check(tmp_path / "ledger.db").ok
+
+
+def test_a_kept_message_is_not_looked_for_in_all_that_ever_happened_with_its_partner(path: Path) -> None:
+    with LGSCO.read(path) as ledger:
+        steps = ledger.rows(f"EXPLAIN QUERY PLAN {FITTING}", b"", "", "")
+    assert ["entries_handover" in str(step[-1]) for step in steps] == [True]
 
 
 def test_many_problems_are_counted_and_the_first_is_still_named(tmp_path: Path) -> None:
