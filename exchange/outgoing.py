@@ -72,6 +72,13 @@ class Outage:
             if not self._failing and reachability(parts.ledger, self.partner) != "reachable":
                 parts.ledger.write(end)
 
+    def lasts_for(self, parts: Parts, worker: str) -> bool:
+        """Whether the rounds of `worker` failed, or, since the start, nothing has tried a partner that was away."""
+        with self._lock:
+            if self._failing:
+                return worker in self._failing
+        return outage(parts.ledger, self.partner) is not None
+
     def _draft(self, event: str, detail: dict[str, str]) -> Draft:
         return Draft(event=event, actor="daemon", partner=self.partner, detail=detail)
 
@@ -108,7 +115,7 @@ class Outgoing(Generic[C]):
         alone for a while."""
         parts = self._service.parts
         try:
-            sent = self._attempt(parts)
+            used = self._attempt(parts) > 0 or self._answers_again(parts)
         except LandingError as problem:
             self._connection.close()
             if not self._service.stopping.is_set():
@@ -126,7 +133,7 @@ class Outgoing(Generic[C]):
             raise
         else:
             now = parts.effects.monotonic()
-            if sent:
+            if used:
                 self._used = now
                 self._worked(parts)
             elif now - self._used >= IDLE_CONNECTION:
@@ -155,6 +162,17 @@ class Outgoing(Generic[C]):
             if not lay_idle or self._service.stopping.is_set():
                 raise
         return self._send(parts, self._connection)
+
+    def _answers_again(self, parts: Parts) -> bool:
+        """Whether the partner is there, looked at only if it was not; raises LandingError.
+
+        What failed may have been done all the same, or by another connection: with nothing left to send, nothing else
+        would ever end the outage.
+        """
+        if self._pauses.left() is not None or not self._outage.lasts_for(parts, self.name):
+            return False
+        self._connection.open(parts)
+        return True
 
     def _worked(self, parts: Parts) -> None:
         # as long as a file is refused, it is the same outage

@@ -1,20 +1,39 @@
 """A partner that refuses for an hour, on a clock that the test moves: the daemon's own workers take their turns."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
 from exchange.daemon import Daemon
-from exchange.landing import Landing, Unreachable
+from exchange.landing import ConnectionLost, Landing, Small, Unreachable
+from exchange.outgoing import Outage
 from exchange.worker import Worker
 from keys.card import Card
 from ledger.query import reachability
-from tests.organisations import CASE, Pair
+from tests.organisations import CASE, FolderLanding, Pair
 
 HOUR = timedelta(hours=1)
+
+
+class _LostAfterTheFirst(FolderLanding):
+    """A connection that ends behind the first file which it has delivered; later ones hold."""
+
+    def __init__(self, folder: Path, lost: list[str]) -> None:
+        super().__init__(folder)
+        self._lost = lost
+
+    def put_many(
+        self, files: Iterable[Small], done: Callable[[Small], None] | None = None, *, sync: bool = True
+    ) -> None:
+        for file in files:
+            super().put_many([file], done, sync=sync)
+            if not self._lost:
+                self._lost.append(file.final)
+                raise ConnectionLost("sftp.ofsted.example:22")
 
 
 class Turns:
@@ -91,3 +110,55 @@ def test_a_look_for_what_waits_at_a_partner_is_contact_even_if_there_is_nothing(
     assert reachability(parts.ledger, "lgsco") == "reachable"
     assert pair.ofsted.events().count("partner.reached") == 1
     assert "partner.reachable" not in pair.ofsted.events()
+
+
+def test_an_outage_ends_even_if_its_last_file_arrived_in_the_round_that_failed(pair: Pair) -> None:
+    lost: list[str] = []
+    parts = pair.lgsco.parts
+
+    def connect(_: Card) -> Landing:
+        return _LostAfterTheFirst(pair.ofsted.home.landing / "lgsco", lost)
+
+    parts = replace(parts, effects=replace(parts.effects, connect=connect))
+    daemon = Daemon(parts, lambda _event, **_ids: None, {}, launch=lambda worker: None)
+    daemon.begin()
+    turns = Turns(pair, daemon)
+    pair.lgsco.drop(b"a file")
+    turns.until(pair.clock.now + timedelta(minutes=1))
+    assert pair.lgsco.states() == ["sent"]
+    assert pair.lgsco.events().count("partner.unreachable") == 1
+    assert len(lost) == 1
+
+    turns.until(pair.clock.now + timedelta(minutes=30))
+    assert reachability(parts.ledger, "ofsted") == "reachable"
+    said = pair.lgsco.events()
+    assert (said.count("partner.unreachable"), said.count("partner.reachable")) == (1, 1)
+
+
+def test_an_outage_that_a_restart_finds_ends_when_the_partner_answers_though_nothing_is_to_be_sent(pair: Pair) -> None:
+    parts = pair.lgsco.parts
+    Outage("ofsted").failed(parts, "re:ofsted", Unreachable.__name__)
+    daemon = Daemon(parts, lambda _event, **_ids: None, {}, launch=lambda worker: None)
+    daemon.begin()
+    assert reachability(parts.ledger, "ofsted") == "unreachable"
+    Turns(pair, daemon).until(pair.clock.now + timedelta(minutes=2))
+    assert reachability(parts.ledger, "ofsted") == "reachable"
+
+
+def test_an_outage_that_a_restart_finds_goes_on_while_the_partner_does_not_answer(pair: Pair) -> None:
+    calls = 0
+
+    def connect(card: Card) -> Landing:
+        nonlocal calls
+        calls += 1
+        raise Unreachable("sftp.ofsted.example:22")
+
+    parts = replace(pair.lgsco.parts, effects=replace(pair.lgsco.parts.effects, connect=connect))
+    Outage("ofsted").failed(parts, "re:ofsted", Unreachable.__name__)
+    daemon = Daemon(parts, lambda _event, **_ids: None, {}, launch=lambda worker: None)
+    daemon.begin()
+    Turns(pair, daemon).until(pair.clock.now + HOUR)
+    assert reachability(parts.ledger, "ofsted") == "unreachable"
+    assert pair.lgsco.events().count("partner.unreachable") == 1
+    # both kinds of round look, each with its own pauses
+    assert 2 <= calls <= 30
