@@ -13,11 +13,12 @@ from datetime import timedelta
 from typing import Final
 
 from config.times import from_text
-from exchange import numbers, seldom
-from exchange.absence import ACKNOWLEDGED, BY_HAND, LOST, Absence
+from exchange import seldom
 from exchange.control import Due, Message, MessageRefused
+from exchange.envelope import numbers
+from exchange.envelope.absence import ACKNOWLEDGED, BY_HAND, LOST, Absence
+from exchange.envelope.request import Request
 from exchange.parts import Parts
-from exchange.request import Request
 from ledger.entry import Draft, Entry
 from ledger.gaps import ANSWERED, CONTRADICTED, REPORTED, entries_about, numbers_of
 from ledger.handover import Handover

@@ -145,14 +145,14 @@ def system_effects(home: Home, keyring: Keyring, book: KeyBook) -> Effects:
     """The real clock, randomness and network."""
 
     def log_in(address: Address, partner: str) -> Landing:
-        from exchange import sftp  # paramiko takes long to import, and most commands only read
+        from exchange.sftp import client  # paramiko takes long to import, and most commands only read
 
         # the newest key that the partner has accepted, then the older ones still in use
         own = book.own()
         # and a revoked one last, until the partner has been told
         keys = keyring.transport_keys(own.fingerprints("transport", partner) | own.leaving("transport"))
         timeout = home.settings.retry.timeout.total_seconds()
-        return sftp.connect(address, *keys, timeout=timeout, keepalive=timeout)
+        return client.connect(address, *keys, timeout=timeout, keepalive=timeout)
 
     def connect(card: Card) -> Landing:
         if Topology.of(home, card).places:

@@ -11,8 +11,8 @@ from config.home import Home
 from config.times import from_text, system_clock, to_text
 from exchange import files
 from exchange.concern import FileFacts, judge, sidecar_for
-from exchange.envelope import Opened, open_envelope, seal
-from exchange.manifest import Concern, Manifest
+from exchange.envelope.manifest import Concern, Manifest
+from exchange.envelope.sealing import Opened, open_envelope, seal
 from exchange.parts import Parts
 from exchange.sender import manifest_for
 from exchange.spool import Claim

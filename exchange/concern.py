@@ -17,8 +17,8 @@ from config.agreement import Agreement, Objection
 from config.authorities import Authority, Register, UnknownAuthority
 from config.errors import Misuse
 from exchange.drop import MAX_FOLDERS
-from exchange.manifest import MAX_GATEWAYS, Concern
-from exchange.payload import is_name
+from exchange.envelope.manifest import MAX_GATEWAYS, Concern
+from exchange.envelope.payload import is_name
 from exchange.spool import Claim
 
 _DATES = ("event_date", "review_by", "embargo_until")

@@ -8,10 +8,10 @@ A crash anywhere in between is recognised by what lies in the spool: with a note
 from pathlib import Path
 
 from exchange import files
-from exchange.envelope import Opened
+from exchange.envelope.payload import Payload
+from exchange.envelope.sealing import Opened
 from exchange.landed import Arrival
 from exchange.parts import Parts
-from exchange.payload import Payload
 from ledger.copies import place_text
 from ledger.entry import Draft
 from ledger.handover import Handover

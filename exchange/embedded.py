@@ -5,8 +5,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from config.errors import NotNow
 from config.home import Home
-from exchange import files, sftp_server
+from exchange import files
 from exchange.parts import Parts
+from exchange.sftp import server as sftp_server
 from keys.sshsig import PublicKey
 
 HOST_KEY = "embedded-host-key"

@@ -12,11 +12,12 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Final
 
-from exchange import numbers, seldom
-from exchange.absence import ACKNOWLEDGED, BY_HAND, Absence
+from exchange import seldom
 from exchange.control import Due, Message, MessageRefused
+from exchange.envelope import numbers
+from exchange.envelope.absence import ACKNOWLEDGED, BY_HAND, Absence
+from exchange.envelope.request import Request
 from exchange.parts import Parts
-from exchange.request import Request
 from exchange.retry import growing
 from ledger.canonical import Json
 from ledger.entry import Draft, Entry

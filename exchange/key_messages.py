@@ -17,7 +17,7 @@ from config.errors import Refused
 from config.times import from_text
 from exchange import seldom
 from exchange.control import Due, Message, MessageRefused
-from exchange.key_news import Announced, Answer
+from exchange.envelope.key_news import Announced, Answer
 from exchange.parts import Parts
 from keys import succession
 from keys.announcement import Signed

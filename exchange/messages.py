@@ -3,7 +3,8 @@
     receive: exchange/receiver.py -> accept -> the kind's own   (after sender, address and witness have been checked)
     send:    exchange/rounds.py   -> due    -> exchange/control.py
 
-A new kind is a line here and one in `KINDS` (exchange/manifest.py); what is common to all is in exchange/control.py.
+A new kind is a line here and one in `KINDS` (exchange/envelope/manifest.py); what is common to all is in
+exchange/control.py.
 """
 
 import math
@@ -13,9 +14,9 @@ from typing import Final
 
 from exchange import absences, control, gaps, key_messages, receipts, seldom
 from exchange.control import Accept, Due, Message, MessageRefused, Source
+from exchange.envelope.manifest import KINDS
 from exchange.failures import Failures
 from exchange.landing import Landing
-from exchange.manifest import KINDS
 from exchange.parts import Parts
 from ledger.canonical import Json
 from ledger.entry import Draft

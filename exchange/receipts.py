@@ -13,10 +13,10 @@ from config.errors import Refused
 from config.times import from_text
 from exchange import crossed, seldom, sender
 from exchange.control import Due, Message
-from exchange.envelope import Opened
-from exchange.manifest import Manifest
+from exchange.envelope.manifest import Manifest
+from exchange.envelope.receipt import Receipt
+from exchange.envelope.sealing import Opened
 from exchange.parts import Parts
-from exchange.receipt import Receipt
 from exchange.troubles import note_signed
 from ledger import entry as entries
 from ledger import tlogproof, witness

@@ -30,9 +30,9 @@ from config.errors import Refused
 from config.times import from_text
 from exchange import delivery, gaps, messages, seldom
 from exchange.control import CLOCK_TOLERANCE, Message
-from exchange.envelope import Opened, open_envelope
+from exchange.envelope.manifest import Concern, Manifest, Payload
+from exchange.envelope.sealing import Opened, open_envelope
 from exchange.landed import Arrival, Unauthenticated, open_regular
-from exchange.manifest import Concern, Manifest, Payload
 from exchange.parts import Parts
 from exchange.quarantine import limit, quarantine
 from exchange.retry import growing

@@ -12,10 +12,10 @@ from typing import BinaryIO
 
 from config.times import from_text, to_text
 from exchange import archive, files, intake, retention
-from exchange.envelope import EnvelopeError, seal
+from exchange.envelope.manifest import AgreementRef, Concern, Manifest, ManifestError
+from exchange.envelope.sealing import EnvelopeError, seal
 from exchange.failures import Failures
 from exchange.landing import Landing, LandingError, LandingFull, Small, UnfinishedChanged
-from exchange.manifest import AgreementRef, Concern, Manifest, ManifestError
 from exchange.parts import Parts
 from exchange.retry import growing
 from exchange.spool import Claim

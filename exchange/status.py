@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from config.errors import HandoverError, Misuse
 from config.home import Home
 from config.times import system_clock
-from exchange import custody, key_list, landing, machine, pid_file, troubles
+from exchange import custody, key_list, landing, machine, troubles
 from exchange.assembly import agreements_with
 from exchange.drop import scan
-from exchange.numbers import in_words
+from exchange.envelope.numbers import in_words
 from exchange.questions import holds_now, in_flight
+from exchange.service import pid_file
 from exchange.topology import Topology
 from keys.keyring import Keyring
 from keys.rotation import of_ledger

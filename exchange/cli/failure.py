@@ -36,7 +36,7 @@ def tell(problem: BaseException) -> int:
         about = f": {problem.filename}" if problem.filename else ""
         click.echo(f"error: {_lower(problem.strerror or type(problem).__name__)}{about}", err=True)
         return 3
-    from exchange.log import where
+    from exchange.service.log import where
 
     click.echo(
         f"error: a fault in handover itself ({type(problem).__name__} at {where(problem)})\n"

@@ -25,7 +25,7 @@ def demo_(keep: str | None, once: bool) -> None:
 @with_home
 def run_(context: HomeContext, once: bool) -> None:
     """Run the service: watch the folders, send, receive, record."""
-    from exchange.service import serve
+    from exchange.service.run import serve
 
     serve(context.home, lambda: context.parts, sys.stdout, os.environ, once)
 

@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from exchange.envelope import open_envelope, seal
+from exchange.envelope.sealing import open_envelope, seal
 from keys import age
 from tests.exchange.messages import TO_SEAL
 

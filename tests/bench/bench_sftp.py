@@ -16,8 +16,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from exchange import sftp
 from exchange.landing import Small
+from exchange.sftp import client as sftp
 from tests.sshd import Sshd
 
 BIG = 256 * 1024 * 1024

@@ -6,9 +6,9 @@ import io
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from exchange import tar
-from exchange.envelope import Opened, open_envelope
-from exchange.manifest import Manifest, Payload
+from exchange.envelope import tar
+from exchange.envelope.manifest import Manifest, Payload
+from exchange.envelope.sealing import Opened, open_envelope
 from keys import age, sshsig
 from tests.exchange.messages import RECEIPT_MESSAGE, TO_SEAL
 

@@ -6,8 +6,9 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
-from exchange import sender, tar
-from exchange.manifest import Concern, Manifest, Payload
+from exchange import sender
+from exchange.envelope import tar
+from exchange.envelope.manifest import Concern, Manifest, Payload
 from keys import age, sshsig
 from ledger.identifier import new_id
 from tests.exchange.envelopes import member

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from exchange import sftp, sftp_server
 from exchange.landing import Address
-from exchange.sftp import SftpLanding
-from exchange.sftp_server import Server
+from exchange.sftp import client as sftp
+from exchange.sftp import server as sftp_server
+from exchange.sftp.client import SftpLanding
+from exchange.sftp.server import Server
 from tests.sshd import make_key
 
 HOST_KEY, HOST_PUBLIC = make_key()

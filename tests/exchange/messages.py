@@ -6,11 +6,11 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import strategies as st
 
-from exchange.absence import Absence
-from exchange.key_news import Announced, Answer
-from exchange.manifest import AgreementRef, Concern, Manifest, Payload
-from exchange.receipt import Receipt
-from exchange.request import Request
+from exchange.envelope.absence import Absence
+from exchange.envelope.key_news import Announced, Answer
+from exchange.envelope.manifest import AgreementRef, Concern, Manifest, Payload
+from exchange.envelope.receipt import Receipt
+from exchange.envelope.request import Request
 from keys import announcement
 from keys.openssh import KeySigner
 from ledger import canonical

@@ -3,8 +3,8 @@
 from typing import Any
 
 from exchange import receipts
-from exchange.manifest import Manifest
-from exchange.receipt import Receipt
+from exchange.envelope.manifest import Manifest
+from exchange.envelope.receipt import Receipt
 from keys.keyring import Keyring
 from tests.exchange import said
 from tests.organisations import Pair

@@ -6,8 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 from config.times import to_text
-from exchange.envelope import seal
-from exchange.manifest import KINDS, Manifest, Said
+from exchange.envelope.manifest import KINDS, Manifest, Said
+from exchange.envelope.sealing import seal
 from keys import age
 from keys.keyring import Keyring
 from ledger import witness

@@ -10,8 +10,8 @@ from datetime import timedelta
 
 from config.home import Home
 from config.times import system_clock
-from exchange.daemon import Daemon
 from exchange.parts import Parts
+from exchange.service.daemon import Daemon
 from tests.organisations import Pair
 
 Logged = list[tuple[str, dict[str, object]]]

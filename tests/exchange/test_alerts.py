@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from exchange.alerts import Alert, Alerts
+from exchange.service.alerts import Alert, Alerts
 
 Logged = list[tuple[str, dict[str, object]]]
 

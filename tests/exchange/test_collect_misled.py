@@ -10,14 +10,15 @@ from typing import ClassVar
 import pytest
 
 from config.errors import NotNow
-from exchange import files, quarantine, sftp_server
-from exchange import sftp_packets as say
+from exchange import files, quarantine
 from exchange.collect import PickUp, collect
 from exchange.landing import ConnectionLost, LandingError
-from exchange.sftp_folder import MOST_NAMES
-from exchange.sftp_server import Server
-from exchange.sftp_session import Session
-from exchange.sftp_wire import encode
+from exchange.sftp import packets as say
+from exchange.sftp import server as sftp_server
+from exchange.sftp.folder import MOST_NAMES
+from exchange.sftp.server import Server
+from exchange.sftp.session import Session
+from exchange.sftp.wire import encode
 from ledger.identifier import new_id
 from tests.exchange.loopback import MIB, connect, make_folder, serving
 from tests.organisations import Pair, restart

@@ -10,8 +10,8 @@ import pytest
 
 from exchange import rounds
 from exchange.assembly import assemble
-from exchange.daemon import Daemon
 from exchange.parts import Parts
+from exchange.service.daemon import Daemon
 from ledger.entry import Draft
 from tests.exchange.supervised import Logged, running, wait_for
 from tests.organisations import CASE, PASSPHRASE, Pair, restart

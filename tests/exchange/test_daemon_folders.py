@@ -13,7 +13,7 @@ import pytest
 
 from config.home import MARKER, Home
 from exchange import drop
-from exchange.daemon import Daemon
+from exchange.service.daemon import Daemon
 from tests.exchange.supervised import Logged, quick, running, wait_for
 from tests.organisations import CASE, DECISION, Organisation, Pair, restart, start
 

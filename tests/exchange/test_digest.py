@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.digest import BUFFER, Digest, HashedReader, HashedWriter
+from exchange.envelope.digest import BUFFER, Digest, HashedReader, HashedWriter
 
 SIZES = [0, 1, 1000, 64 * 1024, BUFFER - 1, BUFFER, BUFFER + 1, 3 * BUFFER + 7]
 

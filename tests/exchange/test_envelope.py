@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.envelope import EnvelopeError, Sealed, open_envelope, seal
-from exchange.manifest import Manifest, ManifestError
+from exchange.envelope.manifest import Manifest, ManifestError
+from exchange.envelope.sealing import EnvelopeError, Sealed, open_envelope, seal
 from keys import age, sshsig
 from tests.exchange import envelopes
 from tests.exchange.envelopes import CONTENT, ME, PARTNER, PARTNER_PQ, RECEIPT, content_of, opened, to_seal

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config.errors import Refused
-from exchange import tar
-from exchange.envelope import open_envelope
-from exchange.tar import END, Members
+from exchange.envelope import tar
+from exchange.envelope.sealing import open_envelope
+from exchange.envelope.tar import END, Members
 from tests.exchange.envelopes import CONTENT, PARTNER, RECEIPT, archive, concern, encrypted, member, signature
 
 SAID = concern().encode()

@@ -9,10 +9,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from config.errors import Refused
-from exchange import tar
-from exchange.envelope import EnvelopeError
-from exchange.manifest import MAX_BYTES, ManifestError, Payload
-from exchange.tar import END, TarError
+from exchange.envelope import tar
+from exchange.envelope.manifest import MAX_BYTES, ManifestError, Payload
+from exchange.envelope.sealing import EnvelopeError
+from exchange.envelope.tar import END, TarError
 from keys import age, sshsig
 from tests.exchange.envelopes import (
     CONTENT,

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from exchange.envelope import seal
-from exchange.manifest import Manifest, Payload
-from exchange.tar import HEADER_LIMIT, RECORD, Member, Members, header
+from exchange.envelope.manifest import Manifest, Payload
+from exchange.envelope.sealing import seal
+from exchange.envelope.tar import HEADER_LIMIT, RECORD, Member, Members, header
 from keys import sshsig
 from tests.exchange.envelopes import CONTENT, ME, PARTNER, RECEIPT, content_of, encrypted, opened, signature, to_seal
 

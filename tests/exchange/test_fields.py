@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from exchange.fields import CODE, MAX_INTEGER, Fields, ManifestError
+from exchange.envelope.fields import CODE, MAX_INTEGER, Fields, ManifestError
 
 WORD = re.compile(r"[a-z]+")
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from exchange.manifest import KINDS, Manifest, parse
-from exchange.receipt import Receipt
+from exchange.envelope.manifest import KINDS, Manifest, parse
+from exchange.envelope.receipt import Receipt
 from keys.announcement import Signed
 from ledger import canonical, entry, note, tlogproof
 from ledger.checkpoint import parse as parse_checkpoint

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from exchange import absences, gaps, orders, rounds, sender
-from exchange.absence import Absence
 from exchange.by_hand import seal_by_hand
-from exchange.request import Request
+from exchange.envelope.absence import Absence
+from exchange.envelope.request import Request
 from exchange.status import Status, status
 from ledger.entry import Draft
 from ledger.gaps import explained, sequence_gaps

@@ -10,7 +10,7 @@ import pytest
 
 from config.times import to_text
 from exchange import key_desk
-from exchange.key_news import Announced
+from exchange.envelope.key_news import Announced
 from keys.announcement import Announcement, Signed, sign
 from keys.openssh import KeySigner
 from tests.exchange import said

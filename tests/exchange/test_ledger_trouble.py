@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from config.errors import NotNow, Tampered
-from exchange.daemon import Daemon
-from exchange.once import run_once
-from exchange.selfcheck import LedgerAltered, SelfCheck
+from exchange.service.daemon import Daemon
+from exchange.service.once import run_once
+from exchange.service.selfcheck import LedgerAltered, SelfCheck
 from ledger.database import LedgerDamaged, LedgerLocked, LedgerMissing, LedgerReadOnly, LedgerReplaced, connect
 from tests.exchange.supervised import Logged, quick, running, wait_for
 from tests.ledger.ledgers import sqlite3
@@ -245,7 +245,7 @@ def test_a_ledger_that_takes_long_to_verify_is_verified_seldom(used: Pair, monke
         verified.append(used.clock.now.timestamp())
         used.clock.advance(seconds=2)
 
-    monkeypatch.setattr("exchange.selfcheck.check_ledger", slow)
+    monkeypatch.setattr("exchange.service.selfcheck.check_ledger", slow)
     check, parts = SelfCheck(), used.lgsco.parts
     for _ in range(60):
         assert check.round(parts, 30.0) == 30.0

@@ -5,7 +5,7 @@ import io
 import json
 from pathlib import Path
 
-from exchange.log import json_log
+from exchange.service.log import json_log
 
 
 def test_text_that_is_no_id_is_withheld() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.manifest import KINDS, MAX_BYTES, MAX_GATEWAYS, Concern, Manifest, ManifestError, parse
+from exchange.envelope.manifest import KINDS, MAX_BYTES, MAX_GATEWAYS, Concern, Manifest, ManifestError, parse
 from ledger import canonical
 from tests.exchange.messages import (
     CONCERN,

@@ -10,12 +10,12 @@ import pytest
 
 from config.errors import NotNow
 from config.times import from_text, to_text
-from exchange import manifest as manifests
 from exchange import messages
 from exchange.control import Due, Message, MessageRefused
-from exchange.fields import Fields
+from exchange.envelope import manifest as manifests
+from exchange.envelope.fields import Fields
+from exchange.envelope.manifest import Kind, Manifest
 from exchange.landing import ConnectionLost
-from exchange.manifest import Kind, Manifest
 from exchange.messages import Control
 from exchange.parts import Parts
 from keys.trust import NAMESPACES

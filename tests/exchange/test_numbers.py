@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange import numbers
-from exchange.absence import Absence
-from exchange.fields import ManifestError
-from exchange.request import Request
+from exchange.envelope import numbers
+from exchange.envelope.absence import Absence
+from exchange.envelope.fields import ManifestError
+from exchange.envelope.request import Request
 from tests.exchange.messages import absences, number_sets, requests
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from config.errors import Misuse, NotNow, Refused
 from exchange.landing import Landing
-from exchange.once import run_once
 from exchange.parts import Parts
+from exchange.service.once import run_once
 from ledger.witness import RolledBack
 from tests.organisations import CASE, Pair
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from config.errors import Misuse
-from exchange import alerts, orders, rounds
+from exchange import orders, rounds
+from exchange.service import alerts
 from ledger.entry import Draft
 from ledger.store import Transaction
 from tests.exchange.crashes import Crash, Machine

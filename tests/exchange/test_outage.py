@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from exchange.daemon import Daemon
 from exchange.landing import ConnectionLost, Landing, Small, Unreachable
-from exchange.outgoing import Outage
-from exchange.worker import Worker
+from exchange.service.daemon import Daemon
+from exchange.service.outgoing import Outage
+from exchange.service.worker import Worker
 from keys.card import Card
 from ledger.query import reachability
 from tests.organisations import CASE, FolderLanding, Pair

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.fields import ManifestError
-from exchange.payload import MAX_NAME, Payload, is_name
+from exchange.envelope.fields import ManifestError
+from exchange.envelope.payload import MAX_NAME, Payload, is_name
 
 GOOD = Payload("decision.pdf", 81234, "3" * 64, "application/pdf")
 

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from config.errors import NotNow
-from exchange.pid_file import is_held, only_one
+from exchange.service.pid_file import is_held, only_one
 
 CONTENDER = """
 import sys, time
 from pathlib import Path
 from config.errors import NotNow
-from exchange import pid_file
+from exchange.service import pid_file
 pid_file.PATIENCE = 0.0
 lock, inside = Path(sys.argv[1]), Path(sys.argv[2])
 held = 0

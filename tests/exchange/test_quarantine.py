@@ -9,9 +9,9 @@ import pytest
 
 from config.times import to_text
 from exchange import files, landed, orders
-from exchange.alerts import EVENTS
 from exchange.quarantine import QuarantineFull
 from exchange.questions import in_flight
+from exchange.service.alerts import EVENTS
 from exchange.status import status
 from keys.trust import Trust
 from ledger.handover import Handover

@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from exchange.fields import ManifestError
-from exchange.receipt import Receipt
+from exchange.envelope.fields import ManifestError
+from exchange.envelope.receipt import Receipt
 from tests.exchange.messages import RECEIPT, receipts
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from config.times import to_text
 from exchange import receipts
+from exchange.envelope.receipt import Receipt
 from exchange.partners import make_card
-from exchange.receipt import Receipt
 from exchange.setup import initialise
 from keys import card as cards
 from keys.keyring import Keyring

@@ -5,7 +5,7 @@ import stat
 
 import pytest
 
-from exchange import tar
+from exchange.envelope import tar
 from tests.exchange.envelopes import member
 from tests.exchange.hostile import CONTENT, NAME, described, envelope, land, manifest, receive
 from tests.organisations import CASE, DECISION, Pair

@@ -9,7 +9,7 @@ import pytest
 from config.errors import Tampered
 from config.times import to_text
 from exchange.audit import read_ledger
-from exchange.manifest import AgreementRef, Concern
+from exchange.envelope.manifest import AgreementRef, Concern
 from keys import age
 from ledger import note
 from ledger.checkpoint import Checkpoint, cosign

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from exchange.manifest import parse
+from exchange.envelope.manifest import parse
 from keys import age
 from keys.age.header import Stanza
 from tests.exchange.envelopes import member

@@ -7,9 +7,9 @@ from io import BytesIO
 
 import pytest
 
-from exchange import sftp
 from exchange.landing import ConnectionLost, NotThere, PermissionDenied, Small, SourceChanged, UnfinishedChanged
-from exchange.sftp import SftpLanding
+from exchange.sftp import client as sftp
+from exchange.sftp.client import SftpLanding
 from tests.sshd import Sshd
 
 MIB = 1024 * 1024

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from exchange import sftp
 from exchange.landing import LandingFull, LandingReadOnly, Small
-from exchange.sftp import SftpLanding
+from exchange.sftp import client as sftp
+from exchange.sftp.client import SftpLanding
 from tests.sshd import Sshd
 from tests.tmpfs import mount, tmpfs
 

@@ -9,9 +9,9 @@ from io import BytesIO
 
 import pytest
 
-from exchange import sftp
 from exchange.landing import ConnectionLost, Small
-from exchange.sftp import SftpLanding
+from exchange.sftp import client as sftp
+from exchange.sftp.client import SftpLanding
 from tests.sshd import Sshd
 from tests.tcp_proxy import TcpProxy
 

@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from exchange import sftp_packets as say
-from exchange import sftp_server
 from exchange.landing import (
     ConnectionLost,
     LandingFailed,
     Small,
 )
-from exchange.sftp import SftpLanding
-from exchange.sftp_server import Server
-from exchange.sftp_session import Session
-from exchange.sftp_wire import encode
+from exchange.sftp import packets as say
+from exchange.sftp import server as sftp_server
+from exchange.sftp.client import SftpLanding
+from exchange.sftp.server import Server
+from exchange.sftp.session import Session
+from exchange.sftp.wire import encode
 from tests.exchange.loopback import MIB, connect, make_folder, serving
 
 

@@ -11,8 +11,6 @@ import paramiko
 import pytest
 
 from config.errors import Misuse, NotNow
-from exchange import sftp, sftp_server, ssh
-from exchange import sftp_packets as say
 from exchange.landing import (
     Address,
     AuthenticationRefused,
@@ -23,11 +21,15 @@ from exchange.landing import (
     PermissionDenied,
     Small,
 )
-from exchange.sftp import SftpLanding
-from exchange.sftp_server import Server
-from exchange.sftp_session import MAX_HANDLES
-from exchange.sftp_wire import Splitter, encode
-from exchange.ssh_login import log_in
+from exchange.sftp import client as sftp
+from exchange.sftp import packets as say
+from exchange.sftp import server as sftp_server
+from exchange.sftp import ssh
+from exchange.sftp.client import SftpLanding
+from exchange.sftp.login import log_in
+from exchange.sftp.server import Server
+from exchange.sftp.session import MAX_HANDLES
+from exchange.sftp.wire import Splitter, encode
 from tests.exchange.loopback import (
     HOST_KEY,
     HOST_PUBLIC,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from exchange.sftp_server import Server
+from exchange.sftp.server import Server
 from tests.exchange.loopback import HOST_PUBLIC, KEYS, MIB, make_folder, serving
 
 

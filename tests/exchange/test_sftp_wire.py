@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange import sftp_packets as say
-from exchange.sftp_wire import MAX_PACKET, Splitter, WireError, encode, name, parse, text, write_header
+from exchange.sftp import packets as say
+from exchange.sftp.wire import MAX_PACKET, Splitter, WireError, encode, name, parse, text, write_header
 
 UINT32 = st.integers(0, 2**32 - 1)
 UINT64 = st.integers(0, 2**64 - 1)

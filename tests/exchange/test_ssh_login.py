@@ -10,7 +10,6 @@ from io import BytesIO
 import pytest
 
 from config.errors import Misuse, NotNow
-from exchange import sftp
 from exchange.landing import (
     Address,
     AuthenticationRefused,
@@ -19,6 +18,7 @@ from exchange.landing import (
     LandingFailed,
     Unreachable,
 )
+from exchange.sftp import client as sftp
 from keys.openssh import BadKey, host_key_fingerprint
 from tests.sshd import Sshd, make_key
 from tests.tcp_proxy import TcpProxy

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.tar import BLOCK, END, HEADER_LIMIT, MAX_SIZE, RECORD, Member, Members, TarError, header, padding
+from exchange.envelope.tar import BLOCK, END, HEADER_LIMIT, MAX_SIZE, RECORD, Member, Members, TarError, header, padding
 
 HUGE = HEADER_LIMIT + 5
 """More than 8 GiB; only its headers are ever made."""

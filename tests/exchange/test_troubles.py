@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from exchange import sender
-from exchange.alerts import EVENTS
 from exchange.parts import Parts
+from exchange.service.alerts import EVENTS
 from exchange.status import status
 from exchange.troubles import UNUSABLE, Troubles
 from tests.exchange.test_ledger_trouble import locked

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from exchange.drop import Completeness
-from exchange.watcher import Watcher
+from exchange.service.watcher import Watcher
 from tests.exchange.crashes import memory_folder
 from tests.organisations import CASE, DECISION, Organisation, Template
 from tests.tmpfs import mount
@@ -141,7 +141,7 @@ def test_a_folder_that_is_a_link_is_watched_where_it_leads(tmp_path: Path, folde
 LIMITED = """
 import sys, time
 from pathlib import Path
-from exchange.watcher import Watcher
+from exchange.service.watcher import Watcher
 folder, limit, file = Path(sys.argv[1]), Path("/proc/sys/user") / sys.argv[2], sys.argv[3]
 limit.write_text(sys.argv[4])
 heard = []
@@ -275,7 +275,7 @@ def test_an_error_that_is_none_of_the_watches_is_no_surprise_either(
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
     with monkeypatch.context() as patch:
-        patch.setattr("exchange.watcher.Observer", refuse)
+        patch.setattr("exchange.service.watcher.Observer", refuse)
         shutil.rmtree(folder)
         folder.mkdir()
         until(lambda: hints.watcher.renew())

@@ -9,9 +9,9 @@ import pytest
 
 from config.errors import HandoverError, NotNow
 from exchange.landing import HostKeyChanged, Unreachable
-from exchange.log import Log
 from exchange.retry import Backoff
-from exchange.worker import Worker
+from exchange.service.log import Log
+from exchange.service.worker import Worker
 
 
 class Service:

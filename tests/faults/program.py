@@ -31,8 +31,9 @@ PATIENCE = 60.0
 """Seconds after which a command that does not end is killed."""
 
 MODULES = (
-    "exchange.cli.service", "exchange.cli.failure", "exchange.daemon", "exchange.once", "exchange.assembly",
-    "exchange.sftp", "exchange.passphrase", "exchange.log", "ledger.verify", "tarfile", "unittest.mock",
+    "exchange.cli.service", "exchange.cli.failure", "exchange.service.daemon", "exchange.service.once",
+    "exchange.assembly", "exchange.sftp.client", "exchange.passphrase", "exchange.service.log",
+    "ledger.verify", "tarfile", "unittest.mock",
 )  # fmt: skip
 
 _ANY_TRACER = -1

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from exchange.envelope import seal
-from exchange.tar import END
+from exchange.envelope.sealing import seal
+from exchange.envelope.tar import END
 from keys import age
 from tests.exchange import envelopes
 from tests.exchange.envelopes import CONTENT, ME, archive, concern, content_of, to_seal

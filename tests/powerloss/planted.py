@@ -14,7 +14,7 @@ from unittest.mock import patch
 from exchange import delivery, files, setup
 from exchange.landed import Arrival
 from exchange.parts import Parts
-from exchange.sftp_ending import Ending
+from exchange.sftp.ending import Ending
 from keys.keyring import Keyring
 from tests.faults.program import serve
 

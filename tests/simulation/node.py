@@ -15,9 +15,9 @@ from config.errors import HandoverError
 from config.home import Home
 from exchange import rounds
 from exchange.assembly import assemble
-from exchange.daemon import Daemon
 from exchange.parts import Effects, Parts
-from exchange.worker import Worker
+from exchange.service.daemon import Daemon
+from exchange.service.worker import Worker
 from ledger.entry import Entry
 from ledger.store import Ledger
 from tests.exchange.crashes import Crash

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from exchange.daemon import Daemon
+from exchange.service.daemon import Daemon
 from ledger.entry import Entry
 from ledger.store import Ledger
 from tests.simulation import checks, troubles

@@ -18,9 +18,9 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from exchange import sftp
 from exchange.landing import Address, LandingError, Small
 from exchange.pickup import PickupFolder
+from exchange.sftp import client as sftp
 
 SERVED = Path("/srv/handover-sftp")
 WAITING, LANDED = "waiting.age", "landed.age"

@@ -1,0 +1,1 @@
+"""What travels: envelopes, manifests, receipts and the payloads of control messages, as bytes."""
