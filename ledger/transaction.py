@@ -1,5 +1,7 @@
 """What one job may do inside a commit: append entries, and keep what belongs to them, all of it or nothing."""
 
+from datetime import datetime
+
 from config.errors import NotNow
 from config.times import Clock, to_text
 from ledger import canonical, handover, merkle, schema
@@ -28,6 +30,11 @@ class Transaction(View):
     def size(self) -> int:
         """How many entries there are, with those of this transaction."""
         return self._size
+
+    @property
+    def now(self) -> datetime:
+        """The time of what is appended now."""
+        return self._clock()
 
     def append(self, draft: Draft) -> Entry:
         """Record an event; raises EntryError or TransitionError, and then nothing of this job is kept."""

@@ -16,9 +16,10 @@ on as before. Less than that note stops nobody: a partner's word alone, however 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from config.errors import Refused, Tampered
+from config.times import from_text
 from ledger import checkpoint, merkle, note
 from ledger.canonical import Json
 from ledger.checkpoint import Checkpoint, Cosigner
@@ -33,6 +34,11 @@ __all__ = ["Outcome", "RolledBack", "Statement", "StatementError", "compare", "c
 
 MAX_UNPROVEN = 5
 """Checkpoints in a row that a partner could have proven to us and has not; an honest one never has a single one."""
+
+MAX_CONFLICTS = 16
+"""Conflicts with one partner that are recorded within CONFLICTS_FOR: what more there are tells nobody anything."""
+
+CONFLICTS_FOR = timedelta(hours=1)
 
 
 class RolledBack(Tampered):
@@ -236,7 +242,13 @@ def compare(ledger: Ledger, partner: str, stated: Checkpoint) -> None:
 
 
 def _record_conflict(tx: Transaction, partner: str, reason: str, **sizes: int) -> None:
-    tx.append(Draft(event="witness.conflict", actor="daemon", partner=partner, detail={"reason": reason, **sizes}))
+    """Record it; but who sends conflicts without end, or the same one again, must not fill our disk with them."""
+    detail: dict[str, Json] = {"reason": reason, **sizes}
+    sql = "SELECT seq FROM entries WHERE event = 'witness.conflict' AND +partner = ? ORDER BY seq DESC LIMIT ?"
+    now, before = tx.now, [tx.entry(seq) for (seq,) in tx.rows(sql, partner, MAX_CONFLICTS)]
+    lately = [entry.detail for entry in before if abs(now - from_text(entry.at)) < CONFLICTS_FOR]
+    if len(lately) < MAX_CONFLICTS and detail not in lately:
+        tx.append(Draft(event="witness.conflict", actor="daemon", partner=partner, detail=detail))
 
 
 def _with_ours(known: Witnessed) -> str:

@@ -10,7 +10,7 @@ import pytest
 from config.errors import Refused
 from ledger import note
 from ledger.checkpoint import Checkpoint
-from ledger.witness import Outcome, Statement, compare
+from ledger.witness import CONFLICTS_FOR, MAX_CONFLICTS, Outcome, Statement, compare
 from tests.ledger.ledgers import LGSCO, OFSTED, add, fresh_id, incoming, sqlite3
 from tests.ledger.pairs import NOTE, Pair, Side
 
@@ -185,3 +185,20 @@ def test_an_empty_ledger_is_not_cosigned(tmp_path: Path) -> None:
 def test_whatever_stands_where_a_checkpoint_should_be_is_a_conflict(pair: Pair) -> None:
     for text in ("\n\n", "a\n\n— b c\n", os.urandom(50).hex()):
         assert pair.b.hear(replace(pair.a.say(), checkpoint=text)).conflict == "bad-note"
+
+
+def test_the_same_conflict_again_is_recorded_once_an_hour(pair: Pair) -> None:
+    forged = replace(pair.a.say(), checkpoint="")
+    assert [pair.b.hear(forged).conflict for _ in range(3)] == ["bad-note"] * 3
+    assert pair.b.conflicts() == ["bad-note"]
+    assert pair.b.hear(replace(forged, old=1)).conflict == "bad-note"
+    assert pair.b.conflicts() == ["bad-note"] * 2
+    pair.b.me.clock.now += CONFLICTS_FOR
+    assert pair.b.hear(forged).conflict == "bad-note"
+    assert pair.b.conflicts() == ["bad-note"] * 3
+
+
+def test_a_flood_of_conflicts_all_different_is_answered_and_recorded_up_to_a_bound(pair: Pair) -> None:
+    found = [pair.b.hear(replace(pair.a.say(), checkpoint="", old=number)).conflict for number in range(100)]
+    assert found == ["bad-note"] * 100
+    assert pair.b.conflicts() == ["bad-note"] * MAX_CONFLICTS
