@@ -27,7 +27,8 @@ from pydantic.fields import FieldInfo
 
 from config import toml
 from config.errors import Misuse
-from config.settings import Collect, Partner, Settings
+from config.sections import Collect, Partner
+from config.settings import Settings
 
 Value = str | float | list[str]
 """What a key can be set to, as it is written in the file."""
@@ -73,7 +74,7 @@ def documentation() -> str:
     """The manual's page: one table for each section, and the sample."""
     parts = [
         "# Configuration\n\n"
-        "<!-- Made by `python -m config.sample --write-docs` from config/settings.py; edit that file instead. -->\n\n"
+        "<!-- Made by `python -m config.sample --write-docs` from config/sections.py; edit that file instead. -->\n\n"
         "Everything lies in `handover.toml` in the home. Every mistake is reported at once with its line"
         " (`handover config check`); an unknown key is a mistake. Durations are written as `500ms`, `30s`, `15m`,"
         " `12h`, `7d` or `2w`, sizes as `512B`, `64KiB`, `20MiB` or `10GiB`. Folders and files start at the home"

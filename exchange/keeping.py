@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from config.agreement import Agreement
-from config.settings import Partner
+from config.sections import Partner
 from config.times import from_text
 from config.units import keep_text, parse_keep
 from ledger.canonical import Json

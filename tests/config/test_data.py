@@ -73,7 +73,7 @@ def test_the_unit_speaks_with_the_daemon() -> None:
 
 
 def test_the_credential_has_the_name_that_the_settings_expect() -> None:
-    code = "from config.settings import Keys; print(Keys().passphrase_credential)"
+    code = "from config.sections import Keys; print(Keys().passphrase_credential)"
     expected = _run(sys.executable, "-c", code).stdout.strip()
     assert _unit()["LoadCredential"] == [f"{expected}:/etc/handover/passphrase"]
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from config import sample
-from config.settings import Collect, Partner, Settings
+from config.sections import Collect, Partner
+from config.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 
