@@ -30,7 +30,7 @@ import re
 import struct
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol, Self
+from typing import ClassVar, Protocol, Self
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -67,6 +67,9 @@ class BadKey(Refused):
 class PublicKey:
     """An Ed25519 public key: 32 bytes, always the one spelling of a point that is not of small order."""
 
+    kind: ClassVar[str] = KEY_TYPE
+    signature_bytes: ClassVar[int] = SIGNATURE_BYTES
+
     raw: bytes
 
     def __post_init__(self) -> None:
@@ -75,7 +78,7 @@ class PublicKey:
     @classmethod
     def parse(cls, line: str) -> Self:
         """Read one OpenSSH line, with or without a comment; `parse(key.line) == key`; raises BadKey."""
-        kind, blob = _split(line)
+        kind, blob = split_line(line)
         if kind != KEY_TYPE:
             raise BadKey(f"a public key is not of type {KEY_TYPE}", reason="wrong-key-type")
         return cls.from_blob(blob)
@@ -154,7 +157,7 @@ def host_key_fingerprint(line: str) -> str:
 
     Only a server of the partner's proves itself with it, so other types than ours are taken; we sign with none of them.
     """
-    kind, blob = _split(line)
+    kind, blob = split_line(line)
     if kind not in _HOST_KEY_TYPES:
         raise BadKey("a host key is of a type that is not used here", reason="wrong-key-type")
     try:
@@ -189,8 +192,8 @@ def take_string(data: bytes) -> tuple[bytes, bytes]:
     return data[4 : 4 + length], data[4 + length :]
 
 
-def _split(line: str) -> tuple[str, bytes]:
-    """Type and binary form of an OpenSSH public key line."""
+def split_line(line: str) -> tuple[str, bytes]:
+    """Type and binary form of an OpenSSH public key line, nothing else checked; raises BadKey."""
     match = _LINE.fullmatch(line) if len(line) <= MAX_LINE else None
     if match is None:
         raise BadKey("a line is not an OpenSSH public key")

@@ -1,4 +1,4 @@
-"""SSH signatures (SSHSIG): what `ssh-keygen -Y sign` writes and `ssh-keygen -Y verify` reads, for Ed25519.
+"""SSH signatures (SSHSIG): what `ssh-keygen -Y sign` writes and `ssh-keygen -Y verify` reads, for two types of key.
 
 Specification: OpenSSH PROTOCOL.sshsig, signature version 1; integers and strings as in RFC 4251 5.
 
@@ -9,11 +9,15 @@ Specification: OpenSSH PROTOCOL.sshsig, signature version 1; integers and string
     blob        "SSHSIG" | uint32 1 | string public key | string namespace | string reserved | string hash
                          | string signature
     signed      "SSHSIG" | string namespace | string reserved | string hash | string H(message)
-    public key  string "ssh-ed25519" | string 32 bytes         hash       "sha512" (what we write) or "sha256"
-    signature   string "ssh-ed25519" | string 64 bytes         reserved   empty
+    public key  string type | string key                       hash       "sha512" (what we write) or "sha256"
+    signature   string type | string signature                 reserved   empty
+
+    type        "ssh-ed25519": 32 and 64 bytes (`keys.openssh`)
+                "ssh-mldsa44-ed25519": 1344 and 2484 bytes (`keys.composite`)
 
 Narrower than the specification, on purpose:
-- Ed25519 only. RSA, ECDSA and hardware-token signatures are refused by type, weak Ed25519 keys by `keys.openssh`.
+- Whoever reads says which of the two types it must be. RSA, ECDSA and hardware-token signatures are refused by type,
+  weak Ed25519 keys by `keys.openssh`.
 - `reserved` must be empty, although the specification would have a reader ignore it: OpenSSH does not sign it, so bytes
   in it would ride along unsigned.
 - The armour is exact: no text before or after, lines of one width between 64 and 76 (PEM tools write 64, OpenSSH 70,
@@ -39,14 +43,30 @@ import base64
 import hashlib
 import re
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, Generic, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from config.errors import Refused
-from keys.openssh import KEY_TYPE, SIGNATURE_BYTES, BadKey, KeySigner, PublicKey, Signer, put_string, take_string
+from keys.composite import CompositeKey, CompositeSigner
+from keys.openssh import BadKey, KeySigner, PublicKey, Signer, put_string, take_string
 
-__all__ = ["BadKey", "KeySigner", "PublicKey", "Signature", "SignatureError", "Signer", "parse", "sign", "verify"]
+__all__ = [
+    "BadKey",
+    "CompositeKey",
+    "CompositeSigner",
+    "KeySigner",
+    "PublicKey",
+    "Signature",
+    "SignatureError",
+    "Signer",
+    "parse",
+    "parse_composite",
+    "sign",
+    "verify",
+    "verify_any",
+    "verify_composite",
+]
 
 MAGIC = b"SSHSIG"
 VERSION = (1).to_bytes(4, "big")
@@ -62,11 +82,17 @@ MIN_COLUMNS, MAX_COLUMNS = 64, 76
 MAX_ARMORED = 4096
 """Longest armoured text that is read: an Ed25519 signature with our namespaces has under 350 characters."""
 
+MAX_COMPOSITE = 8192
+"""The same for a composite signature: with our namespaces it has under 5,500 characters."""
+
 MAX_NAMESPACE = 256
 """Longest namespace: ours have under 25 characters; the cap keeps a signature that is written readable again."""
 
 _NAMESPACE = re.compile(rf"[!-~]{{1,{MAX_NAMESPACE}}}")
 _READ = 1 << 18
+
+
+Key = TypeVar("Key", PublicKey, CompositeKey)
 
 
 class SignatureError(Refused):
@@ -77,10 +103,10 @@ class SignatureError(Refused):
 
 
 @dataclass(frozen=True, slots=True)
-class Signature:
+class Signature(Generic[Key]):
     """One SSHSIG blob, taken apart but not yet verified; `columns` is the width of its armour."""
 
-    public: PublicKey
+    public: Key
     namespace: str
     hash: str
     signature: bytes
@@ -94,7 +120,7 @@ class Signature:
             self.namespace.encode(),
             b"",
             self.hash.encode(),
-            put_string(KEY_TYPE.encode()) + put_string(self.signature),
+            put_string(self.public.kind.encode()) + put_string(self.signature),
         )
         return MAGIC + VERSION + b"".join(map(put_string, fields))
 
@@ -106,21 +132,38 @@ class Signature:
         return BEGIN + "".join(f"{line}\n" for line in lines) + END
 
 
-def sign(key: Ed25519PrivateKey | Signer, message: BinaryIO, namespace: str) -> str:
+def sign(key: Ed25519PrivateKey | Signer | CompositeSigner, message: BinaryIO, namespace: str) -> str:
     """The armoured signature of everything left to read in `message`; SignatureError for a bad namespace."""
     if not _NAMESPACE.fullmatch(namespace):
         raise SignatureError("a signature needs a namespace of visible ASCII characters", reason="wrong-namespace")
     signer = KeySigner(key) if isinstance(key, Ed25519PrivateKey) else key
     made = signer.sign(_signed_bytes(namespace, HASHES[0], message))
+    if isinstance(signer, CompositeSigner):
+        return Signature(signer.public, namespace, HASHES[0], made).armored
     return Signature(signer.public, namespace, HASHES[0], made).armored
 
 
 def verify(armored: str, message: BinaryIO, namespace: str) -> PublicKey:
-    """The key that signed everything left to read in `message` for `namespace`; raises SignatureError.
+    """The Ed25519 key that signed everything left to read in `message` for `namespace`; raises SignatureError.
 
     Says nothing about whose key it is or whether it may be used.
     """
-    signature = parse(armored)
+    return _verified(parse(armored), message, namespace)
+
+
+def verify_composite(armored: str, message: BinaryIO, namespace: str) -> CompositeKey:
+    """The same for a composite key."""
+    return _verified(parse_composite(armored), message, namespace)
+
+
+def verify_any(armored: str, message: BinaryIO, namespace: str) -> PublicKey | CompositeKey:
+    """The same where either type counts; whoever asks looks at what came back."""
+    if len(armored) > MAX_ARMORED:
+        return verify_composite(armored, message, namespace)
+    return verify(armored, message, namespace)
+
+
+def _verified(signature: Signature[Key], message: BinaryIO, namespace: str) -> Key:
     # SPEC: PROTOCOL.sshsig 2: the namespace must match the one that the verifier expects
     if signature.namespace != namespace:
         raise SignatureError(
@@ -131,11 +174,20 @@ def verify(armored: str, message: BinaryIO, namespace: str) -> PublicKey:
     return signature.public
 
 
-def parse(armored: str) -> Signature:
-    """Take an armoured signature apart; `parse(text).armored == text` or SignatureError."""
-    blob, columns = _dearmor(armored)
+def parse(armored: str) -> Signature[PublicKey]:
+    """Take an armoured Ed25519 signature apart; `parse(text).armored == text` or SignatureError."""
+    return _parse(armored, PublicKey, MAX_ARMORED)
+
+
+def parse_composite(armored: str) -> Signature[CompositeKey]:
+    """The same for a composite signature."""
+    return _parse(armored, CompositeKey, MAX_COMPOSITE)
+
+
+def _parse(armored: str, kind: type[Key], limit: int) -> Signature[Key]:
+    blob, columns = _dearmor(armored, limit)
     try:
-        signature = _parse_blob(blob, columns)
+        signature = _parse_blob(blob, columns, kind)
     except BadKey as error:
         reason = error.reason if error.reason in ("wrong-key-type", "weak-key") else "not-a-signature"
         raise SignatureError(f"a signature is malformed: {error.message}", reason=reason) from None
@@ -144,7 +196,7 @@ def parse(armored: str) -> Signature:
     return signature
 
 
-def _parse_blob(blob: bytes, columns: int) -> Signature:
+def _parse_blob(blob: bytes, columns: int, expected: type[Key]) -> Signature[Key]:
     """The fields in order; BadKey for one that is cut short, SignatureError for a value that is not taken."""
     if not blob.startswith(MAGIC):
         raise _malformed("the magic bytes are missing")
@@ -160,13 +212,13 @@ def _parse_blob(blob: bytes, columns: int) -> Signature:
         raise _malformed("bytes follow the last field")
     if reserved:
         raise _malformed("the reserved field is not empty")
-    public = PublicKey.from_blob(key)
+    public = expected.from_blob(key)
     kind, inner = take_string(inner)
-    if kind != KEY_TYPE.encode():
-        raise SignatureError(f"a signature is not of type {KEY_TYPE}", reason="wrong-key-type")
+    if kind != expected.kind.encode():
+        raise SignatureError(f"a signature is not of type {expected.kind}", reason="wrong-key-type")
     signature, rest = take_string(inner)
-    if rest or len(signature) != SIGNATURE_BYTES:
-        raise _malformed(f"an Ed25519 signature is not {SIGNATURE_BYTES} bytes long")
+    if rest or len(signature) != expected.signature_bytes:
+        raise _malformed(f"a signature of type {expected.kind} is not {expected.signature_bytes} bytes long")
     name, hashed = namespace.decode("latin-1"), hash_name.decode("latin-1")
     # SPEC: PROTOCOL.sshsig 2: an empty namespace is not allowed
     if not _NAMESPACE.fullmatch(name):
@@ -176,10 +228,10 @@ def _parse_blob(blob: bytes, columns: int) -> Signature:
     return Signature(public, name, hashed, signature, columns)
 
 
-def _dearmor(armored: str) -> tuple[bytes, int]:
+def _dearmor(armored: str, limit: int) -> tuple[bytes, int]:
     """The blob and the width of the lines it was written in."""
-    if len(armored) > MAX_ARMORED:
-        raise _malformed(f"it is longer than {MAX_ARMORED} characters")
+    if len(armored) > limit:
+        raise _malformed(f"it is longer than {limit} characters")
     if not armored.startswith(BEGIN) or not armored.endswith("\n" + END):
         raise _malformed("it does not begin and end with the armour's lines")
     lines = armored[len(BEGIN) : -len(END)].split("\n")
@@ -193,7 +245,7 @@ def _dearmor(armored: str) -> tuple[bytes, int]:
 
 
 def _signed_bytes(namespace: str, hash_name: str, message: BinaryIO) -> bytes:
-    """What Ed25519 signs: never the message itself, so a signature cannot be taken for one of another protocol."""
+    """What a key signs: never the message itself, so a signature cannot be taken for one of another protocol."""
     digest = hashlib.new(hash_name)
     while piece := message.read(_READ):
         digest.update(piece)

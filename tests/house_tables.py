@@ -4,7 +4,9 @@ _PURE = {
     "config": "errors mistakes names toml units",
     "config.agreement": "describe file model reference rules table",
     "ledger": "canonical checkpoint entry export handover identifier merkle note tlogproof vkey",
-    "keys": "age announcement card card_rules openssh own_keys secret sshsig succession trust",
+    "keys": (
+        "age announcement card card_rules composite composite_file openssh own_keys secret sshsig succession trust"
+    ),
     "keys.age": "armor bech32 errors file header hybrid raw64 recipients scrypt source stream wrapping x25519",
     "exchange": "concern retry",
     "exchange.envelope": "absence digest fields key_news manifest numbers payload receipt request sealing tar",
@@ -47,6 +49,9 @@ RULES = (
     ("keys.sshsig", "PROTOCOL.sshsig 2"),
     ("keys.sshsig", "PROTOCOL.sshsig 3"),
     ("keys.openssh", "refuse low-order and non-canonical"),
+    ("keys.composite", "draft-ietf-lamps-pq-composite-sigs 3.2"),
+    ("keys.composite", "draft-ietf-lamps-pq-composite-sigs 3.3"),
+    ("keys.composite_file", "PROTOCOL.key 1"),
     ("keys.trust", "one namespace per purpose"),
     ("keys.trust", "checked against the time at which it was recorded"),
     ("keys.trust", "always with a Z"),
