@@ -169,6 +169,17 @@ class Alerts(Section):
     )
 
 
+class Metrics(Section):
+    """What monitoring reads; `handover metrics` prints the same."""
+
+    listen: Listen | None = Field(
+        default=None,
+        description="Where the service answers GET /metrics in the text format of Prometheus; every user of this"
+        " machine can read it: counts, times and fingerprints, never a name.",
+        examples=["127.0.0.1:9464"],
+    )
+
+
 class Collect(Section):
     """How we collect what a partner has for us on its server: for an organisation that has no server of its own."""
 

@@ -33,6 +33,7 @@ from config.sections import (
     Keys,
     Landing,
     Limits,
+    Metrics,
     Organisation,
     Partner,
     Retry,
@@ -56,6 +57,7 @@ class Settings(Section):
     limits: Limits = Limits()
     retry: Retry = Retry()
     alerts: Alerts = Alerts()
+    metrics: Metrics = Metrics()
     partners: dict[Slug, Partner] = Field(default={})
 
     def to_json(self) -> dict[str, Any]:

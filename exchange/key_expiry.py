@@ -41,8 +41,8 @@ class Ending:
         return f"the {self.purpose} key{whose} ends on {to_text(self.ends)[:10]}"
 
 
-def endings(keyring: Keyring, own: OwnKeys, trust: Trust, renew: timedelta, now: datetime) -> list[Ending]:
-    """Every key in use that ends, or is to be replaced, within the longest warning."""
+def ends(keyring: Keyring, own: OwnKeys, trust: Trust, renew: timedelta) -> list[tuple[str | None, str, str, datetime]]:
+    """Every key in use that ends, or is to be replaced: (partner, purpose, key, when); partner None: one of ours."""
     found: list[tuple[str | None, str, str, datetime]] = []
     for info in keyring.infos():
         known = own.find(info.fingerprint)
@@ -55,9 +55,14 @@ def endings(keyring: Keyring, own: OwnKeys, trust: Trust, renew: timedelta, now:
         last = trust.card(partner).signing_keys[-1]
         if last.valid_until is not None:
             found.append((partner, "signing", last.line, from_text(last.valid_until)))
+    return found
+
+
+def endings(keyring: Keyring, own: OwnKeys, trust: Trust, renew: timedelta, now: datetime) -> list[Ending]:
+    """Those of them that end within the longest warning."""
     return [
         Ending(partner, purpose, fingerprint, end, days)
-        for partner, purpose, fingerprint, end in found
+        for partner, purpose, fingerprint, end in ends(keyring, own, trust, renew)
         if (days := _warning(end - now)) is not None
     ]
 

@@ -58,7 +58,7 @@ class Troubles:
         now = {"disk": bool(full), "clock": is_behind(parts.ledger, parts.effects.clock()), "watch": not watched}
         drafts = []
         for name, (began, ended) in _PAIRS.items():
-            if now[name] != _is_open(parts.ledger, name):
+            if now[name] != is_open(parts.ledger, name):
                 detail = {"of": ", ".join(full)} if name == "disk" and full else {}
                 drafts.append(Draft(event=began if now[name] else ended, actor="daemon", detail=detail))
         jumped = self._jumped(parts)
@@ -103,11 +103,12 @@ def problems(ledger: View, now: datetime) -> Iterator[str]:
         yield f"the clocks of {partner} and of this machine disagree by {_words(seconds)}"
     for _, seconds in _lately(ledger, "clock.jumped", now)[-1:]:
         yield f"the clock of this machine jumped by {_words(seconds)}"
-    if _is_open(ledger, "watch"):
+    if is_open(ledger, "watch"):
         yield "not all folders can be watched, so files wait for the rescan: raise fs.inotify.max_user_watches"
 
 
-def _is_open(ledger: View, name: str) -> bool:
+def is_open(ledger: View, name: str) -> bool:
+    """Whether the trouble `disk`, `clock` or `watch` was recorded and lasts."""
     began, _ = events = _PAIRS[name]
     found = ledger.rows("SELECT event FROM entries WHERE event IN (?, ?) ORDER BY seq DESC LIMIT 1", *events)
     return found == [(began,)]

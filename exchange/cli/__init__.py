@@ -14,6 +14,7 @@ COMMANDS = {
     "init": "setup",
     "run": "service",
     "status": "service",
+    "metrics": "metrics",
     "submit": "handovers",
     "list": "handovers",
     "show": "handovers",

@@ -39,6 +39,7 @@ from exchange.service.alerts import Alert, Alerts
 from exchange.service.log import Log
 from exchange.service.notify import notify, watchdog_interval
 from exchange.service.outgoing import Outage, Outgoing
+from exchange.service.scrape import answering
 from exchange.service.selfcheck import SelfCheck, check_ledger
 from exchange.service.watcher import Watcher
 from exchange.service.worker import Worker
@@ -89,7 +90,7 @@ class Daemon:
     def run(self) -> None:
         """Until SIGTERM, SIGINT or a failure; raises the Tampered that stopped it, if one did."""
         self._install_signals()
-        server = None
+        server = scrape = None
         try:
             check_ledger(self.parts)
             rounds.recover(self.parts, self.stopping.is_set)
@@ -97,6 +98,7 @@ class Daemon:
                 return
             if self.parts.home.settings.landing.embedded:
                 server = embedded.serve(self.parts)
+            scrape = answering(lambda: self.parts, self.log)
             if not self.parts.home.settings.watch.polling:
                 self._watcher.watch(self.parts.home.outbound, self.dropped)
                 self._watcher.watch(self.parts.home.landing, self.landed)
@@ -114,8 +116,9 @@ class Daemon:
             self.stopping.set()
             self._end_workers()
             self._watcher.close()
-            if server is not None:
-                server.close()
+            for listener in (server, scrape):
+                if listener is not None:
+                    listener.close()
             self._look(self._log_tail)
             self._alerts.close()
             self.log("daemon.stopped", organisation=self.parts.me)

@@ -20,6 +20,7 @@ NO_JSON = {
     "demo": "tells a story",
     "init": "prints where the home is",
     "run": "prints its log, which is JSON Lines",
+    "metrics": "prints a text of Prometheus's",
     "config schema": "is JSON",
     "partner landing": "prints sshd's configuration",
     "keys announce": "says in one line what it did",

@@ -17,6 +17,8 @@ from exchange.status import check_home
 from exchange.topology import Topology, pickup_address
 from keys.keyring import Keyring
 from tests.organisations import PASSPHRASE, TOPOLOGIES, Pair
+from tests.system.scenes import Scenes
+from tests.system.transcript import parse, play
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "operations.md").read_text("utf-8")
@@ -26,8 +28,12 @@ def blocks(kind: str) -> list[str]:
     return re.findall(rf"^```{kind}\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 
 
+def as_root() -> list[str]:
+    return [block for block in blocks("console") if block.startswith("# ")]
+
+
 def test_the_commands_make_a_server_on_which_each_partner_has_its_own_folders_only(tmp_path: Path) -> None:
-    once, each, collects = ([line.removeprefix("# ") for line in block.splitlines()] for block in blocks("console"))
+    once, each, collects = ([line.removeprefix("# ") for line in block.splitlines()] for block in as_root())
     assert each.pop() == "systemctl reload ssh"
     for_another = [line.replace("ofsted", "dfe") for line in (*each, *collects)]
     (tmp_path / "commands").write_text("\n".join([*once, *each, *collects, *for_another]))
@@ -49,8 +55,10 @@ def test_the_commands_make_a_server_on_which_each_partner_has_its_own_folders_on
 
 
 def test_the_settings_are_ones_that_the_program_takes_and_fit_the_commands() -> None:
-    [block] = blocks("toml")
-    said = settings.parse(f'[organisation]\nid = "lgsco"\nname = "x"\n{block.replace("AAAA…", "A" * 68)}'.encode())
+    block, metrics = blocks("toml")
+    whole = f'[organisation]\nid = "lgsco"\nname = "x"\n{block.replace("AAAA…", "A" * 68)}{metrics}'
+    said = settings.parse(whole.encode())
+    assert said.metrics.listen == "127.0.0.1:9464"
     commands = "".join(blocks("console"))
     assert f"{said.folders.landing}/ofsted" in commands
     assert f"{said.folders.collect}/ofsted" in commands
@@ -105,3 +113,11 @@ def test_where_nobody_has_a_server_the_check_complains(pair: Pair) -> None:
     card = replace(pair.lgsco.parts.trust.card("ofsted"), landing=None)
     problem = Topology.of(Home.open(home.root), card).problem
     assert problem == "neither we nor {partner} offer a landing zone, so nothing can be sent"
+
+
+def test_every_command_of_an_ordinary_user_does_what_the_page_shows(tmp_path: Path) -> None:
+    shown = "".join(block for block in blocks("console") if block.startswith("$ "))
+    folder = tmp_path / "homes"
+    folder.mkdir()
+    steps = list(play(parse(f"[start two-homes]\n{shown}"), folder, Scenes(tmp_path / "scenes")))
+    assert len(steps) == shown.count("$ ") >= 2
