@@ -27,8 +27,8 @@ from exchange.audit import verify_home
 from exchange.cli import show
 from exchange.embedded import keep_host_key, make_host_key
 from exchange.partners import add_partner, make_card
-from exchange.passphrase import read_passphrase_file
 from exchange.questions import Row, all_rows
+from exchange.secret_source import read_file
 from exchange.setup import initialise
 from keys.keyring import Keyring, Secret
 
@@ -135,7 +135,7 @@ def _passphrase(home: Home) -> Secret:
     file = home.passphrase_file
     if file is None:
         raise NotNow("the demo's home names no passphrase file")
-    return read_passphrase_file(file)
+    return read_file(file, "passphrase", "settings")
 
 
 @contextmanager

@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 )
 def init_(directory: str, org: str, name: str, passphrase_file: str | None, encryption: "Encryption") -> None:
     """Make a home: configuration, keys, ledger and folders."""
-    from exchange.passphrase import read_passphrase_file
+    from exchange.secret_source import read_file
     from exchange.setup import initialise
     from keys.keyring import Secret
 
     if passphrase_file is not None:
-        secret = read_passphrase_file(Path(passphrase_file))
+        secret = read_file(Path(passphrase_file), "passphrase")
     else:
         secret = Secret(ask("new passphrase", hidden=True, twice=True, instead="--passphrase-file"))
     made = initialise(Path(directory), org, name, secret, encryption)

@@ -68,14 +68,14 @@ def test_the_unit_speaks_with_the_daemon() -> None:
     assert said["WatchdogSec"] == ["60s"]
     assert said["Restart"] == ["on-failure"]
     assert said["RestartPreventExitStatus"] == ["2 4"]
-    assert said["LoadCredential"] == ["handover-passphrase:/etc/handover/passphrase"]
+    assert said["LoadCredentialEncrypted"] == ["handover-passphrase:/etc/handover/passphrase.cred"]
     assert said["Environment"] == ["HANDOVER_HOME=/var/lib/handover"]
 
 
 def test_the_credential_has_the_name_that_the_settings_expect() -> None:
     code = "from config.sections import Keys; print(Keys().passphrase_credential)"
     expected = _run(sys.executable, "-c", code).stdout.strip()
-    assert _unit()["LoadCredential"] == [f"{expected}:/etc/handover/passphrase"]
+    assert _unit()["LoadCredentialEncrypted"] == [f"{expected}:/etc/handover/passphrase.cred"]
 
 
 def test_sysusers_makes_the_user_and_the_groups(tmp_path: Path) -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from config.errors import HandoverError, Misuse, NotNow
+from config.errors import Misuse, NotNow
 from config.home import Home
-from exchange.passphrase import MAX_PASSPHRASE, find_passphrase, read_passphrase_file
+from exchange.passphrase import find_passphrase
 from tests.organisations import make_home
 
 
@@ -62,32 +62,36 @@ def test_without_any_source_a_terminal_is_asked_and_without_one_the_words_say_wh
         find(home, credentials=str(tmp_path))
 
 
-@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o666])
-def test_a_file_that_others_may_reach_is_refused(tmp_path: Path, mode: int) -> None:
-    file = private(tmp_path / "p", b"secret words")
-    file.chmod(mode)
-    with pytest.raises(Misuse, match="may be read by others"):
-        read_passphrase_file(file)
+def test_each_source_goes_before_the_ones_after_it(home: Home, tmp_path: Path) -> None:
+    """The file that the command was given, the one in the settings, the credential, the prompt."""
+    given, credentials = private(tmp_path / "given", b"given"), tmp_path / "credentials"
+    credentials.mkdir(mode=0o500)
+    private(credentials / "handover-passphrase", b"credential").chmod(0o400)
+    private(home.root / "passphrase", b"settings")
+    config = home.config_file.read_text()
+    home.config_file.write_text(config.replace("[keys]", '[keys]\npassphrase_file = "passphrase"', 1))
+    named = Home.open(home.root)
+    home.config_file.write_text(config)
+    answers = [
+        find(one, file=file, credentials=str(folder), prompt=lambda: "asked")
+        for one, file, folder in (
+            (named, given, credentials),
+            (named, None, credentials),
+            (home, None, credentials),
+            (home, None, tmp_path / "none"),
+        )
+    ]
+    assert answers == ["given", "settings", "credential", "asked"]
 
 
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        (b"", "holds no passphrase"),
-        (b"\nsecond", "holds no passphrase"),
-        (b"x" * (MAX_PASSPHRASE + 1), "not a passphrase"),
-        (b"\xff\xfe", "not UTF-8"),
-    ],
-)
-def test_what_is_no_passphrase_is_refused_without_repeating_it(tmp_path: Path, content: bytes, words: str) -> None:
-    file = private(tmp_path / "p", content)
-    with pytest.raises(HandoverError, match=words) as caught:
-        read_passphrase_file(file)
-    assert "second" not in caught.value.for_people()
-
-
-def test_a_file_or_descriptor_that_is_not_there_is_named(home: Home, tmp_path: Path) -> None:
-    with pytest.raises(NotNow, match="cannot be read"):
-        read_passphrase_file(tmp_path / "missing")
-    with pytest.raises(Misuse, match="descriptor 987"):
-        find(home, descriptor=987)
+def test_what_is_wrong_with_a_source_is_said_and_no_other_is_tried(home: Home, tmp_path: Path) -> None:
+    credential = tmp_path / "handover-passphrase"
+    credential.symlink_to(tmp_path / "nowhere")
+    with pytest.raises(Misuse, match="the credential with the passphrase is a link"):
+        find(home, credentials=str(tmp_path), prompt=lambda: "asked")
+    credential.unlink()
+    private(credential, b"")
+    with pytest.raises(Misuse, match="the credential with the passphrase holds no passphrase"):
+        find(home, credentials=str(tmp_path), prompt=lambda: "asked")
+    with pytest.raises(NotNow, match="the passphrase file cannot be read"):
+        find(home, file=tmp_path / "missing", credentials=str(tmp_path), prompt=lambda: "asked")

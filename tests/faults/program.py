@@ -33,7 +33,7 @@ PATIENCE = 60.0
 MODULES = (
     "exchange.cli.service", "exchange.cli.failure", "exchange.service.daemon", "exchange.service.once",
     "exchange.assembly", "exchange.sftp.client", "exchange.passphrase", "exchange.service.log",
-    "ledger.verify", "tarfile", "unittest.mock",
+    "exchange.secret_source", "ledger.verify", "tarfile", "unittest.mock",
 )  # fmt: skip
 
 _ANY_TRACER = -1
