@@ -25,6 +25,7 @@ from exchange.pickup import PickupFolder
 from exchange.rounds import Connection
 from exchange.setup import initialise
 from keys.keyring import KeyInfo, Keyring, Secret
+from keys.private_keys import Encryption
 from ledger.canonical import Json
 from ledger.entry import Draft
 from ledger.handover import Handover
@@ -103,14 +104,21 @@ class FolderLanding:
         pass
 
 
-def make_home(base: Path, organisation: str, values: dict[str, Value] | None = None, *, server: bool = True) -> Home:
+def make_home(
+    base: Path,
+    organisation: str,
+    values: dict[str, Value] | None = None,
+    *,
+    server: bool = True,
+    encryption: Encryption = "pq",
+) -> Home:
     """A home with quick keys; its card offers a landing zone if it has a `server`."""
     settings: dict[str, Value] = {"landing.port": 2222, **(values or {})}
     if server:
         settings["landing.host"] = "127.0.0.1"
         settings.setdefault("landing.host_keys", ["ssh-ed25519 " + _SOME_KEY])
     return initialise(
-        base / organisation, organisation, NAMES[organisation], PASSPHRASE, values=settings, work_factor=1
+        base / organisation, organisation, NAMES[organisation], PASSPHRASE, encryption, settings, work_factor=1
     )
 
 

@@ -1,6 +1,7 @@
 """`handover keys …`."""
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -136,8 +137,18 @@ def announce_(context: HomeContext) -> None:
     click.echo(f"{announce(context.parts, context.person)} announcements are on their way")
 
 
-@keys_.command("export", epilog="Example: handover keys export > allowed_signers")
+@keys_.command("export", epilog="Example: handover keys export -o public-keys")
+@click.option("-o", "--output", metavar="DIR", help="Write every public key into a new folder, for stock tools.")
 @with_home
-def export_(context: HomeContext) -> None:
-    """The partners' signing keys as an allowed_signers file, for 'ssh-keygen -Y verify'. Needs no passphrase."""
-    sys.stdout.write(context.trust.allowed_signers())
+def export_(context: HomeContext, output: str | None) -> None:
+    """Who signs, as an allowed_signers file for 'ssh-keygen -Y verify'; with -o, every public key.
+
+    Needs no passphrase.
+    """
+    from exchange.key_export import allowed_signers, export
+
+    if output is None:
+        sys.stdout.write(allowed_signers(context.home, context.keyring, context.ledger, context.trust))
+        return
+    for name in export(context.home, context.keyring, context.ledger, context.trust, Path(output)):
+        click.echo(name)
