@@ -58,17 +58,22 @@ class Found:
 def found(root: Path, place: tuple[str, ...]) -> Iterator[Found]:
     """The file at `place` below `root`, for a `with` block; raises NotThere."""
     with _folder(root, place[:-1]) as folder:
-        try:
-            handle = os.open(place[-1], _FILE, dir_fd=folder)
-        except OSError as problem:
-            if problem.errno in _GONE:
-                raise NotThere("a file does not lie where it was put") from None
-            raise
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            os.close(handle)
-            raise NotThere("what lies in a file's place is no file")
-        with os.fdopen(handle, "rb") as file:
+        with _opened(place[-1], NotThere("no file lies where it was put"), folder) as file:
             yield Found(folder, place[-1], file)
+
+
+def _opened(path: str | Path, else_: Refused, folder: int | None = None) -> BinaryIO:
+    """A regular file, which is opened once; raises `else_` where there is none."""
+    try:
+        handle = os.open(path, _FILE, dir_fd=folder)
+    except OSError as problem:
+        if problem.errno in _GONE:
+            raise else_ from None
+        raise
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise else_
+    return os.fdopen(handle, "rb")
 
 
 @contextmanager
@@ -115,16 +120,7 @@ def require(file: BinaryIO, expected: str) -> os.stat_result:
 
 def require_at(path: Path, expected: str) -> None:
     """The same for a file in a folder of our own."""
-    try:
-        handle = os.open(path, _FILE)
-    except OSError as problem:
-        if problem.errno in _GONE:
-            raise NotTheOne("what was taken is no file") from None
-        raise
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        os.close(handle)
-        raise NotTheOne("what was taken is no file")
-    with os.fdopen(handle, "rb") as file:
+    with _opened(path, NotTheOne("what was taken is no file")) as file:
         require(file, expected)
 
 
