@@ -18,11 +18,23 @@ def sync_directory(directory: Path) -> None:
         os.close(handle)
 
 
+def is_there(path: Path) -> bool:
+    """Whether anything lies at `path`, be it a link to nothing; raises OSError where that cannot be found out.
+
+    `os.path.lexists` takes every error for a no, and what is cleared away because it seemed to be gone is lost.
+    """
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
 def make_directory(directory: Path, mode: int = 0o750) -> None:
     """Create `directory` and its missing parents durably."""
     if directory.is_dir():
         return
-    if os.path.lexists(directory):
+    if is_there(directory):
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(directory))
     make_directory(directory.parent, mode)
     directory.mkdir(mode=mode, exist_ok=True)

@@ -290,7 +290,7 @@ def initialise(
     except UnicodeEncodeError:
         raise Misuse("the organisation's name is not valid text", hint="check the terminal's character set") from None
     home = Home(root, settings.parse(content, CONFIG_FILE))
-    if os.path.lexists(home.config_file):
+    if durable.is_there(home.config_file):
         raise Misuse(f"there is a home in {root} already", hint="choose another folder")
     try:
         _make_private(root)

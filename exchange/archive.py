@@ -75,7 +75,7 @@ def _place(parts: Parts, claim: Claim, directory: Path, *beside: str) -> Path:
     """Under a name that is free together with those of the texts beside it."""
 
     def taken(path: Path) -> bool:
-        return any(os.path.lexists(path.with_name(fitting(path.name, ending))) for ending in ("", *beside))
+        return any(files.is_there(path.with_name(fitting(path.name, ending))) for ending in ("", *beside))
 
     return files.place(parts.spool.payload(claim.id), directory, claim.name, parts.spool.note(claim.id), taken=taken)
 

@@ -11,7 +11,6 @@ goes back to its folder, or the person is told that the file is destroyed. A cra
 """
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -153,8 +152,8 @@ class _Work:
         files.make_directory(self._folder, 0o700)
         removed = ["payload"]
         try:
-            if not os.path.lexists(self._payload):
-                if self._at_once and os.path.lexists(self._claimed):
+            if not files.is_there(self._payload):
+                if self._at_once and files.is_there(self._claimed):
                     files.move(self._claimed, self._payload)
                 elif place is None:
                     return "not-found"
@@ -193,7 +192,7 @@ class _Work:
 
     def _unlink_and_certify(self, tx: Transaction) -> bool:
         """Inside one transaction: nobody can place a hold between the look and the unlink."""
-        if os.path.lexists(self._payload) and open_holds(tx, self._parts.register.with_predecessors).over(
+        if files.is_there(self._payload) and open_holds(tx, self._parts.register.with_predecessors).over(
             self._handover
         ):
             return False
@@ -211,7 +210,7 @@ class _Work:
         return True
 
     def _give_up(self, reason: str) -> None:
-        if os.path.lexists(self._payload):
+        if files.is_there(self._payload):
             self._put_back(reason)
             return
         self._record(reason, None)

@@ -35,6 +35,7 @@ _PIECE = 1024 * 1024
 
 sync_directory = durable.sync_directory
 make_directory = durable.make_directory
+is_there = durable.is_there
 
 
 class DiskFull(NotNow):
@@ -181,7 +182,7 @@ def place(
     name: str,
     note: Path | None = None,
     *,
-    taken: Callable[[Path], bool] = os.path.lexists,
+    taken: Callable[[Path], bool] = is_there,
     **facts: str,
 ) -> Path:
     """Move `source` into `directory` under `name`, or `name (2)`, `name (3)` … where that is `taken`; returns where it
@@ -206,8 +207,8 @@ def place(
 def was_placed(source: Path, note: Path) -> bool:
     """Whether the placement that a note announced has happened: the file is not here, or also there, where it stays."""
     target = Path(read_note(note)["target"])
-    if os.path.lexists(source):
-        if not os.path.lexists(target) or not os.path.samestat(source.lstat(), target.lstat()):
+    if is_there(source):
+        if not is_there(target) or not os.path.samestat(source.lstat(), target.lstat()):
             return False
         source.unlink()
     if target.parent.is_dir():
@@ -230,7 +231,7 @@ def read_note(note: Path) -> dict[str, str]:
 def bring_aside(source: Path, directory: Path, name: str, limit: int) -> Path:
     """Bring `source` into a directory in which nobody else writes, under `name` or the next free one."""
     make_directory(directory, 0o700)
-    target = next(path for path in map(directory.joinpath, names_like(name)) if not os.path.lexists(path))
+    target = next(path for path in map(directory.joinpath, names_like(name)) if not is_there(path))
     bring(source, target, limit)
     return target
 

@@ -57,9 +57,9 @@ class Found:
 @contextmanager
 def found(root: Path, place: tuple[str, ...]) -> Iterator[Found]:
     """The file at `place` below `root`, for a `with` block; raises NotThere."""
-    with _folder(root, place[:-1]) as folder:
-        with _opened(place[-1], NotThere("no file lies where it was put"), folder) as file:
-            yield Found(folder, place[-1], file)
+    missing = NotThere("no file lies where it was put")
+    with _folder(root, place[:-1]) as folder, _opened(place[-1], missing, folder) as file:
+        yield Found(folder, place[-1], file)
 
 
 def _opened(path: str | Path, else_: Refused, folder: int | None = None) -> BinaryIO:

@@ -14,7 +14,6 @@ nothing more is taken from the partner, so that nobody can fill the disk with wh
 """
 
 import hashlib
-import os
 import stat
 from functools import partial
 from pathlib import Path
@@ -124,7 +123,7 @@ def _is_free(parts: Parts, partner: str, name: str, known: Handover | None) -> b
     if parts.ledger.find_one_or_none("out", name) is not None:
         return False
     if known is not None and known.state == "quarantined":
-        return not os.path.lexists(parts.home.quarantine / partner / f"{name}{ENDING}")
+        return not files.is_there(parts.home.quarantine / partner / f"{name}{ENDING}")
     return known is None or known.state in ("received", "withdrawn")
 
 

@@ -14,6 +14,7 @@ import stat
 from pathlib import Path
 from typing import Literal
 
+from config import durable
 from config.errors import Misuse, NotNow
 from keys.secret import Secret
 
@@ -70,7 +71,7 @@ def credential(directory: str | None, name: str) -> Path | None:
         return None
     path = Path(directory) / name
     # whatever lies there is looked at and refused if it is not as it should be: never passed over for another source
-    return path if os.path.lexists(path) else None
+    return path if durable.is_there(path) else None
 
 
 def first_line(data: bytes, source: str, what: str) -> Secret:

@@ -144,7 +144,7 @@ class Spool:
         payload = self.payload(claim.id)
         with failures.kept(), contextlib.suppress(FileNotFoundError):
             files.rename(candidate.path, payload)
-        if taken := os.path.lexists(payload):
+        if taken := files.is_there(payload):
             return taken
         with failures.kept():
             files.remove_tree(payload.parent)
@@ -206,7 +206,7 @@ class Spool:
 
     def holds(self, handover: str) -> bool:
         """Whether the file is here, or has left for a place that is noted here."""
-        return os.path.lexists(self.payload(handover)) or self.note(handover).exists()
+        return files.is_there(self.payload(handover)) or self.note(handover).exists()
 
     @contextmanager
     def gone_on_with_later(self, *handovers: str) -> Iterator[None]:
@@ -242,7 +242,7 @@ class Spool:
         folder = self._in / partner
         files.make_directory(folder, 0o700)
         target = folder / name
-        if os.path.lexists(target):
+        if files.is_there(target):
             return None
         files.bring(landed, target, limit)
         return target

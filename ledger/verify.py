@@ -31,6 +31,7 @@ from ledger.note import Verifier
 __all__ = ["Problem", "Report", "verify"]
 
 _MAX_DAMAGE = 100
+_OF_MAIN = re.compile(r"^\*\*\* in database main \*\*\*\s*")
 _MISSING_FROM_INDEX = re.compile(r"row (\d+) missing from index entries_")
 
 
@@ -196,7 +197,8 @@ class _Damage:
         self._thread.join()
         if self._error is not None:
             raise self._error
-        return [(self._seq(line), f"the file is damaged: {line}") for line in self._lines]
+        said = [" ".join(_OF_MAIN.sub("", line).split()) for line in self._lines]
+        return [(self._seq(line), f"the file is damaged: {line}") for line in said]
 
     @staticmethod
     def _seq(line: str) -> int | None:

@@ -32,3 +32,17 @@ def test_every_folder_that_is_made_is_synced_in_the_one_above(tmp_path: Path, mo
     durable.make_directory(tmp_path / "a" / "b", 0o700)
     durable.make_directory(tmp_path / "a" / "b", 0o700)
     assert synced == [tmp_path, tmp_path / "a"]
+
+
+def test_what_cannot_be_looked_at_is_not_taken_to_be_gone(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    (tmp_path / "link").symlink_to(tmp_path / "nothing")
+    assert durable.is_there(tmp_path / "file")
+    assert durable.is_there(tmp_path / "link")
+    assert not durable.is_there(tmp_path / "nothing")
+    assert not durable.is_there(tmp_path / "file" / "inner")
+    (tmp_path / "ring").symlink_to(tmp_path / "ring")
+    for path in (tmp_path / "ring" / "inner", tmp_path / ("long" * 64)):
+        assert not os.path.lexists(path)
+        with pytest.raises(OSError, match=r"links|long"):
+            durable.is_there(path)

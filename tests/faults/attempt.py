@@ -114,7 +114,7 @@ def attempt(scene: Scene, point: Point, known: set[str] | None = None) -> Outcom
 def _cannot_be_read(point: Point, hit: str, ended: Ended) -> bool:
     """Whether the ledger's file could not be read: SQLite tells us so in the words for a damaged one."""
     ledger = ".db" in hit and point.fault.kind == "EIO" and point.fault.call in ("read", "pread64")
-    return ledger and ended.code == 4 and ended.err.startswith("error: the ledger's file is damaged\nhint: ")
+    return ledger and ended.code == 4 and bool(re.match(r"error: the ledger.* file is damaged.*\nhint: ", ended.err))
 
 
 def _unclear(ended: Ended) -> list[tuple[str, str]]:

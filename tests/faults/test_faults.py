@@ -87,6 +87,7 @@ def test_a_failed_call_loses_doubles_and_leaves_nothing(prepared: Scene, moment:
         pytest.param("drop", "read", "EIO", "small.pdf.concern.toml", id="a sidecar cannot be read now"),
         pytest.param("drop", "unlink", "EIO", "held.exe.concern.toml", id="a sidecar cannot be removed now"),
         pytest.param("drop", "newfstatat", "EIO", '/ledger.db"', id="the ledger cannot be looked at before a commit"),
+        pytest.param("settle-again", "newfstatat", "EIO", '/payload"', id="whether a file is there cannot be known"),
     ],
 )
 def test_a_point_that_once_broke_something(prepared: Scene, moment: str, call: str, kind: str, about: str) -> None:
