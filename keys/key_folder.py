@@ -2,13 +2,15 @@
 
 <purpose>-<serial>.json    read                  <purpose>-<serial>.age    permissions checked, not read
 anything else              left alone; names that begin with a dot are writes that did not finish
+
+A file may go while it is looked at: another process of ours destroys a key that has ended.
 """
 
 import re
 from pathlib import Path
 
 from keys import key_files, key_info
-from keys.key_errors import DamagedKey, SwappedKey
+from keys.key_errors import DamagedKey, MissingKey, SwappedKey
 from keys.key_info import PURPOSES, KeyInfo, Purpose
 
 _NAME = re.compile(rf"({'|'.join(PURPOSES)})-([1-9][0-9]{{0,8}})\.(json|age)")
@@ -23,11 +25,13 @@ def read_infos(folder: Path) -> tuple[KeyInfo, ...]:
         if match is None:
             continue
         label = f"{match[1]} key {match[2]}"
-        if match[3] == "age":
-            key_files.check_file(folder / name, f"the private half of {label}")
-            continue
         try:
+            if match[3] == "age":
+                key_files.check_file(folder / name, f"the private half of {label}")
+                continue
             info = key_info.parse(key_files.read(folder / name, f"the public half of {label}"))
+        except MissingKey:
+            continue
         except key_info.InfoError as error:
             raise DamagedKey(
                 f"the public half of {label} is damaged: {error.message}", hint="restore it from the backup of the keys"
