@@ -65,7 +65,7 @@ def _take_name(output: Path) -> None:
 def _seal_into(parts: Parts, path: Path, output: Path, partner: str, concern: Concern) -> dict[str, str | int | None]:
     now = parts.effects.clock()
     handover = new_id(now, parts.effects.random)
-    recipient = parts.recipient(partner)
+    recipient, signer = parts.recipient(partner), parts.signer(partner)
     size = path.stat().st_size
 
     def draft(event: str, **detail: Json) -> Draft:
@@ -90,12 +90,13 @@ def _seal_into(parts: Parts, path: Path, output: Path, partner: str, concern: Co
                 payload,
                 manifest,
                 name=path.name,
-                signer=parts.signer(partner),
+                signer=signer,
                 recipients=[recipient],
                 dst=target,
             )
             files.sync_file(target)
-        record = draft("sealed", manifest_sha256=sealed.manifest_sha256, by_hand=True).replace(
+        facts: dict[str, Json] = {"manifest_sha256": sealed.manifest_sha256, "signed_by": signer.public.fingerprint}
+        record = draft("sealed", **facts, by_hand=True).replace(
             bytes=sealed.size, envelope_sha256=sealed.envelope_sha256, key=manifest.recipient_key
         )
         # recorded before anybody can carry it away: a receipt always finds what it answers

@@ -11,8 +11,9 @@ import os
 from collections.abc import Callable
 from urllib.parse import unquote_to_bytes
 
-from exchange import files, held, orders, quarantine, receiver, sender
+from exchange import files, held, orders, quarantine, receiver, reseal, sender
 from exchange.drop import SIDECAR
+from exchange.failures import Failures
 from exchange.landed import Arrival
 from exchange.landing import Landing
 from exchange.orders import Order
@@ -75,7 +76,10 @@ def _send_again(parts: Parts, order: Order, landing: Callable[[], Landing]) -> N
         if not parts.spool.envelope(order.handover.id).exists():
             orders.refuse(parts.ledger, order, "file-gone")
             return
-        sender.upload(parts, landing(), order.handover)
+        failures = Failures()
+        reseal.renew(parts, order.handover.partner, [order.handover], failures)
+        failures.raise_first()
+        sender.upload(parts, landing(), parts.ledger.find_one("out", order.handover.id))
     orders.answer(parts.ledger, order, "retry.done")
 
 

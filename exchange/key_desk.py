@@ -32,7 +32,9 @@ Cell = str | int | bool | None
 _SIGNED_BY = (
     "SELECT count(*) FROM handovers h WHERE h.direction = 'out' AND h.state IN ('sealed', 'sent') AND EXISTS "
     "(SELECT 1 FROM entries e WHERE (e.handover, e.partner, e.direction) = (h.id, h.partner, h.direction) "
-    "AND e.event = 'sealed' AND json_extract(CAST(e.entry AS TEXT), '$.detail.signed_by') = ?)"
+    "AND e.event = 'sealed' AND json_extract(CAST(e.entry AS TEXT), '$.detail.signed_by') = ? "
+    # what a courier carried may never be answered; it is refused after its time anyway
+    "AND (json_extract(CAST(e.entry AS TEXT), '$.detail.by_hand') IS NULL OR e.at >= ?))"
 )
 _SEALED_BEFORE = (
     "SELECT count(*) FROM handovers WHERE direction = 'out' AND state IN ('sealed', 'sent') AND sealed_at < ?"
@@ -162,7 +164,8 @@ def needed(parts: Parts, own: OwnKeys, key: OwnKey) -> str | None:
     if missing:
         return f"{', '.join(missing)} has not accepted its successor"
     if key.purpose in ("signing", "ledger", "witness"):
-        number = _count(parts, _SIGNED_BY, key.fingerprint)
+        expired = parts.effects.clock() - EXPIRES_AFTER
+        number = _count(parts, _SIGNED_BY, key.fingerprint, to_text(expired))
         if key.purpose != "signing":
             number = _count(parts, _SEALED_BEFORE, successor.made_at)
         if number:
@@ -189,8 +192,8 @@ def _to_collect(parts: Parts, successor: OwnKey) -> str | None:
     return None
 
 
-def _count(parts: Parts, sql: str, value: str) -> int:
-    return int(parts.ledger.rows(sql, value)[0][0])
+def _count(parts: Parts, sql: str, *values: str) -> int:
+    return int(parts.ledger.rows(sql, *values)[0][0])
 
 
 def _envelopes(parts: Parts) -> Iterator[Path]:

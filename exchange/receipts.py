@@ -127,10 +127,12 @@ def _check_expiry(parts: Parts, manifest: Manifest) -> None:
 
 def _check(parts: Parts, partner: str, handover: Handover, receipt: Receipt) -> None:
     """Steps in order; the first that fails decides."""
-    # (1) it is about the very manifest and the very envelope that were sent
-    if handover.manifest_sha256 is None or not hmac.compare_digest(receipt.manifest_sha256, handover.manifest_sha256):
+    # (1) it is about the very manifest and the very envelope that were sent, or were before they were sealed anew
+    sealed = [entry for entry in parts.ledger.entries_of(handover) if entry.event == "sealed"]
+    about = [one for one in sealed if _is_same(receipt.manifest_sha256, one.detail.get("manifest_sha256"))]
+    if not about:
         raise ReceiptRefused("a receipt is for another manifest", reason="other-manifest")
-    if handover.envelope_sha256 is None or not hmac.compare_digest(receipt.envelope_sha256, handover.envelope_sha256):
+    if not any(_is_same(receipt.envelope_sha256, one.envelope_sha256) for one in about):
         raise ReceiptRefused("a receipt is for another envelope", reason="other-envelope")
     # (2) states only move forward; a withdrawal can cross with a delivery of which we did not hear
     if handover.state not in ("sealed", "sent", *(("withdrawn",) if receipt.outcome == "delivered" else ())):
@@ -145,6 +147,10 @@ def _check(parts: Parts, partner: str, handover: Handover, receipt: Receipt) -> 
     # (4) and that entry says the same as the receipt
     if not _says(entries.parse(proof.extra), parts.me, receipt):
         raise ReceiptRefused("the partner's ledger entry does not say what its receipt says", reason="entry-disagrees")
+
+
+def _is_same(said: str, recorded: Json) -> bool:
+    return isinstance(recorded, str) and hmac.compare_digest(said, recorded)
 
 
 def _was_accepted(parts: Parts, handover: Handover, opened: Opened) -> bool:

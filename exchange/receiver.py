@@ -7,7 +7,8 @@
     --- from here the sender is known: a refusal is recorded, signed and sent back ---
      5  it is sealed as strongly as we ask for; the manifest names this file, us and the key it opened with
      6  the partner's checkpoint is consistent with the last one (witness)
-     7  it was not delivered before (else: the same receipt again), its id not used for another (else quarantine)
+     7  it was not delivered before, in this envelope or one that it took the place of (else: the same receipt again),
+        and its id not used for another (else quarantine)
      8  it is neither expired nor from the future, nor numbered far beyond what came before
      9  the agreement, in the same version, allows it
     10  the content has the size and the digest that were signed, and ends where it should     else quarantine
@@ -19,7 +20,6 @@ content is a private file in the spool.
 """
 
 import datetime
-import hashlib
 import hmac
 import os
 from typing import BinaryIO
@@ -28,14 +28,13 @@ from config import agreement as agreements
 from config.authorities import Authority, UnknownAuthority
 from config.errors import Refused
 from config.times import from_text
-from exchange import delivery, gaps, messages, seldom
+from exchange import delivery, gaps, messages, repetition
 from exchange.control import CLOCK_TOLERANCE, Message
 from exchange.envelope.manifest import Concern, Manifest, Payload
 from exchange.envelope.sealing import Opened, open_envelope
 from exchange.landed import Arrival, Unauthenticated, open_regular
 from exchange.parts import Parts
 from exchange.quarantine import limit, quarantine
-from exchange.retry import growing
 from exchange.troubles import note_signed
 from keys import age, sshsig
 from ledger import witness
@@ -45,8 +44,6 @@ from ledger.store import Transaction
 
 MAX_JUMP = 1_000_000
 """How far a running number may lie above the highest that came: more never were under way at once."""
-
-_PIECE = 1024 * 1024
 
 
 class NotAccepted(Refused):
@@ -64,10 +61,18 @@ def receive(parts: Parts, arrival: Arrival) -> None:
     try:
         with open_regular(arrival.path) as source:
             _check_size(parts, source)
-            if arrival.recovered and known is not None and _is_decided(source, known):
+            if arrival.recovered and known is not None and repetition.is_decided(source, known):
                 parts.spool.finish_incoming(arrival.path)
                 return
-            opened = open_envelope(source, parts.identities())
+            try:
+                opened = open_envelope(source, parts.identities())
+            except age.NoMatch:
+                # its receipt was lost, and our key has been destroyed since: the bytes are those that it was for
+                if known is None or not known.is_answered or not repetition.is_same(source, known):
+                    raise
+                repetition.answer(parts, known)
+                parts.spool.finish_incoming(arrival.path)
+                return
             manifest = _authenticate(parts, arrival, opened)
             _pass_on(parts, arrival, opened, manifest)
     except Refused as problem:
@@ -86,23 +91,9 @@ def forget_decided(parts: Parts, arrival: Arrival) -> None:
     known = parts.ledger.handover(arrival.partner, "in", arrival.path.stem)
     if known is not None:
         with open_regular(arrival.path) as source:
-            decided = _is_decided(source, known)
+            decided = repetition.is_decided(source, known)
         if decided:
             parts.spool.finish_incoming(arrival.path)
-
-
-def _is_decided(source: BinaryIO, known: Handover) -> bool:
-    """After a restart: whether this is the very envelope that was decided, its answer being on its way anyway.
-
-    Anything else under a known id goes through all steps: it may be a repetition, or another message.
-    """
-    if not known.is_answered or known.receipt == "sent":
-        return False
-    digest = hashlib.sha256()
-    while piece := source.read(_PIECE):
-        digest.update(piece)
-    source.seek(0)
-    return hmac.compare_digest(digest.hexdigest(), known.envelope_sha256 or "")
 
 
 def _authenticate(parts: Parts, arrival: Arrival, opened: Opened) -> Manifest:
@@ -154,7 +145,7 @@ def _pass_on(parts: Parts, arrival: Arrival, opened: Opened, manifest: Manifest)
         return
     known = parts.ledger.handover(arrival.partner, "in", manifest.id)
     if known is not None and known.is_answered:
-        _repeat(parts, arrival, opened, known)
+        repetition.repeat(parts, opened, known)
         return
     try:
         _check_times(parts, manifest)
@@ -295,25 +286,6 @@ def _record_received(
         tx.keep_document("manifest", arrival.partner, manifest.id, opened.manifest_bytes, opened.signature)
 
     parts.ledger.write(record)
-
-
-def _repeat(parts: Parts, arrival: Arrival, opened: Opened, known: Handover) -> None:
-    """Step 7: the same message again gets the same receipt again; another one under its id is an incident.
-
-    Whoever repeats it without need, with a copy that anybody on the way could keep, gets answers ever more seldom.
-    """
-    if known.manifest_sha256 != opened.manifest_sha256:
-        raise Unauthenticated("an id is used for two different manifests", reason="id-reused")
-    resend = parts.home.settings.retry.resend
-    before = [entry.at for entry in parts.ledger.entries_of(known) if entry.event == "repeated"]
-    lately = bool(before) and seldom.ago(parts, before[-1]) < growing(resend / 2, 4 * resend, len(before))
-    if known.receipt == "due" or lately:
-        return
-    parts.ledger.write(
-        lambda tx: tx.append(
-            Draft(event="repeated", actor="daemon", handover=known.id, partner=arrival.partner, direction="in")
-        )
-    )
 
 
 def _reject(parts: Parts, arrival: Arrival, opened: Opened, manifest: Manifest, problem: NotAccepted) -> None:

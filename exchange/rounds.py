@@ -24,6 +24,7 @@ from exchange import (
     landed,
     messages,
     receiver,
+    reseal,
     sender,
     strays,
     uploads,
@@ -35,7 +36,7 @@ from exchange.landing import Landing
 from exchange.parts import Parts
 from exchange.quarantine import QuarantineFull, Room, note_unrecorded
 from exchange.retry import Backoff, Pauses
-from ledger.handover import Handover
+from ledger.handover import Handover, State
 
 AT_ONCE = 1000
 """Files after which a round ends: the first of ten thousand are sent, and a stop is heeded, before all are taken."""
@@ -192,16 +193,25 @@ def seal_accepted(parts: Parts, partner: str) -> int:
 def send_sealed(parts: Parts, connection: Connection) -> int:
     """Upload what is sealed for a partner, and once more what was sent long ago without an answer, or never came as the
     partner says; small ones side by side. Returns how many. Raises LandingError."""
-    sealed = parts.ledger.handovers(partner=connection.partner, direction="out", states=("sealed",))
+    failures = Failures()
+    partner = connection.partner
+    void = reseal.renew(parts, partner, _under_way(parts, partner, "sealed", "sent"), failures)
+    sealed = [one for one in _under_way(parts, partner, "sealed") if one.id not in void]
     sealed = [handover for handover in sealed if not sender.is_unfinished_by_hand(parts, handover)]
-    waiting = parts.ledger.handovers(partner=connection.partner, direction="out", states=("sent",))
-    again = {handover.id for handover in absences.wanted(parts, connection.partner)} if waiting else set()
+    waiting = [one for one in _under_way(parts, partner, "sent") if one.id not in void]
+    again = {handover.id for handover in absences.wanted(parts, partner)} if waiting else set()
     due = sealed + [h for h in waiting if h.id in again or sender.needs_resending(parts, h)]
     connection.pauses.keep_only({handover.id for handover in due})
     due = [handover for handover in due if connection.pauses.over(handover.id)]
-    if due:
-        uploads.upload_all(parts, connection.open(parts), due, connection.pauses)
+    with failures.kept():
+        if due:
+            uploads.upload_all(parts, connection.open(parts), due, connection.pauses)
+    failures.raise_first()
     return len(due)
+
+
+def _under_way(parts: Parts, partner: str, *states: State) -> list[Handover]:
+    return parts.ledger.handovers(partner=partner, direction="out", states=states)
 
 
 def send_messages(parts: Parts, connection: Connection) -> int:

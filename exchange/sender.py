@@ -1,7 +1,8 @@
 """The outgoing pipeline: accepted -> sealed -> sent. Every step can be repeated; the ledger says which is next.
 
-The same sealed object goes up however often it takes: it is never sealed again once its digest is recorded. Its
-name on the partner's server is the handover's id, first with `.part`, then renamed in one step.
+The same sealed object goes up however often it takes: it is never sealed again once its digest is recorded, unless one
+of its keys has ended (exchange/reseal.py). Its name on the partner's server is the handover's id, first with `.part`,
+then renamed in one step.
 """
 
 import contextlib
@@ -48,11 +49,22 @@ def seal_next(parts: Parts, handover: Handover) -> None:
     if judgement.concern is None:
         _hold(parts, handover, claim, [o.code for o in judgement.objections], [o.text for o in judgement.objections])
         return
+    try:
+        seal_file(parts, handover, judgement.name, judgement.concern)
+    except (EnvelopeError, ManifestError) as problem:
+        _hold(parts, handover, claim, [problem.reason], [problem.message[:1].upper() + problem.message[1:] + "."])
+
+
+def seal_file(parts: Parts, handover: Handover, name: str, concern: Concern, *, digest: str | None = None) -> None:
+    """Seal the claimed file and record it; raises EnvelopeError or ManifestError where that cannot be done.
+
+    Where a `digest` is given, the file must still have it.
+    """
     recipient, signer = parts.recipient(handover.partner), parts.signer(handover.partner)
     envelope = parts.spool.envelope(handover.id)
     unfinished = envelope.with_suffix(".part")
     manifest = manifest_for(
-        parts, handover.id, handover.partner, handover.sequence, judgement.concern, age.fingerprint(recipient)
+        parts, handover.id, handover.partner, handover.sequence, concern, age.fingerprint(recipient)
     )
     files.require_room(envelope.parent, parts.spool.payload(handover.id).stat().st_size)
     try:
@@ -60,20 +72,19 @@ def seal_next(parts: Parts, handover: Handover) -> None:
             sealed = seal(
                 payload,
                 manifest,
-                name=judgement.name,
+                name=name,
                 signer=signer,
                 recipients=[recipient],
                 dst=target,
             )
             files.sync_file(target)
-    except (EnvelopeError, ManifestError) as problem:
-        unfinished.unlink(missing_ok=True)
-        _hold(parts, handover, claim, [problem.reason], [problem.message[:1].upper() + problem.message[1:] + "."])
-        return
     except BaseException:
         # half an envelope must not keep the disk full, or the ledger could write nothing either
         unfinished.unlink(missing_ok=True)
         raise
+    if digest is not None and sealed.payload_sha256 != digest:
+        unfinished.unlink()
+        raise EnvelopeError("file is not the one that was sealed before", reason="file-changed")
     files.move(unfinished, envelope)
     parts.ledger.write(
         lambda tx: tx.append(
@@ -135,11 +146,16 @@ def upload(parts: Parts, landing: Landing, handover: Handover) -> None:
     """
     envelope = parts.spool.envelope(handover.id)
     size = envelope.stat().st_size
-    if landing.size(handover.id + ENDING) != size:
+    # what was sealed anew may be as long as what it takes the place of
+    if _is_sealed_anew(parts, handover) or landing.size(handover.id + ENDING) != size:
         with envelope.open("rb") as source:
             _put(landing, source, size, handover.id + UNFINISHED)
         landing.rename(handover.id + UNFINISHED, handover.id + ENDING)
     _record_sent(parts, handover)
+
+
+def _is_sealed_anew(parts: Parts, handover: Handover) -> bool:
+    return sum(entry.event == "sealed" for entry in parts.ledger.entries_of(handover)) > 1
 
 
 def _put(landing: Landing, source: BinaryIO, size: int, name: str) -> None:

@@ -51,6 +51,8 @@ TRANSITIONS: Mapping[tuple[Direction, State | None, str], State] = {
     ("out", "sealed", "sealed"): "sealed",
     ("out", "sealed", "sent"): "sent",
     ("out", "sent", "sent"): "sent",
+    # a key of the envelope has ended: the same file in another one (exchange/reseal.py)
+    ("out", "sent", "sealed"): "sealed",
     # the receipt can overtake our own note that the upload was done: a crash lies between the two
     ("out", "sealed", "acknowledged"): "acknowledged",
     ("out", "sent", "acknowledged"): "acknowledged",

@@ -54,6 +54,7 @@ WAYS: Final[dict[Arrow, tuple[str, Label]]] = {
     ("out", "sealed", "rejected"): ("M552 212 L678 304", (624, 252, "start")),
     ("out", "sealed", "acknowledged"): ("M540 168 C640 74 860 74 966 164", (752, 86, "middle")),
     ("out", "sent", "sent"): ("M710 168 C700 128 760 128 751 164", (730, 126, "middle")),
+    ("out", "sent", "sealed"): ("M656 203 H568", (612, 221, "middle")),
     ("out", "sent", "acknowledged"): ("M804 190 H932", (868, 181, "middle")),
     ("out", "sent", "rejected"): ("M730 212 V304", (738, 272, "start")),
     ("out", "withdrawn", "acknowledged"): ("M530 352 C640 400 930 400 966 216", (904, 290, "end")),

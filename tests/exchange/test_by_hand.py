@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from config.errors import Misuse, Refused
+from config.errors import Misuse, NotNow, Refused
 from config.times import to_text
-from exchange import orders
+from exchange import key_desk, orders
 from exchange.by_hand import ENGLAND, open_by_hand, seal_by_hand
 from exchange.status import status
 from keys.card import SigningKey
@@ -18,6 +18,7 @@ from ledger.entry import Draft
 from ledger.identifier import new_id
 from tests.exchange.crashes import Crash, Machine
 from tests.exchange.hostile import envelope, manifest
+from tests.exchange.test_key_rotation import chained, rotate
 from tests.organisations import CASE, PASSPHRASE, Pair
 
 
@@ -178,3 +179,14 @@ def test_what_a_crash_left_without_an_envelope_is_listed_and_keeps_no_other_file
     pair.settle()
     assert pair.lgsco.states() == ["withdrawn", "acknowledged"]
     assert said not in problems()
+
+
+def test_what_a_courier_carries_keeps_the_key_that_signed_it_until_it_has_expired(pair: Pair, tmp_path: Path) -> None:
+    chained(pair)
+    seal(pair, tmp_path / "envelope.age")
+    rotate(pair.lgsco, "signing", timedelta(0))
+    pair.settle()
+    with pytest.raises(NotNow, match="1 handovers that were sealed with it have no receipt"):
+        key_desk.retire(pair.lgsco.parts, "signing", "root")
+    pair.clock.advance(days=31)
+    assert key_desk.retire(pair.lgsco.parts, "signing", "root").serial == 1
