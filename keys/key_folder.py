@@ -1,6 +1,6 @@
 """What lies in the key folder: the public halves, checked against their names, their permissions and each other.
 
-<purpose>-<serial>.json    read                  <purpose>-<serial>.age    permissions checked, not read
+<purpose>-<serial>.json    read                  <purpose>-<serial>.age, .token    permissions checked, not read
 anything else              left alone; names that begin with a dot are writes that did not finish
 
 A file may go while it is looked at: another process of ours destroys a key that has ended.
@@ -13,7 +13,7 @@ from keys import key_files, key_info
 from keys.key_errors import DamagedKey, MissingKey, SwappedKey
 from keys.key_info import PURPOSES, KeyInfo, Purpose
 
-_NAME = re.compile(rf"({'|'.join(PURPOSES)})-([1-9][0-9]{{0,8}})\.(json|age)")
+_NAME = re.compile(rf"({'|'.join(PURPOSES)})-([1-9][0-9]{{0,8}})\.(json|age|token)")
 
 
 def read_infos(folder: Path) -> tuple[KeyInfo, ...]:
@@ -26,7 +26,7 @@ def read_infos(folder: Path) -> tuple[KeyInfo, ...]:
             continue
         label = f"{match[1]} key {match[2]}"
         try:
-            if match[3] == "age":
+            if match[3] != "json":
                 key_files.check_file(folder / name, f"the private half of {label}")
                 continue
             info = key_info.parse(key_files.read(folder / name, f"the public half of {label}"))

@@ -2,6 +2,7 @@
 
     DIR                        0700
       <purpose>-<serial>.age   0600   the private key in its native format, in an age file with a passphrase
+      <purpose>-<serial>.token 0600   instead of the former: where in a token it lies (`keys.token_keys`)
       <purpose>-<serial>.json  0600   its public half and its validity (`keys.key_info`)
 
 In an emergency: `age -d signing-1.age` asks for the passphrase and prints an OpenSSH private key.
@@ -18,7 +19,6 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Self
@@ -26,36 +26,36 @@ from typing import Self
 from config import times
 from config.durable import sync_directory
 from config.errors import Misuse, NotNow
-from keys import age, at_rest, key_files, key_folder, key_info, private_keys
-from keys.key_errors import DamagedKey, KeyExpired, KeyNotYetValid, MissingKey, SwappedKey
+from keys import age, at_rest, key_files, key_folder, key_info, private_keys, token_keys
+from keys.key_errors import KeyExpired, KeyNotYetValid, MissingKey
 from keys.key_info import PURPOSES, KeyInfo, Purpose
-from keys.openssh import KeySigner, Signer
+from keys.openssh import Signer
 from keys.private_keys import Encryption
 from keys.secret import Secret
+from keys.token import Token
+from keys.unlocked import Unlocked, try_out
 from ledger import checkpoint, note
 
 __all__ = ["KeyInfo", "Keyring", "Purpose", "Secret"]
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class _Unlocked:
-    """A private key in memory: as it was stored, and as what it is used for."""
-
-    native: bytes
-    signer: KeySigner | None
-    identity: age.Identity | None
-
-
 class Keyring:
     """The keys of one organisation. Safe to use from several threads; shows nothing but how many there are."""
 
-    __slots__ = ("_ask", "_clock", "_folder", "_infos", "_lock", "_passphrase", "_unlocked", "_work_factor")
+    __slots__ = ("_ask", "_clock", "_folder", "_infos", "_lock", "_passphrase", "_token", "_unlocked", "_work_factor")
 
-    def __init__(self, folder: Path, ask: Callable[[], Secret], clock: times.Clock, work_factor: int) -> None:
-        self._folder, self._ask, self._clock, self._work_factor = folder, ask, clock, work_factor
+    def __init__(
+        self,
+        folder: Path,
+        ask: Callable[[], Secret],
+        clock: times.Clock,
+        work_factor: int,
+        token: Token | None = None,
+    ) -> None:
+        self._folder, self._ask, self._clock, self._work_factor, self._token = folder, ask, clock, work_factor, token
         self._lock = threading.RLock()
         self._passphrase: Secret | None = None
-        self._unlocked: dict[str, _Unlocked] = {}
+        self._unlocked: dict[str, Unlocked] = {}
         self._infos = key_folder.read_infos(folder)
 
     @classmethod
@@ -66,13 +66,14 @@ class Keyring:
         *,
         work_factor: int = at_rest.WORK_FACTOR,
         clock: times.Clock = times.system_clock,
+        token: Token | None = None,
     ) -> Self:
         """Read the public halves and check every permission; raises KeyProblem or SwappedKey.
 
         `passphrase` is called when a private key is first needed, and again only after a wrong answer; `work_factor`
-        is for keys that will be added.
+        is for keys that will be added. `token` holds the private halves that are in no file.
         """
-        keyring = cls(folder, passphrase, clock, work_factor)
+        keyring = cls(folder, passphrase, clock, work_factor, token)
         if not keyring.infos():
             raise MissingKey("the key folder holds no key", hint="restore it from the backup of the keys")
         return keyring
@@ -200,6 +201,12 @@ class Keyring:
         keys = sorted(self.valid("transport", among=among), key=lambda info: (info.valid_from, info.serial))
         return [self._unlock(info).native for info in reversed(keys)]
 
+    def test_tokens(self, among: Collection[str]) -> None:
+        """The same for those of them that lie in a token, anew."""
+        for info in self._infos:
+            if info.fingerprint in among and token_keys.file_of(self._folder, info.name).exists():
+                self.test_anew(info.fingerprint)
+
     def self_test(self, among: Collection[str] | None = None) -> None:
         """Unlock and try out every private key; raises what is wrong with the first."""
         for info in self._infos:
@@ -224,8 +231,9 @@ class Keyring:
         valid_until: datetime | None = None,
         encryption: Encryption = "pq",
         serial: int | None = None,
+        in_token: bool = False,
     ) -> KeyInfo:
-        """Make another key of that purpose; the private half is on disk before the public one is.
+        """Make another key of that purpose; the private half is on disk, or `in_token`, before the public one is.
 
         With a `serial` this can be repeated: what is complete stays, half of it is made anew.
         """
@@ -235,13 +243,19 @@ class Keyring:
             for known in self._infos:
                 if (known.purpose, known.serial) == (purpose, number):
                     return known
-            passphrase = self._proven_passphrase()
-            public, native = private_keys.generate(purpose, organisation, encryption)
+            name, label = f"{purpose}-{number}", f"{purpose} key {number}"
+            if in_token:
+                public = token_keys.make(self._token, self._folder, name, purpose, organisation, label)
+                key_files.remove(self._folder / f"{name}.age")
+            else:
+                passphrase = self._proven_passphrase()
+                token_keys.destroy(self._token, self._folder, name, label)
+                public, native = private_keys.generate(purpose, organisation, encryption)
+                sealed = at_rest.lock(native, passphrase, work_factor=self._work_factor)
+                key_files.write(self._folder / f"{name}.age", sealed)
             info = key_info.describe(
                 purpose, number, public, created=now, valid_from=valid_from or now, valid_until=valid_until
             )
-            sealed = at_rest.lock(native, passphrase, work_factor=self._work_factor)
-            key_files.write(self._folder / f"{info.name}.age", sealed)
             key_files.write(self._folder / f"{info.name}.json", info.encode())
             self.reload()
         return info
@@ -255,12 +269,20 @@ class Keyring:
         with self._lock, key_files.locked(self._folder):
             info = self.find(fingerprint)
             self._unlocked.pop(info.name, None)
+            token_keys.destroy(self._token, self._folder, info.name, info.label)
             key_files.remove(self._folder / f"{info.name}.age")
+
+    def place(self, fingerprint: str) -> str | None:
+        """Where its private half is: `file`, the URI of its place in a token, or None after it was destroyed."""
+        info = self.find(fingerprint)
+        place = token_keys.place_of(self._folder, info.name, info.label)
+        return str(place) if place is not None else "file" if (self._folder / f"{info.name}.age").exists() else None
 
     def discard(self, purpose: Purpose, serial: int) -> None:
         """Delete both halves of a key that was never used."""
         with self._lock, key_files.locked(self._folder):
             self._unlocked.pop(f"{purpose}-{serial}", None)
+            token_keys.destroy(self._token, self._folder, f"{purpose}-{serial}", f"{purpose} key {serial}")
             for ending in ("json", "age"):
                 key_files.remove(self._folder / f"{purpose}-{serial}.{ending}")
             self.reload()
@@ -295,44 +317,32 @@ class Keyring:
             raise Misuse(f"{info.label} was made for another name than '{name}'")
         return info
 
-    def _key_signer(self, info: KeyInfo) -> KeySigner:
+    def _key_signer(self, info: KeyInfo) -> Signer:
         signer = self._unlock(info).signer
         if signer is None:
             raise Misuse(f"{info.label} does not sign")
         return signer
 
-    def _unlock(self, info: KeyInfo) -> _Unlocked:
+    def _unlock(self, info: KeyInfo) -> Unlocked:
         """The private half of `info`, unlocked and tried out once."""
         with self._lock:
             if info.name not in self._unlocked:
+                place = token_keys.place_of(self._folder, info.name, info.label)
+                if place is not None:
+                    signer = token_keys.signer(self._token, info, place)
+                    return self._unlocked.setdefault(info.name, Unlocked(b"", signer))
                 sealed = key_files.read(self._folder / f"{info.name}.age", f"the private half of {info.label}")
                 passphrase = self._passphrase or self._ask()
                 native = at_rest.unlock(sealed, passphrase, info.label)
                 self._passphrase = passphrase
-                self._unlocked[info.name] = _try_out(info, native)
+                self._unlocked[info.name] = try_out(info, native)
             return self._unlocked[info.name]
 
     def _proven_passphrase(self) -> Secret:
         """The passphrase, after it has opened a key that is there: a slip must not lock the new key for ever."""
-        if self._passphrase is None and self._infos:
-            self._unlock(self._infos[0])
+        locked = (info for info in self._infos if self.place(info.fingerprint) == "file")
+        if self._passphrase is None and (first := next(locked, None)) is not None:
+            self._unlock(first)
         if self._passphrase is None:
             self._passphrase = self._ask()
         return self._passphrase
-
-
-def _try_out(info: KeyInfo, native: bytes) -> _Unlocked:
-    try:
-        if info.purpose == "encryption":
-            return _Unlocked(native, None, private_keys.load_identity(info.public, native))
-        return _Unlocked(native, KeySigner(private_keys.load_ed25519(info.purpose, info.public, native)), None)
-    except private_keys.NotThisKey:
-        raise SwappedKey(
-            f"the private half of {info.label} does not fit its public half",
-            hint="restore both from the backup of the keys; find out who exchanged them",
-        ) from None
-    except private_keys.NotAKey as error:
-        raise DamagedKey(
-            f"the private half of {info.label} is damaged: {error.message}",
-            hint="restore it from the backup of the keys",
-        ) from None

@@ -66,7 +66,9 @@ def generate(purpose: Purpose, organisation: str, encryption: Encryption = "pq")
         public = str(identity.recipient())
         return public, f"# public key: {public}\n{identity}\n".encode()
     key = Ed25519PrivateKey.generate()
-    return _public(purpose, organisation, key), key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
+    return public_half(purpose, organisation, PublicKey.from_key(key)), key.private_bytes(
+        Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()
+    )
 
 
 def load_ed25519(purpose: Purpose, public: str, native: bytes) -> Ed25519PrivateKey:
@@ -108,8 +110,8 @@ def _is_identity(native: bytes) -> bool:
         return False
 
 
-def _public(purpose: Purpose, organisation: str, key: Ed25519PrivateKey) -> str:
-    public = PublicKey.from_key(key)
+def public_half(purpose: Purpose, organisation: str, public: PublicKey) -> str:
+    """An Ed25519 public key as `KeyInfo.public` says it for that purpose."""
     if purpose == "ledger":
         return note.Ed25519Verifier(ledger_origin(organisation), public.raw).vkey
     if purpose == "witness":

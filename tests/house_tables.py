@@ -5,7 +5,8 @@ _PURE = {
     "config.agreement": "describe file model reference rules table",
     "ledger": "canonical checkpoint entry export handover identifier merkle note tlogproof vkey",
     "keys": (
-        "age announcement card card_rules composite composite_file openssh own_keys secret sshsig succession trust"
+        "age announcement card card_rules composite composite_file openssh own_keys secret sshsig succession token_uri"
+        " trust"
     ),
     "keys.age": "armor bech32 errors file header hybrid raw64 recipients scrypt source stream wrapping x25519",
     "exchange": "concern retry",
@@ -78,6 +79,8 @@ RULES = (
     ("ledger.checks", "verify fails on missing evidence"),
     # FORMATS 6 and 7: keys at rest, cards
     ("keys.key_files", "directory 0700, files 0600"),
+    ("keys.token_uri", "RFC 7512"),
+    ("keys.token", "RFC 8410"),
     ("keys.card", "one public file per organisation"),
     ("keys.card", "pinned to pq or x25519"),
     ("keys.card", "imported only with its fingerprint confirmed"),

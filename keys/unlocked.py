@@ -1,0 +1,41 @@
+"""A private key in memory: unlocked, tried out, and as what it is used for."""
+
+from dataclasses import dataclass
+
+from keys import age, private_keys
+from keys.key_errors import DamagedKey, SwappedKey
+from keys.key_info import KeyInfo
+from keys.openssh import KeySigner, Signer
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Unlocked:
+    """As it was stored (nothing, if in a token), and the one thing that it is: the others are None."""
+
+    native: bytes
+    signer: Signer | None = None
+    identity: age.Identity | None = None
+
+
+def try_out(info: KeyInfo, native: bytes) -> Unlocked:
+    """The key, if it works and is the one whose public half `info` is; raises SwappedKey or DamagedKey."""
+    try:
+        return _load(info, native)
+    except private_keys.NotThisKey:
+        raise SwappedKey(
+            f"the private half of {info.label} does not fit its public half",
+            hint="restore both from the backup of the keys; find out who exchanged them",
+        ) from None
+    except private_keys.NotAKey as error:
+        raise DamagedKey(
+            f"the private half of {info.label} is damaged: {error.message}",
+            hint="restore it from the backup of the keys",
+        ) from None
+
+
+def _load(info: KeyInfo, native: bytes) -> Unlocked:
+    match info.purpose:
+        case "encryption":
+            return Unlocked(native, identity=private_keys.load_identity(info.public, native))
+        case _:
+            return Unlocked(native, KeySigner(private_keys.load_ed25519(info.purpose, info.public, native)))
