@@ -20,7 +20,8 @@ from exchange.topology import Topology
 from keys import age, rotation, succession
 from keys.announcement import Announcement, Signed
 from keys.key_info import Purpose
-from keys.own_keys import OwnKey, OwnKeys
+from keys.own_keys import OwnKey, OwnKeys, Sent
+from keys.succession import COMES
 from ledger.canonical import Json
 from ledger.entry import Draft, Entry
 from ledger.key_events import key_entries
@@ -32,7 +33,8 @@ Cell = str | int | bool | None
 _SIGNED_BY = (
     "SELECT count(*) FROM handovers h WHERE h.direction = 'out' AND h.state IN ('sealed', 'sent') AND EXISTS "
     "(SELECT 1 FROM entries e WHERE (e.handover, e.partner, e.direction) = (h.id, h.partner, h.direction) "
-    "AND e.event = 'sealed' AND json_extract(CAST(e.entry AS TEXT), '$.detail.signed_by') = ? "
+    "AND e.event = 'sealed' AND ? IN (json_extract(CAST(e.entry AS TEXT), '$.detail.signed_by'), "
+    "json_extract(CAST(e.entry AS TEXT), '$.detail.signed_pq')) "
     # what a courier carried may never be answered; it is refused after its time anyway
     "AND (json_extract(CAST(e.entry AS TEXT), '$.detail.by_hand') IS NULL OR e.at >= ?))"
 )
@@ -53,13 +55,29 @@ def rotate_as_asked(parts: Parts, purpose: Purpose, overlap: str, at: str | None
 
 
 def rotate(parts: Parts, purpose: Purpose, overlap: timedelta, begins: datetime | None, by: str) -> OwnKey:
-    """Order a new key and make it at once; where the service runs, it may be quicker."""
+    """Order a new key and make it at once; where the service runs, it may be quicker.
+
+    From the first composite key on, partners ask more of every announcement: what was announced before must have been
+    accepted by then. Raises Misuse, or NotNow.
+    """
+    first = purpose == "signing-pq" and not parts.own.usable(purpose)
+    if first and any(not sent.taken >= set(parts.agreements) for sent in _last_words(parts.own)):
+        raise NotNow(
+            "a partner has not accepted an earlier announcement yet",
+            hint="'handover status' says which; accept it there, then make the first key",
+        )
     entry = rotation.order(parts.office, purpose, overlap=overlap, begins=begins, by=by)
     rotation.finish(parts.office)
     made = [key for key in parts.own.keys if key.purpose == purpose and key.serial == entry.detail["serial"]]
     if not made:
         raise NotNow(f"the new {purpose} key was ordered but is not made yet", hint="'handover keys list' shows it")
     return made[0]
+
+
+def _last_words(own: OwnKeys) -> list[Sent]:
+    """Announcements that still matter: of keys that have not ended, and the ends themselves."""
+    ended = {key.fingerprint for key in own.keys if key.ended is not None}
+    return [s for s in own.announcements if s.fingerprint not in ended or s.signed.announcement.action not in COMES]
 
 
 def tend(parts: Parts) -> None:
@@ -129,14 +147,15 @@ def affected(view: View, fingerprint: str) -> list[str]:
     """The handovers that a key protected: sealed to it, or signed with it; their ids, oldest first."""
     sql = (
         "SELECT DISTINCT handover FROM entries WHERE handover IS NOT NULL AND (key = ? "
-        "OR json_extract(CAST(entry AS TEXT), '$.detail.signed_by') = ?) ORDER BY seq"
+        "OR json_extract(CAST(entry AS TEXT), '$.detail.signed_by') = ? "
+        "OR json_extract(CAST(entry AS TEXT), '$.detail.signed_pq') = ?) ORDER BY seq"
     )
-    return [str(row[0]) for row in view.rows(sql, fingerprint, fingerprint)]
+    return [str(row[0]) for row in view.rows(sql, fingerprint, fingerprint, fingerprint)]
 
 
 def _is_kept(parts: Parts, own: OwnKeys, key: OwnKey) -> bool:
     """Whether the private half of an ended key must stay: to tell partners of it, or to open what is on its way."""
-    if key.ended != "revoked" or key.purpose in ("ledger", "witness"):
+    if key.ended != "revoked" or key.purpose in ("ledger", "witness", "witness-pq"):
         return False
     told = [
         sent.taken
@@ -163,10 +182,10 @@ def needed(parts: Parts, own: OwnKeys, key: OwnKey) -> str | None:
     missing = [partner for partner in sorted(parts.agreements) if partner not in successor.partners]
     if missing:
         return f"{', '.join(missing)} has not accepted its successor"
-    if key.purpose in ("signing", "ledger", "witness"):
+    if key.purpose in ("signing", "signing-pq", "ledger", "witness", "witness-pq"):
         expired = parts.effects.clock() - EXPIRES_AFTER
         number = _count(parts, _SIGNED_BY, key.fingerprint, to_text(expired))
-        if key.purpose != "signing":
+        if key.purpose not in ("signing", "signing-pq"):
             number = _count(parts, _SEALED_BEFORE, successor.made_at)
         if number:
             return f"{number} handovers that were sealed with it have no receipt"

@@ -52,9 +52,10 @@ def ends(keyring: Keyring, own: OwnKeys, trust: Trust, renew: timedelta) -> list
         end = due if info.valid_until is None else min(due, from_text(info.valid_until))
         found.append((None, info.purpose, info.fingerprint, end))
     for partner in trust.partners:
-        last = trust.card(partner).signing_keys[-1]
-        if last.valid_until is not None:
-            found.append((partner, "signing", last.line, from_text(last.valid_until)))
+        card = trust.card(partner)
+        for purpose, keys in (("signing", card.signing_keys), ("signing-pq", card.signing_pq)):
+            if keys and keys[-1].valid_until is not None:
+                found.append((partner, purpose, keys[-1].line, from_text(keys[-1].valid_until)))
     return found
 
 

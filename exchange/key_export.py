@@ -6,6 +6,8 @@
     ORG/recipients          age -R recipients: whom to encrypt to now
     ORG/ledger.vkeys        verifier keys of C2SP signed notes: who signs, or once signed, that ledger's checkpoints
     ORG/witness.vkeys       the same of those who cosign
+    allowed_signers.pq      composite keys, for OpenSSH 10.6 or later; where anybody has one
+    ORG/witness-pq.vkeys    the same of post-quantum witness keys
 
 A signing key stays in allowed_signers for ever, with the time in which its signatures count: what it signed then can be
 verified at any time later. A revoked one counts until somebody else may have had it; a revoked ledger or witness key is
@@ -40,6 +42,12 @@ def allowed_signers(home: Home, keyring: Keyring, ledger: Ledger, trust: Trust) 
     return trust.allowed_signers() + ours
 
 
+def composite_signers(home: Home, keyring: Keyring, ledger: Ledger, trust: Trust) -> str:
+    """The same of composite keys: a file of its own, because OpenSSH before 10.6 stops at a line that it knows not."""
+    ours = signer_lines(home.settings.organisation.id, _own_signers(keyring, of_ledger(ledger), "signing-pq"))
+    return "".join(signer_lines(partner, trust.card(partner).signing_pq) for partner in trust.partners) + ours
+
+
 def export(
     home: Home, keyring: Keyring, ledger: Ledger, trust: Trust, folder: Path, clock: Clock = system_clock
 ) -> list[str]:
@@ -51,16 +59,18 @@ def export(
         )
     contents = dict(_contents(home, keyring, of_ledger(ledger), trust, clock()))
     contents["allowed_signers"] = allowed_signers(home, keyring, ledger, trust)
+    composite = composite_signers(home, keyring, ledger, trust)
+    contents |= {"allowed_signers.pq": composite} if composite else {}
     for name, text in sorted(contents.items()):
         files.make_directory((folder / name).parent, 0o755)
         files.write_new(folder / name, text.encode(), 0o644)
     return sorted(contents)
 
 
-def _own_signers(keyring: Keyring, own: OwnKeys) -> Iterator[SigningKey]:
+def _own_signers(keyring: Keyring, own: OwnKeys, purpose: Subject = "signing") -> Iterator[SigningKey]:
     for info in keyring.infos():
         known = own.find(info.fingerprint)
-        if known is None or known.purpose != "signing":
+        if known is None or known.purpose != purpose:
             continue
         key = SigningKey(info.public, info.valid_from)
         for end in (info.valid_until, _end(own, known)):
@@ -83,13 +93,18 @@ def _contents(home: Home, keyring: Keyring, own: OwnKeys, trust: Trust, now: dat
     yield from _of_one(me, _usable(own, "transport"), _usable(own, "encryption"))
     # also of keys that were replaced: what they signed once can be verified for ever
     infos = [info for info in keyring.infos() if (key := own.find(info.fingerprint)) and key.ended != "revoked"]
-    for purpose in ("ledger", "witness"):
-        yield f"{me}/{purpose}.vkeys", _lines(info.public for info in infos if info.purpose == purpose)
+    for purpose in ("ledger", "witness", "witness-pq"):
+        lines = _lines(info.public for info in infos if info.purpose == purpose)
+        if lines or purpose != "witness-pq":
+            yield f"{me}/{purpose}.vkeys", lines
     for partner in trust.partners:
         standing = trust.standing(partner)
         yield from _of_one(partner, standing.keys("transport", now), standing.recipient_texts(now))
         for purpose, keys in (("ledger", standing.card.ledger_keys), ("witness", standing.card.witness_keys)):
             yield f"{partner}/{purpose}.vkeys", _lines(key for key in keys if key not in standing.revoked)
+        if standing.card.witness_pq:
+            keys = standing.card.witness_pq
+            yield f"{partner}/witness-pq.vkeys", _lines(key for key in keys if key not in standing.revoked)
 
 
 def _of_one(organisation: str, transport: Iterable[str], recipients: Iterable[str]) -> Iterator[tuple[str, str]]:

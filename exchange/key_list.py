@@ -7,7 +7,7 @@ from config.times import from_text, system_clock
 from exchange import key_desk, key_expiry
 from keys import age
 from keys.announcement import SUBJECTS, AnnouncementError, Signed, Subject, fingerprint
-from keys.key_info import KeyInfo
+from keys.key_info import POST_QUANTUM, KeyInfo
 from keys.keyring import Keyring
 from keys.own_keys import OwnKey, OwnKeys
 from keys.rotation import of_ledger
@@ -17,7 +17,11 @@ from ledger.query import handovers_signed_with, handovers_under_key
 from ledger.store import Ledger
 from ledger.view import View
 
-ALGORITHMS = {"witness": "ed25519-cosignature"}
+ALGORITHMS = {
+    "witness": "ed25519-cosignature",
+    "signing-pq": "mldsa44-ed25519",
+    "witness-pq": "mldsa44-cosignature",
+}
 """Where it is not plain ed25519."""
 
 Cell = str | int | bool | None
@@ -65,7 +69,7 @@ def _state(info: KeyInfo, known: OwnKey | None, own: OwnKeys, now: datetime.date
 def _chosen(own: OwnKeys, info: KeyInfo, partner: str, now: datetime.datetime) -> bool:
     """Whether it is the newest key that may be used towards that partner."""
     usable = [key for key in own.usable(info.purpose) if key.is_for(partner) and from_text(key.begins) <= now]
-    if info.purpose in ("ledger", "witness"):
+    if info.purpose in ("ledger", "witness", "witness-pq"):
         return info.fingerprint in {key.fingerprint for key in own.usable(info.purpose)}
     return bool(usable) and usable[-1].fingerprint == info.fingerprint
 
@@ -127,9 +131,8 @@ def problems(
         missing = [p for p in partners if key.ended is None and not key.is_for(p)]
         over = now >= from_text(key.begins) + datetime.timedelta(seconds=key.overlap)
         if missing and over:
-            found.append(
-                f"{', '.join(missing)} has not accepted our {key.purpose} key {key.serial}: the old one goes on"
-            )
+            goes_on = "the old one goes on" if key.replaces is not None else "it is not used towards them"
+            found.append(f"{', '.join(missing)} has not accepted our {key.purpose} key {key.serial}: {goes_on}")
     return found
 
 
@@ -145,7 +148,7 @@ def inventory(keyring: Keyring, ledger: Ledger, trust: Trust) -> list[Row]:
         for purpose in SUBJECTS:
             for public in standing.keys(purpose, now):
                 kind = _algorithm(purpose, public)
-                pq = kind == "mlkem768x25519"
+                pq = kind in POST_QUANTUM
                 rows.append(_listed(partner, purpose, kind, fingerprint(purpose, public), post_quantum=pq))
     return rows
 

@@ -13,13 +13,16 @@ from exchange.parts import Parts
 from exchange.topology import Topology
 from keys import card as cards
 from keys.card import Card, Landing, SigningKey
-from keys.card_rules import MAX_KEYS
-from keys.key_info import KeyInfo, Purpose
+from keys.card_rules import MAX_KEYS, MAX_PQ_KEYS
+from keys.key_info import OPTIONAL, KeyInfo, Purpose
 from keys.keyring import Keyring
 from keys.private_keys import ledger_origin
 from keys.rotation import of_ledger
+from keys.succession import COMES
 from keys.trust import Trust
+from ledger.canonical import Json
 from ledger.entry import Draft
+from ledger.key_events import OF_PARTNERS, key_entries
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,7 @@ def make_card(home: Home, keyring: Keyring, output: Path | None) -> MadeCard:
         usable = own.fingerprints(purpose)
         found = [info for info in infos if info.purpose == purpose and (ever or info.fingerprint in usable)]
         # a card has room for so many: the oldest, which ended long ago, are left out
-        return found[-MAX_KEYS:]
+        return found[-(MAX_PQ_KEYS if purpose in OPTIONAL else MAX_KEYS) :]
 
     card = Card(
         organisation=me,
@@ -70,6 +73,8 @@ def make_card(home: Home, keyring: Keyring, output: Path | None) -> MadeCard:
         if landing.host is not None
         else None,
         transport_keys=tuple(info.public for info in of("transport")),
+        witness_pq=tuple(info.public for info in of("witness-pq", ever=True)),
+        signing_pq=tuple(_signing(info, known[info.fingerprint].ended_at) for info in of("signing-pq", ever=True)),
     )
     data = card.encode()
     signer = keyring.current("signing", from_text(issued), own.fingerprints("signing"))
@@ -99,8 +104,12 @@ def named_in(path: Path) -> str:
     return cards.parse(_read(path)[0]).organisation
 
 
-def add_partner(parts: Parts, path: Path, fingerprint: str) -> dict[str, str]:
-    """Trust the organisation whose card this is, after its fingerprint was confirmed by a person."""
+def add_partner(parts: Parts, path: Path, fingerprint: str, *, weaker: bool = False) -> dict[str, str]:
+    """Trust the organisation whose card this is, after its fingerprint was confirmed by a person.
+
+    A card without the post-quantum keys that the organisation had before is refused, unless `weaker` orders it, which
+    is recorded.
+    """
     data, signature = _read(path)
     if not cards.same_fingerprint(cards.fingerprint(data), fingerprint):
         raise Refused(
@@ -115,6 +124,14 @@ def add_partner(parts: Parts, path: Path, fingerprint: str) -> dict[str, str]:
     # raises what this card has in common with another partner's, before it keeps everybody from reading any
     trust = parts.trust
     Trust([card, *(trust.card(other) for other in trust.partners if other != card.organisation)])
+    shown = _shown(card)
+    lost = [purpose for purpose in _shown_before(parts, card.organisation) if purpose not in shown]
+    if lost and not weaker:
+        raise Refused(
+            f"the card has no post-quantum {' and '.join(map(str, lost))} key any more, as the partner had before",
+            hint="ask the partner by telephone whether that is meant; '--weaker' takes the card all the same",
+            reason="downgrade",
+        )
     card_folder.stage(parts.home.cards, card.organisation, data, signature)
     agreement = agreements_with(parts.home, Trust([card]))[card.organisation]
     flows = agreement.flows_from(parts.me, card.organisation)
@@ -127,12 +144,37 @@ def add_partner(parts: Parts, path: Path, fingerprint: str) -> dict[str, str]:
                 event="partner.added",
                 actor="operator",
                 partner=card.organisation,
-                detail={"card_sha256": cards.fingerprint(data).replace(" ", "")},
+                detail={
+                    "card_sha256": cards.fingerprint(data).replace(" ", ""),
+                    "post_quantum": shown,
+                    **({"weaker": lost} if lost else {}),
+                },
             )
         )
     )
     card_folder.switch(parts.home.cards, card.organisation)
     return {"organisation": card.organisation, "name": card.name, "fingerprint": cards.fingerprint(data)}
+
+
+def _shown(card: Card) -> list[Json]:
+    """For which purposes a card shows a key that resists quantum computers."""
+    shown: list[Json] = ["encryption"] if card.pin == "pq" else []
+    shown += ["signing-pq"] if card.signing_pq else []
+    return shown + (["witness-pq"] if card.witness_pq else [])
+
+
+def _shown_before(parts: Parts, organisation: str) -> list[Json]:
+    """The same of the card before, and what was announced since; as the ledger says, for the card may be broken."""
+    shown: list[Json] = []
+    for entry in key_entries(parts.ledger, OF_PARTNERS):
+        if entry.partner != organisation:
+            continue
+        said = entry.detail.get("post_quantum")
+        if entry.event == "partner.added":
+            shown = said if isinstance(said, list) else []
+        elif entry.event == "partner.key-accepted" and entry.detail.get("action") in COMES:
+            shown = [*shown, *(purpose for purpose in OPTIONAL if purpose == entry.detail.get("purpose"))]
+    return shown
 
 
 def _read(path: Path) -> tuple[bytes, str]:

@@ -124,4 +124,5 @@ class Parts:
 
     def cosigners(self) -> list[Cosigner]:
         """Cosign a partner's checkpoints, with every witness key in use."""
-        return self.keyring.cosigners(witness_name(self.me), among=self.own.fingerprints("witness"))
+        known = self.own.fingerprints("witness") | self.own.fingerprints("witness-pq")
+        return self.keyring.cosigners(witness_name(self.me), among=known)

@@ -1,17 +1,20 @@
 """An announcement: one change of one organisation's keys, vouched for by keys that its partners know already.
 
-    {"action": "rotate" | "retire" | "revoke", "at", "issued", "key", "number", "organisation", "purpose",
+    {"action": "rotate" | "add" | "retire" | "revoke", "at", "issued", "key", "number", "organisation", "purpose",
      "replaces", "v": 1}                                             RFC 8785 canonical JSON, at most 8 KiB
 
     rotate   `key` (a public half) comes beside `replaces`, and is used from `at` on
+    add      `key` is the first of a purpose that nobody needs to have, used from `at` on; `replaces` is null
     retire   `key` is used no more, from `at` on; its private half is destroyed
     revoke   the same, because somebody else may have it: nothing that is recorded from `at` on counts
 
 `purpose` is one of ours (`keys.key_info`), or `host`: a host key of the organisation's SFTP server. `number` counts up
 by one for each announcement of an organisation. With the text go SSHSIG signatures (namespace `announcement@handover`):
 
-    signing, transport, ledger, witness    by the old key and by the new one; a retirement by a key that stays
-    encryption, host                       by a signing key and a ledger key, because these keys cannot sign for us
+    signing, transport, ledger, witness,   by the old key and by the new one; a retirement by a key that stays;
+    signing-pq                             a first key by itself, a signing key and a ledger key
+    encryption, host, witness-pq           by a signing key and a ledger key, because these keys cannot sign for us
+    every one of them                      by a signing-pq key too, where the organisation has one
 
 What an announcement changes is `keys.succession`. `parse(data).encode() == data`.
 
@@ -35,7 +38,7 @@ from typing import Literal, cast, get_args
 from config import times
 from config.errors import Refused
 from keys import sshsig
-from keys.key_info import InfoError, Purpose, fingerprint_of, raw_public
+from keys.key_info import OPTIONAL, InfoError, Purpose, fingerprint_of, raw_public
 from keys.openssh import BadKey, host_key_fingerprint
 from ledger import canonical
 from ledger.canonical import Json
@@ -43,16 +46,16 @@ from ledger.canonical import Json
 # SPEC: FORMATS 4 one namespace per purpose
 NAMESPACE = "announcement@handover"
 
-Action = Literal["rotate", "retire", "revoke"]
-Subject = Literal["signing", "encryption", "transport", "ledger", "witness", "host"]
+Action = Literal["rotate", "add", "retire", "revoke"]
+Subject = Literal["signing", "encryption", "transport", "ledger", "witness", "signing-pq", "witness-pq", "host"]
 SUBJECTS: tuple[Subject, ...] = get_args(Subject)
 
 MAX_TEXT = 8 * 1024
 """Longest text: two post-quantum recipients take 4 KB of it."""
 
 MAX_NUMBER = 2**31
-MAX_SIGNATURES = 4
-"""Two are needed; a few more do no harm."""
+MAX_SIGNATURES = 6
+"""Two or three are needed, and twice as many while the keys that vouch are being replaced themselves."""
 
 _ORGANISATION = re.compile(r"[a-z][a-z0-9-]{1,31}", re.ASCII)
 
@@ -106,7 +109,7 @@ class Signed:
     def signers(self) -> frozenset[bytes]:
         """The raw public keys that signed the text; raises SignatureError if any signature does not hold."""
         text = self.text.encode(errors="replace")
-        return frozenset(sshsig.verify(armored, BytesIO(text), NAMESPACE).raw for armored in self.signatures)
+        return frozenset(sshsig.verify_any(armored, BytesIO(text), NAMESPACE).raw for armored in self.signatures)
 
     def to_json(self) -> dict[str, Json]:
         """For a manifest or an entry."""
@@ -120,14 +123,14 @@ class Signed:
         text, signatures = value["text"], value["signatures"]
         if not isinstance(text, str) or not isinstance(signatures, list) or not 1 <= len(signatures) <= MAX_SIGNATURES:
             raise AnnouncementError("an announcement is not a text with a few signatures")
-        if not all(isinstance(armored, str) and len(armored) <= sshsig.MAX_ARMORED for armored in signatures):
+        if not all(isinstance(armored, str) and len(armored) <= sshsig.MAX_COMPOSITE for armored in signatures):
             raise AnnouncementError("an announcement's signature is none")
         signed = cls(text, tuple(signatures))
         parse(text.encode(errors="replace"))
         return signed
 
 
-def sign(announcement: Announcement, *signers: sshsig.Signer) -> Signed:
+def sign(announcement: Announcement, *signers: sshsig.Signer | sshsig.CompositeSigner) -> Signed:
     """The announcement with a signature by each of `signers`."""
     data = announcement.encode()
     parse(data)
@@ -150,6 +153,8 @@ def parse(data: bytes) -> Announcement:
         raise AnnouncementError("an announcement says nothing that is known here")
     if not isinstance(replaces, str | None) or (replaces is None) != (texts["action"] != "rotate"):
         raise AnnouncementError("an announcement does not say what is replaced")
+    if texts["action"] == "add" and purpose not in OPTIONAL:
+        raise AnnouncementError("an announcement adds a key of a purpose that everybody has from the beginning")
     made = Announcement(
         texts["organisation"],
         number,
@@ -195,9 +200,9 @@ def _is_time(text: str) -> bool:
 
 def can_sign(purpose: Subject) -> bool:
     """Whether a key of that purpose vouches for its own successor."""
-    return purpose not in ("encryption", "host")
+    return purpose not in ("encryption", "host", "witness-pq")
 
 
 def raw(purpose: Subject, public: str) -> bytes:
-    """The 32 bytes of a key that can sign."""
+    """The bytes of a key that can sign."""
     return raw_public(cast("Purpose", purpose), public)

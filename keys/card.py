@@ -6,7 +6,9 @@
     card = "handover/1"            organisation, name, issued
     [ledger]                       origin (begins with the organisation's id), keys: verifier keys of C2SP signed-note
     [witness]                      keys: the same, of the kind that cosigns
+    [witness_pq]                   keys: the same for post-quantum cosignatures; left out where there is none
     [[signing]]                    key (OpenSSH line), valid_from, valid_until (left out: no end); whole seconds
+    [[signing_pq]]                 the same for composite keys (`keys.composite`); left out where there is none
     [encryption]                   recipients: age, all `age1pq1…` or all `age1…`
     [transport]                    keys: OpenSSH lines that the organisation's uploads log in with
     [landing]                      host, port, user, path, host_keys; left out where the organisation only collects
@@ -15,7 +17,8 @@ The signature shows that the card is in one piece and made by the holder of its 
 anybody can make a card. So a card is imported only with its fingerprint (SHA-256 of NAME.toml), which two people have
 read to each other. `{partner}` in the landing's user and path stands for the id of the organisation that uploads.
 
-No key serves two purposes, and every Ed25519 key is an honest point (`keys.openssh`). `parse(data).encode() == data`.
+No key serves two purposes, nor does the Ed25519 half of a composite key, and every Ed25519 key is an honest point
+(`keys.openssh`). `parse(data).encode() == data`.
 
 >>> print(fingerprint(b"not a card, but any bytes have one"))
 58d5 367d 78dd 6717 8afc a7d8 9660 ea8f 8c4a 4ea7 21e4 06cf 2efa fb17 9d28 69a5
@@ -41,6 +44,7 @@ from keys.card_rules import (
     Landing,
     SigningKey,
     Table,
+    check_composite,
     check_distinct,
     check_identity,
     check_landing,
@@ -70,7 +74,7 @@ MAX_CARD = 64 * 1024
 
 _ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"'})
 _STRING = r'"(?:[^"\\\x00-\x1f\x7f]|\\["\\])*"'
-_LINE = re.compile(rf"|\[[a-z]+\]|\[\[signing\]\]|[a-z_]+ = (?:{_STRING}|\[|[0-9]{{1,5}})|  {_STRING},|\]")
+_LINE = re.compile(rf"|\[[a-z_]+\]|\[\[signing(?:_pq)?\]\]|[a-z_]+ = (?:{_STRING}|\[|[0-9]{{1,5}})|  {_STRING},|\]")
 """Every line that a card can have, a blank one included."""
 
 _AS_EXPORTED = "ask for the file as it was exported"
@@ -91,6 +95,8 @@ class Card:
     recipients: tuple[str, ...]
     transport_keys: tuple[str, ...]
     landing: Landing | None = None
+    witness_pq: tuple[str, ...] = ()
+    signing_pq: tuple[SigningKey, ...] = ()
 
     def __post_init__(self) -> None:
         # SPEC: FORMATS 7 one public file per organisation
@@ -100,6 +106,8 @@ class Card:
             *check_verifiers(self.witness_keys, "witness", f"{self.organisation}/"),
             *check_signing(self.signing_keys),
             *check_transport(self.transport_keys),
+            *(check_verifiers(self.witness_pq, "witness-pq", f"{self.organisation}/") if self.witness_pq else ()),
+            *(check_composite(self.signing_pq) if self.signing_pq else ()),
         ]
         check_distinct([*keys, *check_landing(self.landing)])
         check_recipients(self.recipients)
@@ -124,10 +132,10 @@ class Card:
             *_listed("keys", self.ledger_keys),
             "\n[witness]",
             *_listed("keys", self.witness_keys),
+            *(["\n[witness_pq]", *_listed("keys", self.witness_pq)] if self.witness_pq else []),
+            *_timed("signing", self.signing_keys),
+            *_timed("signing_pq", self.signing_pq),
         ]
-        for key in self.signing_keys:
-            lines += ["\n[[signing]]", f"key = {_quoted(key.line)}", f"valid_from = {_quoted(key.valid_from)}"]
-            lines += [f"valid_until = {_quoted(key.valid_until)}"] if key.valid_until is not None else []
         lines += ["\n[encryption]", *_listed("recipients", self.recipients)]
         lines += ["\n[transport]", *_listed("keys", self.transport_keys)]
         if self.landing is not None:
@@ -165,15 +173,12 @@ def parse(data: bytes) -> Card:
         ledger_origin=ledger.text("origin"),
         ledger_keys=ledger.texts("keys"),
         witness_keys=top.table("witness").texts("keys"),
-        signing_keys=tuple(
-            SigningKey(
-                key.text("key"), key.text("valid_from"), key.text("valid_until") if "valid_until" in key else None
-            )
-            for key in top.tables("signing")
-        ),
+        signing_keys=_signing(top.tables("signing")),
         recipients=top.table("encryption").texts("recipients"),
         transport_keys=top.table("transport").texts("keys"),
         landing=_landing(top.table("landing")) if "landing" in top else None,
+        witness_pq=top.table("witness_pq").texts("keys") if "witness_pq" in top else (),
+        signing_pq=_signing(top.tables("signing_pq")) if "signing_pq" in top else (),
     )
     # whatever was not read above (an unknown key, a comment, another order) is missing here
     if card.encode() != data:
@@ -217,6 +222,21 @@ def _own_key(card: Card, public: sshsig.PublicKey) -> None:
         raise CardError("a card is not signed by one of its own signing keys", reason="unknown-key")
     if not key.covers(issued):
         raise CardError("a card is signed by a key that was not valid when it was issued", reason="key-not-valid")
+
+
+def _signing(tables: Iterable[Table]) -> tuple[SigningKey, ...]:
+    return tuple(
+        SigningKey(key.text("key"), key.text("valid_from"), key.text("valid_until") if "valid_until" in key else None)
+        for key in tables
+    )
+
+
+def _timed(name: str, keys: Iterable[SigningKey]) -> list[str]:
+    lines = []
+    for key in keys:
+        lines += [f"\n[[{name}]]", f"key = {_quoted(key.line)}", f"valid_from = {_quoted(key.valid_from)}"]
+        lines += [f"valid_until = {_quoted(key.valid_until)}"] if key.valid_until is not None else []
+    return lines
 
 
 def _landing(table: Table) -> Landing:

@@ -21,6 +21,7 @@ from typing import Literal
 from config import times
 from config.errors import Refused
 from keys import age
+from keys.composite import CompositeKey
 from keys.openssh import BadKey, PublicKey, host_key_fingerprint
 from ledger import note
 
@@ -29,6 +30,9 @@ PARTNER = "{partner}"
 
 MAX_KEYS = 16
 """Most keys of one purpose: two are in use during a rotation, the rest is history that must stay verifiable."""
+
+MAX_PQ_KEYS = 6
+"""The same for a post-quantum purpose, whose keys take 2 KB each."""
 
 MIN_YEAR = 2000
 """OpenSSH's times begin in 1970; one that it cannot read would spoil the whole allowed_signers file."""
@@ -155,27 +159,54 @@ def check_identity(organisation: str, name: str, issued: str, origin: str) -> No
         raise CardError("a card's ledger origin does not begin with the organisation's id and a slash")
 
 
-def check_verifiers(keys: Sequence[str], purpose: Literal["ledger", "witness"], name: str) -> list[bytes]:
+def check_verifiers(keys: Sequence[str], purpose: Literal["ledger", "witness", "witness-pq"], name: str) -> list[bytes]:
     """Verifier keys of one kind: the ledger's are called exactly `name`, the witness's begin with it."""
-    _count(keys, purpose)
+    _count(keys, purpose, MAX_PQ_KEYS if purpose == "witness-pq" else MAX_KEYS)
     found = []
     for text in keys:
         try:
             verifier = note.parse_vkey(text)
         except note.NoteError:
             raise CardError(f"a card's {purpose} key is not a verifier key") from None
-        ledger = isinstance(verifier, note.Ed25519Verifier)
-        if ledger != (purpose == "ledger"):
+        if not isinstance(verifier, _VERIFIERS[purpose]):
             raise CardError(f"a card's {purpose} key is of the kind for another purpose", reason="wrong-key-type")
-        if not (verifier.name == name if ledger else verifier.name.startswith(name)):
+        if not (verifier.name == name if purpose == "ledger" else verifier.name.startswith(name)):
             raise CardError(f"a card's {purpose} key carries another name than the card")
-        found.append(_honest(verifier.public, purpose))
+        found.append(verifier.public if purpose == "witness-pq" else _honest(verifier.public, purpose))
     return found
+
+
+_VERIFIERS = {
+    "ledger": note.Ed25519Verifier,
+    "witness": note.CosignatureVerifier,
+    "witness-pq": note.MlDsaVerifier,
+}
 
 
 def check_signing(keys: Sequence[SigningKey]) -> list[bytes]:
     """Signing keys with their times, which OpenSSH can only tell to the second."""
     _count(keys, "signing")
+    _check_times(keys)
+    return [_openssh(key.line, "signing") for key in keys]
+
+
+def check_composite(keys: Sequence[SigningKey]) -> list[bytes]:
+    """The same for composite keys; gives their Ed25519 halves, which serve no other purpose either."""
+    _count(keys, "signing-pq", MAX_PQ_KEYS)
+    _check_times(keys)
+    found = []
+    for key in keys:
+        try:
+            composite = CompositeKey.parse(key.line)
+        except BadKey as error:
+            raise CardError(f"a card's signing-pq key is not usable: {error.message}", reason=error.reason) from None
+        if composite.line != key.line:
+            raise CardError("a card's signing-pq key has a comment or another spelling")
+        found.append(composite.ed25519.raw)
+    return found
+
+
+def _check_times(keys: Sequence[SigningKey]) -> None:
     for key in keys:
         start = _moment(key.valid_from, "valid_from")
         end = _moment(key.valid_until, "valid_until") if key.valid_until is not None else None
@@ -185,7 +216,6 @@ def check_signing(keys: Sequence[SigningKey]) -> list[bytes]:
             raise CardError("a card's signing key is older than the mechanism")
         if end is not None and end <= start:
             raise CardError("a card's signing key ends before it begins")
-    return [_openssh(key.line, "signing") for key in keys]
 
 
 def check_transport(lines: Sequence[str]) -> list[bytes]:
@@ -258,9 +288,9 @@ def _honest(raw: bytes, purpose: str) -> bytes:
         raise CardError(f"a card's {purpose} key is not usable: {error.message}", reason=error.reason) from None
 
 
-def _count(keys: Sequence[object], purpose: str) -> None:
-    if not 1 <= len(keys) <= MAX_KEYS:
-        raise CardError(f"a card does not hold 1 to {MAX_KEYS} {purpose} keys")
+def _count(keys: Sequence[object], purpose: str, most: int = MAX_KEYS) -> None:
+    if not 1 <= len(keys) <= most:
+        raise CardError(f"a card does not hold 1 to {most} {purpose} keys")
 
 
 def _moment(text: str, field: str) -> datetime:

@@ -7,7 +7,11 @@
     public       OpenSSH line          age recipient       signed-note key       signed-note key that cosigns
     algorithm    ed25519               mlkem768x25519      ed25519               ed25519-cosignature
                                        or x25519
-    fingerprint  of the public key as `ssh-keygen -lf` prints it; of a recipient, SHA-256 of its text
+
+    purpose      signing-pq            witness-pq          which nobody needs to have
+    public       OpenSSH line          signed-note key that cosigns
+    algorithm    mldsa44-ed25519       mldsa44-cosignature
+    fingerprint  of the public key as `ssh-keygen -lf` prints it; of a recipient or witness-pq key, SHA-256 of its text
 
 What follows from `public` is written too, for people and scripts, and must agree with it.
 `parse(data).encode() == data`.
@@ -22,6 +26,8 @@ What follows from `public` is written too, for people and scripts, and must agre
 True
 """
 
+import base64
+import hashlib
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Literal, TypeGuard, get_args
@@ -29,11 +35,19 @@ from typing import Literal, TypeGuard, get_args
 from config import times
 from config.errors import Refused
 from keys import age
+from keys.composite import CompositeKey
 from keys.openssh import BadKey, PublicKey
 from ledger import canonical, note
 
-Purpose = Literal["signing", "encryption", "transport", "ledger", "witness"]
+Purpose = Literal["signing", "encryption", "transport", "ledger", "witness", "signing-pq", "witness-pq"]
 PURPOSES: tuple[Purpose, ...] = get_args(Purpose)
+OPTIONAL: tuple[Purpose, ...] = ("signing-pq", "witness-pq")
+"""Purposes of which an organisation may have no key: its first one is made and announced like a successor."""
+NEEDED: tuple[Purpose, ...] = tuple(purpose for purpose in PURPOSES if purpose not in OPTIONAL)
+"""The other ones: every organisation has a key of each from the beginning."""
+
+POST_QUANTUM = ("mlkem768x25519", "mldsa44-ed25519", "mldsa44-cosignature")
+"""Algorithms that resist quantum computers."""
 
 MAX_INFO = 8 * 1024
 """Longest file: a post-quantum recipient takes 2 KB of it."""
@@ -106,7 +120,7 @@ def describe(
         times.to_text(created),
         start,
         end,
-        algorithm == "mlkem768x25519",
+        algorithm in POST_QUANTUM,
     )
 
 
@@ -145,8 +159,13 @@ def fingerprint_of(purpose: Purpose, public: str) -> str:
 
 
 def raw_public(purpose: Purpose, public: str) -> bytes:
-    """The 32 bytes of an Ed25519 public half, whatever it is spelled as; raises InfoError."""
+    """The bytes of a public half that signs, whatever it is spelled as: 32, or 1344 (signing-pq) or 1312 (witness-pq),
+    so that none is one of another algorithm; raises InfoError."""
     try:
+        if purpose == "signing-pq":
+            return CompositeKey.parse(public).raw
+        if purpose == "witness-pq":
+            return _mldsa(public).public
         if purpose in ("ledger", "witness"):
             return PublicKey(note.parse_vkey(public).public).raw
         return PublicKey.parse(public).raw
@@ -167,13 +186,32 @@ def _about(purpose: Purpose, public: str) -> tuple[str, str]:
         except age.AgeError:
             raise InfoError("the public half of an encryption key is not an age recipient") from None
         return ("mlkem768x25519" if recipient.kind == "pq" else "x25519"), age.fingerprint(recipient)
-    key = PublicKey(raw_public(purpose, public))
+    raw = raw_public(purpose, public)
+    if purpose == "signing-pq":
+        composite = CompositeKey(raw)
+        if composite.line != public:
+            raise InfoError(f"the public half of a {purpose} key has a comment")
+        return "mldsa44-ed25519", composite.fingerprint
+    if purpose == "witness-pq":
+        return "mldsa44-cosignature", f"SHA256:{_digest(public)}"
+    key = PublicKey(raw)
     if purpose in ("ledger", "witness"):
         if isinstance(note.parse_vkey(public), note.Ed25519Verifier) != (purpose == "ledger"):
             raise InfoError(f"the public half of a {purpose} key is of the kind for another purpose")
     elif key.line != public:
         raise InfoError(f"the public half of a {purpose} key has a comment")
     return ("ed25519-cosignature" if purpose == "witness" else "ed25519"), key.fingerprint
+
+
+def _mldsa(public: str) -> note.MlDsaVerifier:
+    verifier = note.parse_vkey(public)
+    if not isinstance(verifier, note.MlDsaVerifier):
+        raise InfoError("the public half of a witness-pq key is of the kind for another purpose")
+    return verifier
+
+
+def _digest(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode().rstrip("=")
 
 
 def _is_purpose(value: object) -> TypeGuard[Purpose]:

@@ -26,9 +26,10 @@ from typing import Self
 from config import times
 from config.durable import sync_directory
 from config.errors import Misuse, NotNow
-from keys import age, at_rest, key_files, key_folder, key_info, private_keys, token_keys
-from keys.key_errors import KeyExpired, KeyNotYetValid, MissingKey
-from keys.key_info import PURPOSES, KeyInfo, Purpose
+from keys import age, at_rest, key_choice, key_files, key_folder, key_info, private_keys, token_keys
+from keys.composite import CompositeSigner
+from keys.key_errors import MissingKey
+from keys.key_info import NEEDED, KeyInfo, Purpose
 from keys.openssh import Signer
 from keys.private_keys import Encryption
 from keys.secret import Secret
@@ -90,7 +91,7 @@ class Keyring:
         work_factor: int = at_rest.WORK_FACTOR,
         clock: times.Clock = times.system_clock,
     ) -> Self:
-        """Make one key for each purpose, valid from `now`, in a new or empty folder: all of them or none.
+        """Make a key for each purpose that everybody has, valid from `now`, in a new or empty folder: all or none.
 
         Raises Misuse if there is something already or the passphrase is empty, NotNow if it cannot be written.
         """
@@ -101,7 +102,7 @@ class Keyring:
             folder.parent.mkdir(parents=True, exist_ok=True)
             building = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".new", dir=folder.parent))
             keyring = cls(building, lambda: passphrase, clock, work_factor)
-            for purpose in PURPOSES:
+            for purpose in NEEDED:
                 keyring.add(purpose, organisation, now, encryption=encryption)
             building.rename(folder)
             sync_directory(folder.parent)
@@ -120,40 +121,17 @@ class Keyring:
     def current(self, purpose: Purpose, at: datetime | None = None, among: Collection[str] | None = None) -> KeyInfo:
         """The key to use at that time (now), of those whose fingerprint is `among` them; raises MissingKey,
         KeyNotYetValid or KeyExpired."""
-        return max(self.valid(purpose, at, among), key=lambda info: (info.valid_from, info.serial))
+        return max(self.valid(purpose, at, among), key=key_choice.age_of)
 
     def newest(self, purpose: Purpose, among: Collection[str]) -> KeyInfo:
         """The same, but where all have expired, the last of them: what is sealed to it is still opened."""
-        try:
-            return self.current(purpose, among=among)
-        except KeyExpired:
-            return max(
-                (info for info in self._infos if info.purpose == purpose and info.fingerprint in among),
-                key=lambda info: (info.valid_from, info.serial),
-            )
+        return key_choice.newest(self._infos, purpose, self._clock(), among)
 
     def valid(
         self, purpose: Purpose, at: datetime | None = None, among: Collection[str] | None = None
     ) -> list[KeyInfo]:
         """The same for all keys that count at that time, oldest first; never none."""
-        moment = self._clock() if at is None else at
-        keys = [i for i in self._infos if i.purpose == purpose and (among is None or i.fingerprint in among)]
-        valid = [info for info in keys if not info.begins_after(moment) and not info.ended_by(moment)]
-        if valid:
-            return valid
-        if not keys:
-            raise MissingKey(f"there is no {purpose} key", hint=f"make one with 'handover keys rotate {purpose}'")
-        waiting = [info for info in keys if info.begins_after(moment)]
-        if waiting:
-            first = min(waiting, key=lambda info: info.valid_from)
-            raise KeyNotYetValid(
-                f"{first.label} is valid only from {first.valid_from}", hint="check the clock of this machine"
-            )
-        last = max(keys, key=lambda info: info.valid_until or "")
-        raise KeyExpired(
-            f"{last.label} was valid only until {last.valid_until}",
-            hint=f"make a new one with 'handover keys rotate {purpose}', and give partners the new card",
-        )
+        return key_choice.valid(self._infos, purpose, self._clock() if at is None else at, among)
 
     def find(self, fingerprint: str) -> KeyInfo:
         """The key with that fingerprint; raises MissingKey."""
@@ -165,6 +143,15 @@ class Keyring:
     def signer(self, purpose: Purpose = "signing", among: Collection[str] | None = None) -> Signer:
         """Signs with the current key of that purpose."""
         return self._key_signer(self.current(purpose, among=among))
+
+    def composite_signer(self, among: Collection[str]) -> CompositeSigner:
+        """Signs with the current composite key of those."""
+        return self._composite(self.current("signing-pq", among=among))
+
+    def voucher_of(self, fingerprint: str) -> Signer | CompositeSigner:
+        """Signs announcements with that very key, of whichever algorithm."""
+        info = self.find(fingerprint)
+        return self._composite(info) if info.purpose == "signing-pq" else self._key_signer(info)
 
     def signer_of(self, fingerprint: str) -> Signer:
         """Signs with that very key, current or not."""
@@ -184,8 +171,11 @@ class Keyring:
         return self._cosigner(self.current(purpose), name)
 
     def cosigners(self, name: str, among: Collection[str] | None = None) -> list[checkpoint.Cosigner]:
-        """The same with every witness key that counts now: during a rotation, two."""
-        return [self._cosigner(info, name) for info in self.valid("witness", among=among)]
+        """The same with every witness key that counts now, of either algorithm: during a rotation, two of each."""
+        keys = self.valid("witness", among=among)
+        if any(i.purpose == "witness-pq" and (among is None or i.fingerprint in among) for i in self._infos):
+            keys = [*keys, *self.valid("witness-pq", among=among)]
+        return [self._cosigner(info, name) for info in keys]
 
     def identities(self, among: Collection[str] | None = None) -> list[age.Identity]:
         """Every encryption key, newest first: what was encrypted to an ended one is opened too."""
@@ -198,7 +188,7 @@ class Keyring:
 
     def transport_keys(self, among: Collection[str]) -> list[bytes]:
         """The same for every transport key that counts now, the newest first."""
-        keys = sorted(self.valid("transport", among=among), key=lambda info: (info.valid_from, info.serial))
+        keys = sorted(self.valid("transport", among=among), key=key_choice.age_of)
         return [self._unlock(info).native for info in reversed(keys)]
 
     def test_tokens(self, among: Collection[str]) -> None:
@@ -308,14 +298,25 @@ class Keyring:
         return f"Keyring({len(self._infos)} keys)"
 
     def _cosigner(self, info: KeyInfo, name: str) -> checkpoint.Cosigner:
-        signer = self._key_signer(self._named(info, name))
-        return checkpoint.Cosigner(name, signer.public.raw, signer.sign, int(self._clock().timestamp()))
+        now = int(self._clock().timestamp())
+        mldsa = self._unlock(self._named(info, name)).mldsa
+        if mldsa is not None:
+            raw = key_info.raw_public("witness-pq", info.public)
+            return checkpoint.Cosigner(name, raw, mldsa.sign, now, checkpoint.MLDSA44)
+        signer = self._key_signer(info)
+        return checkpoint.Cosigner(name, signer.public.raw, signer.sign, now)
 
     @staticmethod
     def _named(info: KeyInfo, name: str) -> KeyInfo:
-        if info.purpose not in ("ledger", "witness") or note.parse_vkey(info.public).name != name:
+        if info.purpose not in ("ledger", "witness", "witness-pq") or note.parse_vkey(info.public).name != name:
             raise Misuse(f"{info.label} was made for another name than '{name}'")
         return info
+
+    def _composite(self, info: KeyInfo) -> CompositeSigner:
+        signer = self._unlock(info).composite
+        if signer is None:
+            raise Misuse(f"{info.label} makes no composite signature")
+        return signer
 
     def _key_signer(self, info: KeyInfo) -> Signer:
         signer = self._unlock(info).signer

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Literal, cast
 
 from keys.announcement import AnnouncementError, Signed, Subject
-from keys.key_info import Purpose
+from keys.key_info import OPTIONAL, Purpose
+from keys.succession import COMES
 from ledger.entry import Entry
 
 EndedBy = Literal["retired", "revoked"]
@@ -34,7 +35,8 @@ class OwnKey:
     overlap: int = 0
     """Seconds for which the key that it replaces is kept beside it."""
     replaces: str | None = None
-    """Fingerprint of the key before it; None: the first of its purpose, which nobody has to accept."""
+    """Fingerprint of the key before it; None: the first of its purpose. Nobody has to accept that one, unless its
+    purpose is an optional one."""
     accepted: frozenset[tuple[str, str]] = frozenset()
     """(partner, when we heard) of those that have accepted it."""
     ended: EndedBy | None = None
@@ -48,7 +50,8 @@ class OwnKey:
 
     def is_for(self, partner: str | None) -> bool:
         """Whether `partner` knows it; for nobody in particular (None) every key is known."""
-        return self.replaces is None or partner is None or partner in self.partners
+        first = self.replaces is None and self.purpose not in OPTIONAL
+        return first or partner is None or partner in self.partners
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,7 @@ class Making:
     begins: str
     overlap: int
     replaces: str
+    """Fingerprint of the key before it; empty for the first key of an optional purpose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +174,7 @@ def _taken(keys: dict[str, OwnKey], announcements: dict[int, Sent], entry: Entry
         return
     announcements[sent.number] = replace(sent, taken=sent.taken | {entry.partner})
     key = keys.get(sent.fingerprint)
-    if key is not None and sent.signed.announcement.action == "rotate" and entry.partner not in key.partners:
+    if key is not None and sent.signed.announcement.action in COMES and entry.partner not in key.partners:
         keys[key.fingerprint] = replace(key, accepted=key.accepted | {(entry.partner, entry.at)})
 
 

@@ -2,6 +2,8 @@
 
     signing, transport, ledger, witness    OpenSSH private key (openssh-key-v1), Ed25519, no passphrase of its own
     encryption                             age identity file: a comment line, then AGE-SECRET-KEY-…
+    signing-pq                             OpenSSH private key of `keys.composite_file`, no passphrase of its own
+    witness-pq                             PKCS #8 in PEM with the seed alone (RFC 9881), as openssl writes it
 
 At rest each lies in an age file with a passphrase (`keys.keyring`), so `age -d` and `ssh-keygen` open it without us.
 
@@ -19,17 +21,20 @@ from typing import Literal
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
+    load_pem_private_key,
     load_ssh_private_key,
 )
 
 from config.errors import Refused
-from keys import age
+from keys import age, composite_file
+from keys.composite import CompositeSigner
 from keys.key_info import Purpose, raw_public
-from keys.openssh import PublicKey
+from keys.openssh import BadKey, PublicKey
 from ledger import checkpoint, note
 
 Encryption = Literal["pq", "x25519"]
@@ -65,6 +70,13 @@ def generate(purpose: Purpose, organisation: str, encryption: Encryption = "pq")
         identity = age.HybridIdentity.generate() if encryption == "pq" else age.X25519Identity.generate()
         public = str(identity.recipient())
         return public, f"# public key: {public}\n{identity}\n".encode()
+    if purpose == "signing-pq":
+        signer = CompositeSigner(MLDSA44PrivateKey.generate(), Ed25519PrivateKey.generate())
+        return signer.public.line, composite_file.encode(signer)
+    if purpose == "witness-pq":
+        mldsa = MLDSA44PrivateKey.generate()
+        verifier = note.MlDsaVerifier(witness_name(organisation), mldsa.public_key().public_bytes_raw())
+        return verifier.vkey, mldsa.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     key = Ed25519PrivateKey.generate()
     return public_half(purpose, organisation, PublicKey.from_key(key)), key.private_bytes(
         Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()
@@ -84,6 +96,31 @@ def load_ed25519(purpose: Purpose, public: str, native: bytes) -> Ed25519Private
     expected = PublicKey(raw_public(purpose, public))
     if PublicKey.from_key(key) != expected or not expected.accepts(key.sign(_PROBE), _PROBE):
         raise NotThisKey("a private key belongs to another public half")
+    return key
+
+
+def load_composite(public: str, native: bytes) -> CompositeSigner:
+    """The composite private key, if it is one and fits `public`; raises NotAKey or NotThisKey."""
+    try:
+        signer = composite_file.decode(native)
+    except BadKey as problem:
+        raise NotAKey(f"a file is not a composite private key: {problem.message}") from None
+    if signer.public.line != public or not signer.public.accepts(signer.sign(_PROBE), _PROBE):
+        raise NotThisKey("a private key belongs to another public half")
+    return signer
+
+
+def load_mldsa(public: str, native: bytes) -> MLDSA44PrivateKey:
+    """The ML-DSA-44 private key, if it is one and fits `public`; raises NotAKey or NotThisKey."""
+    try:
+        key = load_pem_private_key(native, password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise NotAKey("a file is not a private key in PKCS #8") from None
+    if not isinstance(key, MLDSA44PrivateKey):
+        raise NotAKey("a private key is not of type ML-DSA-44")
+    if key.public_key().public_bytes_raw() != raw_public("witness-pq", public):
+        raise NotThisKey("a private key belongs to another public half")
+    key.public_key().verify(key.sign(_PROBE), _PROBE)
     return key
 
 

@@ -1,6 +1,7 @@
 """A key's life: ordered -> made, tried out and announced -> accepted by each partner -> retired; or revoked.
 
-    order    key.rotating    the intention; whoever finds it later can finish what it says
+    order    key.rotating    the intention; whoever finds it later can finish what it says. The first key of an optional
+                             purpose is ordered like a successor
     finish   key.created     the new key lies on the disk, was tried out, and is announced by this very entry
     retire   key.retired     used no more; the private half is destroyed after that, and `key.destroyed` says so
     revoke   key.revoked     the same at once, because somebody else may have it
@@ -18,9 +19,10 @@ from config import times
 from config.errors import Misuse, NotNow, Refused
 from keys import announcement as announcements
 from keys import own_keys
-from keys.announcement import Action, Announcement, Signed, can_sign
+from keys.announcement import Action, Announcement, Signed, Subject, can_sign
+from keys.composite import CompositeSigner
 from keys.key_errors import DamagedKey, SwappedKey
-from keys.key_info import KeyInfo, Purpose
+from keys.key_info import OPTIONAL, KeyInfo, Purpose
 from keys.keyring import Keyring
 from keys.openssh import Signer
 from keys.own_keys import Making, OwnKey, OwnKeys
@@ -67,7 +69,7 @@ def order(office: Office, purpose: Purpose, *, overlap: timedelta, begins: datet
         if any(making.purpose == purpose for making in own.making):
             raise Misuse(f"a new {purpose} key is being made already", hint="'handover keys list' shows it")
         usable = own.usable(purpose)
-        if not usable:
+        if not usable and purpose not in OPTIONAL:
             raise Misuse(f"the ledger knows no {purpose} key in use", hint="restore the ledger from its backup")
         if own.replaced(purpose):
             raise Misuse(
@@ -80,7 +82,8 @@ def order(office: Office, purpose: Purpose, *, overlap: timedelta, begins: datet
             "begins": times.to_text(start),
             "overlap": int(overlap.total_seconds()),
         }
-        draft = Draft(event="key.rotating", actor="operator", key=usable[-1].fingerprint, detail=detail)
+        old = usable[-1].fingerprint if usable else None
+        draft = Draft(event="key.rotating", actor="operator", key=old, detail=detail)
         return tx.append(draft.replace(private={"by": by}))
 
     return office.ledger.write(ask)
@@ -123,13 +126,18 @@ def _finish_one(office: Office, making: Making) -> Entry | None:
         own = of_ledger(tx)
         if making not in own.making:
             return None
-        old = own.find(making.replaces)
-        if old is None:
+        old, action = own.find(making.replaces), _coming(making)
+        if old is None and action == "rotate":
             raise Misuse(f"the {making.purpose} key that is to be replaced is not recorded")
-        signed = _announce(office, own, "rotate", old, info.public, replaces=old.public, at=making.begins)
+        replaces = None if old is None else old.public
+        signed = _announce(office, own, action, making.purpose, old, info.public, replaces=replaces, at=making.begins)
         return tx.append(_created(info, making, signed))
 
     return office.ledger.write(record)
+
+
+def _coming(making: Making) -> Action:
+    return "rotate" if making.replaces else "add"
 
 
 def _created(info: KeyInfo, making: Making, signed: Signed) -> Draft:
@@ -149,15 +157,23 @@ def _created(info: KeyInfo, making: Making, signed: Signed) -> Draft:
 
 
 def _announce(
-    office: Office, own: OwnKeys, action: Action, about: OwnKey, public: str, *, replaces: str | None, at: str
+    office: Office,
+    own: OwnKeys,
+    action: Action,
+    purpose: Subject,
+    about: OwnKey | None,
+    public: str,
+    *,
+    replaces: str | None,
+    at: str,
 ) -> Signed:
-    """The announcement of one change, signed by everybody who has to."""
+    """The announcement of one change, signed by everybody who has to; `about` is the key that is there already."""
     one = Announcement(
         organisation=office.me,
         number=own.next_number,
         issued=times.to_text(office.clock()),
         action=action,
-        purpose=about.purpose,
+        purpose=purpose,
         key=public,
         replaces=replaces,
         at=at,
@@ -165,10 +181,13 @@ def _announce(
     return announcements.sign(one, *_vouchers(office, own, one, about))
 
 
-def _vouchers(office: Office, own: OwnKeys, one: Announcement, about: OwnKey) -> list[Signer]:
-    if not can_sign(one.purpose):
-        # two of each while they are being replaced themselves: every partner knows one of them
+def _vouchers(office: Office, own: OwnKeys, one: Announcement, about: OwnKey | None) -> list[Signer | CompositeSigner]:
+    # two of each while they are being replaced themselves: every partner knows one of them
+    composite = [key.fingerprint for key in own.usable("signing-pq")]
+    if about is None or not can_sign(one.purpose):
         keys = [key.fingerprint for key in (*own.usable("signing"), *own.usable("ledger"))]
+        if about is None and can_sign(one.purpose):
+            keys.append(one.fingerprint)
     elif one.action == "rotate":
         keys = [about.fingerprint, one.fingerprint]
     else:
@@ -176,7 +195,8 @@ def _vouchers(office: Office, own: OwnKeys, one: Announcement, about: OwnKey) ->
         if one.action == "revoke":
             # a partner that does not know the successor yet takes the key's own word that it counts no more
             keys.append(about.fingerprint)
-    return [office.keyring.signer_of(fingerprint) for fingerprint in keys[-announcements.MAX_SIGNATURES :]]
+    both = list(dict.fromkeys([*keys, *composite]))
+    return [office.keyring.voucher_of(fingerprint) for fingerprint in both[-announcements.MAX_SIGNATURES :]]
 
 
 def retire(office: Office, key: OwnKey, by: str, needed: Callable[[OwnKeys, OwnKey], str | None]) -> Entry:
@@ -218,7 +238,7 @@ def revoke(office: Office, key: OwnKey, since: datetime, by: str) -> Entry:
 
 
 def _ending(office: Office, own: OwnKeys, action: Action, key: OwnKey, at: datetime, by: str) -> Draft:
-    signed = _announce(office, own, action, key, key.public, replaces=None, at=times.to_text(at))
+    signed = _announce(office, own, action, key.purpose, key, key.public, replaces=None, at=times.to_text(at))
     detail: dict[str, Json] = {
         "purpose": key.purpose,
         "serial": key.serial,
@@ -248,7 +268,8 @@ def announce_hosts(office: Office, lines: Sequence[str], by: str) -> list[Entry]
                     hint="keep the old one in landing.host_keys, and in sshd, until partners have accepted the new one",
                 )
             now = times.to_text(office.clock())
-            signed = _announce(office, own, "rotate", known[-1], line, replaces=known[-1].public, at=now)
+            last = known[-1]
+            signed = _announce(office, own, "rotate", "host", last, line, replaces=last.public, at=now)
             detail: dict[str, Json] = {
                 "replaces": known[-1].fingerprint,
                 "number": signed.announcement.number,

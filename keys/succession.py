@@ -7,6 +7,7 @@
 A new card is the whole truth from the moment it is confirmed: announcements issued before it are contained in it.
 
     rotate   the key comes beside the old one; who encrypts uses the new one from `at` on
+    add      the first key of a purpose that nobody needs to have: never beside one, nor after one that has ended
     retire   signing: its signatures count until `at`        transport, host: it opens nothing any more
              encryption: nobody encrypts to it               ledger, witness: it vouches for nothing new; what it
                                                              signed once can be verified for ever
@@ -22,7 +23,10 @@ from config.errors import Refused
 from keys import age
 from keys.announcement import Announcement, Signed, Subject, can_sign, raw
 from keys.card import Card, CardError, SigningKey
-from keys.card_rules import MAX_KEYS
+from keys.card_rules import MAX_KEYS, MAX_PQ_KEYS
+
+COMES = ("rotate", "add")
+"""Actions with which a key comes."""
 
 ALWAYS = "2000-01-01T00:00:00.000Z"
 """Before any card."""
@@ -73,6 +77,10 @@ class Standing:
                 found = self.card.ledger_keys
             case "witness":
                 found = self.card.witness_keys
+            case "signing-pq":
+                found = (key.line for key in self.card.signing_pq if key.covers(at))
+            case "witness-pq":
+                found = self.card.witness_pq
             case "host":
                 found = self.card.landing.host_keys if self.card.landing is not None else ()
         return tuple(key for key in found if key not in self.ended)
@@ -91,17 +99,17 @@ def after(now: Standing, one: Announcement) -> Standing:
     if one.issued <= now.card.issued or _is_superseded(now, one):
         return now
     try:
-        changed = _with_new(now, one) if one.action == "rotate" else _without(now, one)
+        changed = _with_new(now, one) if one.action in COMES else _without(now, one)
     except CardError as problem:
         raise AnnouncementRefused(f"an announced key is not usable: {problem.message}", reason=problem.reason) from None
-    if one.action != "rotate":
+    if one.action not in COMES:
         return changed
     return replace(changed, numbers={**now.numbers, one.purpose: one.number})
 
 
 def _is_superseded(now: Standing, one: Announcement) -> bool:
     """An end is never too old: it can only come once, and nothing brings a key back."""
-    return one.action == "rotate" and one.number <= now.numbers.get(one.purpose, 0)
+    return one.action in COMES and one.number <= now.numbers.get(one.purpose, 0)
 
 
 def check(now: Standing, signed: Signed, at: datetime, *, confirmed: bool = False) -> Announcement:
@@ -127,8 +135,12 @@ def check(now: Standing, signed: Signed, at: datetime, *, confirmed: bool = Fals
     return one
 
 
-def needs_person(now: Standing, one: Announcement) -> bool:
-    """Whether it would make encryption to that organisation weaker: no chain of signatures may do that alone."""
+def needs_person(now: Standing, one: Announcement, at: datetime) -> bool:
+    """Whether it would make encryption to that organisation weaker, or nothing as strong as before vouches for it: no
+    chain of signatures may do that alone."""
+    # where every composite key was revoked, nothing post-quantum vouches for what comes
+    if one.action in COMES and now.card.signing_pq and not vouching(now, at):
+        return True
     # SPEC: FORMATS 1 a partner is pinned to pq or x25519 in its card
     if one.action != "rotate" or one.purpose != "encryption":
         return False
@@ -136,8 +148,20 @@ def needs_person(now: Standing, one: Announcement) -> bool:
     return strong and age.parse_recipient(one.key).kind != "pq"
 
 
+def vouching(now: Standing, at: datetime) -> frozenset[bytes]:
+    """The composite keys, one of which has to vouch for every change; none where the organisation has none."""
+    return _raw(now, "signing-pq", at)
+
+
 def _check_vouched(now: Standing, one: Announcement, signers: frozenset[bytes], at: datetime) -> None:
     trusted = {purpose: _raw(now, purpose, at) for purpose in ("signing", "ledger")}
+    # whoever can forge what the classical keys sign must not be able to change any key
+    composite = vouching(now, at)
+    if composite and not composite & signers:
+        raise AnnouncementRefused("an announcement is signed by no composite key", reason="not-signed-by-composite")
+    if one.action == "add":
+        _check_first(now, one, signers, trusted)
+        return
     if not can_sign(one.purpose):
         old = one.key if one.replaces is None else one.replaces
         if one.action == "rotate" and old not in now.keys(one.purpose, at):
@@ -162,6 +186,20 @@ def _check_vouched(now: Standing, one: Announcement, signers: frozenset[bytes], 
         raise AnnouncementRefused("an announcement is not signed by the new key", reason="not-signed-by-new")
 
 
+def _check_first(
+    now: Standing, one: Announcement, signers: frozenset[bytes], trusted: Mapping[str, frozenset[bytes]]
+) -> None:
+    known = {key.line for key in now.card.signing_pq} if one.purpose == "signing-pq" else set(now.card.witness_pq)
+    if known - {one.key}:
+        raise AnnouncementRefused("an announcement adds a first key beside another", reason="not-the-first")
+    if not all(keys & signers for keys in trusted.values()):
+        raise AnnouncementRefused(
+            "an announcement is not signed by a signing key and a ledger key", reason="not-signed-by-old"
+        )
+    if can_sign(one.purpose) and raw(one.purpose, one.key) not in signers:
+        raise AnnouncementRefused("an announcement is not signed by the new key", reason="not-signed-by-new")
+
+
 def _raw(now: Standing, purpose: Subject, at: datetime) -> frozenset[bytes]:
     return frozenset(raw(purpose, public) for public in now.keys(purpose, at))
 
@@ -172,11 +210,11 @@ def _with_new(now: Standing, one: Announcement) -> Standing:
         raise AnnouncementRefused("an announcement brings back a key that has ended", reason="key-ended")
     match one.purpose:
         case "signing":
-            if all(known.line != key for known in card.signing_keys):
-                start = times.to_text(times.from_text(one.at).replace(microsecond=0))
-                lines = _joined(now, tuple(known.line for known in card.signing_keys), key)
-                left = tuple(known for known in card.signing_keys if known.line in lines)
-                card = replace(card, signing_keys=(*left, SigningKey(key, start)))
+            card = replace(card, signing_keys=_timed(now, card.signing_keys, one, MAX_KEYS))
+        case "signing-pq":
+            card = replace(card, signing_pq=_timed(now, card.signing_pq, one, MAX_PQ_KEYS))
+        case "witness-pq":
+            card = replace(card, witness_pq=_joined(now, card.witness_pq, key, MAX_PQ_KEYS))
         case "encryption":
             known_texts = {text for text, _ in now.recipients}
             return now if key in known_texts else replace(now, recipients=(*now.recipients, (key, one.at)))
@@ -197,9 +235,11 @@ def _without(now: Standing, one: Announcement) -> Standing:
     card, key = now.card, one.key
     match one.purpose:
         case "signing":
-            end = times.from_text(one.at)
-            keys = (known.ending(end) if known.line == key else known for known in card.signing_keys)
-            card = replace(card, signing_keys=tuple(keys))
+            card = replace(card, signing_keys=_ended(card.signing_keys, one))
+        case "signing-pq":
+            if one.action == "retire" and all(known.line in (*now.ended, key) for known in card.signing_pq):
+                raise AnnouncementRefused("an announcement leaves no composite key", reason="last-key")
+            card = replace(card, signing_pq=_ended(card.signing_pq, one))
         case "transport":
             if one.action == "retire" or card.transport_keys != (key,):
                 card = replace(card, transport_keys=_less(card.transport_keys, key))
@@ -214,11 +254,25 @@ def _without(now: Standing, one: Announcement) -> Standing:
     return replace(now, card=card, ended=now.ended | {key}, revoked=revoked)
 
 
-def _joined(now: Standing, keys: tuple[str, ...], key: str) -> tuple[str, ...]:
+def _timed(now: Standing, keys: tuple[SigningKey, ...], one: Announcement, most: int) -> tuple[SigningKey, ...]:
+    """One more key that counts from the announced time on."""
+    if any(known.line == one.key for known in keys):
+        return keys
+    start = times.to_text(times.from_text(one.at).replace(microsecond=0))
+    lines = _joined(now, tuple(known.line for known in keys), one.key, most)
+    return (*(known for known in keys if known.line in lines), SigningKey(one.key, start))
+
+
+def _ended(keys: tuple[SigningKey, ...], one: Announcement) -> tuple[SigningKey, ...]:
+    end = times.from_text(one.at)
+    return tuple(known.ending(end) if known.line == one.key else known for known in keys)
+
+
+def _joined(now: Standing, keys: tuple[str, ...], key: str, most: int = MAX_KEYS) -> tuple[str, ...]:
     """One more key; where a card would hold too many, the oldest that has ended makes room."""
     if key in keys:
         return keys
-    over = next((old for old in keys if old in now.ended), None) if len(keys) == MAX_KEYS else None
+    over = next((old for old in keys if old in now.ended), None) if len(keys) == most else None
     return (*(known for known in keys if known != over), key)
 
 

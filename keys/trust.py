@@ -23,7 +23,7 @@ from config.errors import Misuse, Refused
 from keys import age, succession
 from keys.announcement import Announcement
 from keys.card import Card, SigningKey
-from keys.sshsig import PublicKey
+from keys.sshsig import CompositeKey, PublicKey
 from keys.succession import Standing
 from ledger import note
 
@@ -65,7 +65,7 @@ class Trust:
             self._confirmed[card.organisation] = card
             now = succession.standing(card, self._accepted.get(card.organisation, ()))
             self._standings[card.organisation] = now
-            for key in now.card.signing_keys:
+            for key in (*now.card.signing_keys, *now.card.signing_pq):
                 # whoever shares a key with another can sign in the other's name
                 other = owners.setdefault(key.line, card.organisation)
                 if other != card.organisation:
@@ -107,10 +107,11 @@ class Trust:
             )
         return now
 
-    def signing_key(self, partner: str, public: PublicKey, at: datetime) -> None:
+    def signing_key(self, partner: str, public: PublicKey | CompositeKey, at: datetime) -> None:
         """Return if a signature by `public`, recorded at `at`, counts as `partner`'s; raises UntrustedKey."""
         # SPEC: FORMATS 4 a signature is checked against the time at which it was recorded
-        keys = [key for key in self.card(partner).signing_keys if key.line == public.line]
+        card = self.card(partner)
+        keys = [key for key in (*card.signing_keys, *card.signing_pq) if key.line == public.line]
         if not keys:
             raise UntrustedKey(
                 f"{public.fingerprint} is not a signing key of '{partner}'",
@@ -152,7 +153,12 @@ class Trust:
 
     def witness_verifiers(self, partner: str) -> tuple[note.Verifier, ...]:
         """The keys with which the partner cosigns our checkpoints, or ever did: each cosignature tells its time."""
-        return tuple(note.parse_vkey(text) for text in self.standing(partner).card.witness_keys)
+        card = self.standing(partner).card
+        return tuple(note.parse_vkey(text) for text in (*card.witness_keys, *card.witness_pq))
+
+    def composite(self, partner: str) -> bool:
+        """Whether that organisation has shown a composite key, now or before; raises UntrustedKey."""
+        return bool(self.standing(partner).card.signing_pq)
 
     def allowed_signers(self) -> str:
         """The text of an OpenSSH allowed_signers file that says the same."""

@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass
 
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
+
 from keys import age, private_keys
+from keys.composite import CompositeSigner
 from keys.key_errors import DamagedKey, SwappedKey
 from keys.key_info import KeyInfo
 from keys.openssh import KeySigner, Signer
@@ -15,6 +18,8 @@ class Unlocked:
     native: bytes
     signer: Signer | None = None
     identity: age.Identity | None = None
+    composite: CompositeSigner | None = None
+    mldsa: MLDSA44PrivateKey | None = None
 
 
 def try_out(info: KeyInfo, native: bytes) -> Unlocked:
@@ -37,5 +42,9 @@ def _load(info: KeyInfo, native: bytes) -> Unlocked:
     match info.purpose:
         case "encryption":
             return Unlocked(native, identity=private_keys.load_identity(info.public, native))
+        case "signing-pq":
+            return Unlocked(native, composite=private_keys.load_composite(info.public, native))
+        case "witness-pq":
+            return Unlocked(native, mldsa=private_keys.load_mldsa(info.public, native))
         case _:
             return Unlocked(native, KeySigner(private_keys.load_ed25519(info.purpose, info.public, native)))

@@ -14,6 +14,7 @@ A checkpoint is the text of a signed note (`ledger/note.py`):
 
 The ledger signs under its origin as the key's name. A witness, after it has checked that the tree continues the last
 one that it saw, adds a cosignature (`ledger/vkey.py`, type 04), which covers the same text and the time.
+A second, post-quantum key adds another (type 06), which covers the three lines, the witness's name and the time.
 
 >>> head = parse("lgsco/handover\\n3\\n" + "A" * 43 + "=\\n")
 >>> head.origin, head.size, head.root == bytes(32)
@@ -29,15 +30,17 @@ from typing import Final
 
 from ledger.merkle import EMPTY_ROOT, HASH_SIZE
 from ledger.note import MAX_NOTE, NoteError, Signature, Verifier, decode_base64, has_control, open_note, split
-from ledger.vkey import CosignatureVerifier, Cosigner
+from ledger.vkey import MLDSA44, CosignatureVerifier, Cosigner, MlDsaVerifier
 
 __all__ = [
     "MAX_ORIGIN",
     "MAX_SIZE",
+    "MLDSA44",
     "Checkpoint",
     "CheckpointError",
     "CosignatureVerifier",
     "Cosigner",
+    "MlDsaVerifier",
     "cosign",
     "open_checkpoint",
     "parse",

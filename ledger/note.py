@@ -34,8 +34,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from ledger.vkey import (
+    CosignatureVerifier,
     Ed25519Signer,
     Ed25519Verifier,
+    MlDsaVerifier,
     NoteError,
     Signer,
     Verifier,
@@ -47,8 +49,10 @@ from ledger.vkey import (
 __all__ = [
     "MAX_NOTE",
     "MAX_SIGNATURES",
+    "CosignatureVerifier",
     "Ed25519Signer",
     "Ed25519Verifier",
+    "MlDsaVerifier",
     "Note",
     "NoteError",
     "Signature",

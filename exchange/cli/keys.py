@@ -12,7 +12,7 @@ from exchange.cli.context import HomeContext, ask, json_option, with_home
 if TYPE_CHECKING:
     from keys.key_info import Purpose
 
-a_purpose = click.Choice(["signing", "encryption", "transport", "ledger", "witness"])
+a_purpose = click.Choice(["signing", "encryption", "transport", "ledger", "witness", "signing-pq", "witness-pq"])
 
 
 @click.group("keys")
@@ -72,7 +72,10 @@ def inventory_(context: HomeContext, as_json: bool) -> None:
 @json_option
 @with_home
 def rotate_(context: HomeContext, purpose: "Purpose", overlap: str, at: str | None, as_json: bool) -> None:
-    """Make a new key and announce it to every partner; the running service takes it up by itself."""
+    """Make a new key and announce it to every partner; the running service takes it up by itself.
+
+    The first signing-pq or witness-pq key is made the same way.
+    """
     from exchange.key_desk import rotate_as_asked
 
     key = rotate_as_asked(context.parts, purpose, overlap, at, context.person)

@@ -33,14 +33,15 @@ def card_(context: HomeContext, output: str | None, as_json: bool) -> None:
 @partner_.command("add", epilog="Example: handover partner add ofsted.toml --fingerprint '5f1c 02aa …'")
 @click.argument("card", metavar="CARD")
 @click.option("--fingerprint", metavar="F", help="What the partner read out; asked for if not given.")
+@click.option("--weaker", is_flag=True, help="Take the card although post-quantum keys of the one before are gone.")
 @json_option
 @with_home
-def add_(context: HomeContext, card: str, fingerprint: str | None, as_json: bool) -> None:
+def add_(context: HomeContext, card: str, fingerprint: str | None, weaker: bool, as_json: bool) -> None:
     """Trust a partner: CARD (with CARD.sig beside it) and the fingerprint that the partner read out."""
     from exchange.partners import add_partner, named_in
 
     confirmed = fingerprint or ask("fingerprint that the partner read out", instead="--fingerprint")
-    added = add_partner(context.parts_replacing(named_in(Path(card))), Path(card), confirmed)
+    added = add_partner(context.parts_replacing(named_in(Path(card))), Path(card), confirmed, weaker=weaker)
     if as_json:
         show.as_json(added)
     else:

@@ -13,7 +13,7 @@ from keys.key_info import PURPOSES, Purpose
 from keys.openssh import PublicKey
 from keys.trust import UntrustedKey
 from tests.exchange.hostile import envelope, manifest
-from tests.exchange.test_key_rotation import chained, exchange_files, quiet, signed_by
+from tests.exchange.test_key_rotation import begin, chained, exchange_files, quiet, signed_by
 from tests.organisations import CASE, Organisation, Pair
 
 
@@ -37,6 +37,7 @@ def persist(pair: Pair) -> None:
 @pytest.mark.parametrize("purpose", PURPOSES)
 def test_files_go_on_after_a_key_of_any_purpose_was_revoked(pair: Pair, purpose: Purpose) -> None:
     chained(pair)
+    begin(pair, purpose)
     exchange_files(pair, "before")
     pair.lgsco.drop(b"during", f"{CASE} during.pdf")
     pair.lgsco.take()

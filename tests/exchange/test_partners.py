@@ -9,14 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from config.errors import HandoverError, Misuse, NotNow, Tampered
+from config.errors import HandoverError, Misuse, NotNow, Refused, Tampered
+from exchange import key_desk
 from exchange.assembly import assemble, trusted
 from exchange.partners import add_partner, make_card
 from keys import card as cards
 from keys import rotation
 from keys.card import SigningKey
+from keys.key_info import OPTIONAL
 from keys.keyring import Keyring
+from keys.trust import Trust
 from tests.exchange.crashes import Crash, Machine
+from tests.exchange.test_key_rotation import chained
 from tests.organisations import PASSPHRASE, Pair
 
 
@@ -169,3 +173,51 @@ def test_a_card_that_others_may_change_is_refused(pair: Pair) -> None:
     (cards_of(pair) / "ofsted.toml").chmod(0o664)
     with pytest.raises(Misuse, match="file 1 in the folder of the partners' cards"):
         assemble(pair.lgsco.home, lambda: PASSPHRASE)
+
+
+# --- a card that is weaker than before --------------------------------------------------------------------------------
+
+
+def test_a_card_that_has_lost_its_post_quantum_keys_is_refused_without_an_order(pair: Pair, tmp_path: Path) -> None:
+    for purpose in OPTIONAL:
+        key_desk.rotate(pair.ofsted.parts, purpose, timedelta(days=30), None, "root")
+    strong, old = tmp_path / "strong.toml", older_card(pair, tmp_path)
+    fingerprint = make_card(pair.ofsted.home, pair.ofsted.parts.keyring, strong).fingerprint
+    added = add_partner(pair.lgsco.parts, strong, fingerprint)
+    assert added["organisation"] == "ofsted"
+    assert trusted(pair.lgsco.home, pair.lgsco.parts.ledger).composite("ofsted")
+    # as the command does, which does not read the present card: it may be broken
+    parts = replace(pair.lgsco.parts, cards=Trust([]))
+    for one in (parts, pair.lgsco.parts):
+        with pytest.raises(Refused, match="signing-pq and witness-pq") as caught:
+            add_partner(one, *old)
+        assert caught.value.reason == "downgrade"
+    assert trusted(pair.lgsco.home, pair.lgsco.parts.ledger).composite("ofsted")
+    add_partner(parts, *old, weaker=True)
+    assert not trusted(pair.lgsco.home, pair.lgsco.parts.ledger).composite("ofsted")
+    ledger = pair.lgsco.parts.ledger
+    entries = [entry for entry in ledger.entries(0, ledger.size) if entry.event == "partner.added"]
+    assert [entry.detail.get("weaker") for entry in entries[-2:]] == [None, ["signing-pq", "witness-pq"]]
+
+
+def test_a_card_that_has_lost_what_was_announced_is_refused_too(pair: Pair, tmp_path: Path) -> None:
+    chained(pair)
+    old = older_card(pair, tmp_path)
+    key_desk.rotate(pair.ofsted.parts, "signing-pq", timedelta(days=30), None, "root")
+    pair.settle()
+    assert pair.lgsco.parts.trust.composite("ofsted")
+    with pytest.raises(Refused) as caught:
+        add_partner(pair.lgsco.parts, *old)
+    assert caught.value.reason == "downgrade"
+
+
+def test_a_first_composite_key_waits_until_everything_before_it_was_accepted(pair: Pair) -> None:
+    chained(pair)
+    key_desk.rotate(pair.ofsted.parts, "transport", timedelta(days=30), None, "root")
+    with pytest.raises(NotNow, match="earlier announcement"):
+        key_desk.rotate(pair.ofsted.parts, "signing-pq", timedelta(days=30), None, "root")
+    pair.settle()
+    made = key_desk.rotate(pair.ofsted.parts, "signing-pq", timedelta(days=30), None, "root")
+    assert not made.is_for("lgsco")
+    pair.settle()
+    assert pair.ofsted.parts.own.fingerprints("signing-pq", "lgsco") == {made.fingerprint}

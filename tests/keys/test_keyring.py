@@ -32,7 +32,7 @@ from keys.key_errors import (
     UnreadableKey,
     WrongPassphrase,
 )
-from keys.key_info import PURPOSES, Purpose
+from keys.key_info import NEEDED, Purpose
 from keys.keyring import Keyring
 from keys.secret import Secret
 from ledger import note
@@ -68,11 +68,11 @@ def age_reads(file: Path, passphrase: str) -> bytes:
 
 
 def test_a_new_keyring_has_one_key_for_each_purpose_private_to_its_owner(folder: Path) -> None:
-    expected = sorted(f"{purpose}-1.{ending}" for purpose in PURPOSES for ending in ("age", "json"))
+    expected = sorted(f"{purpose}-1.{ending}" for purpose in NEEDED for ending in ("age", "json"))
     assert sorted(path.name for path in folder.iterdir()) == expected
     assert folder.stat().st_mode & 0o7777 == 0o700
     assert {path.stat().st_mode & 0o7777 for path in folder.iterdir()} == {0o600}
-    assert [info.purpose for info in reopen(folder).infos()] == list(PURPOSES)
+    assert [info.purpose for info in reopen(folder).infos()] == list(NEEDED)
 
 
 def test_permissions_do_not_depend_on_the_umask(tmp_path: Path) -> None:

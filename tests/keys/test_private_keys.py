@@ -74,3 +74,31 @@ def test_a_private_key_with_a_piece_exchanged_gives_only_our_errors(start: int, 
     else:
         told = ""
     assert NATIVE.decode()[60:100] not in told
+
+
+# --- post-quantum -----------------------------------------------------------------------------------------------------
+
+
+def test_new_post_quantum_keys_fit_their_public_halves() -> None:
+    composite, other = (private_keys.generate("signing-pq", "lgsco") for _ in range(2))
+    assert private_keys.load_composite(*composite).public.line == composite[0]
+    witness, another = (private_keys.generate("witness-pq", "lgsco") for _ in range(2))
+    assert witness[0].startswith("lgsco/witness+")
+    assert witness[1].startswith(b"-----BEGIN PRIVATE KEY-----\n")
+    assert private_keys.load_mldsa(*witness)
+    for load, public, native in (
+        (private_keys.load_composite, composite[0], other[1]),
+        (private_keys.load_mldsa, witness[0], another[1]),
+    ):
+        with pytest.raises(NotThisKey):
+            load(public, native)
+    for load, public, native in (
+        (private_keys.load_composite, composite[0], NATIVE),
+        (private_keys.load_composite, composite[0], witness[1]),
+        (private_keys.load_composite, composite[0], composite[1][:-60]),
+        (private_keys.load_mldsa, witness[0], NATIVE),
+        (private_keys.load_mldsa, witness[0], composite[1]),
+        (private_keys.load_mldsa, witness[0], b""),
+    ):
+        with pytest.raises(NotAKey):
+            load(public, native)

@@ -159,10 +159,10 @@ def test_the_last_key_of_a_purpose_is_never_taken_away() -> None:
 def test_encryption_is_never_made_weaker_without_a_person() -> None:
     weaker = rotation("encryption", key=X25519)
     now = standing(CARD)
-    assert needs_person(now, weaker)
-    assert not needs_person(now, rotation("encryption"))
+    assert needs_person(now, weaker, NOW)
+    assert not needs_person(now, rotation("encryption"), NOW)
     weak = standing(card(recipients=(X25519,)))
-    assert not needs_person(weak, rotation("encryption", replaces=X25519))
+    assert not needs_person(weak, rotation("encryption", replaces=X25519), NOW)
 
 
 def test_who_encrypts_uses_the_new_key_from_its_time_on_and_never_mixes_kinds() -> None:

@@ -28,7 +28,7 @@ from exchange.parts import Parts
 from exchange.setup import initialise
 from exchange.submit import submit
 from keys import card as cards
-from keys.key_info import PURPOSES
+from keys.key_info import NEEDED
 from keys.keyring import Keyring
 from tests.faults.invariant import Finding
 from tests.faults.program import Program
@@ -45,7 +45,7 @@ SETTINGS: dict[str, Value] = {"keys.passphrase_file": "passphrase"}
 CONTENT = b"the decision, which is long enough to be half there\n" * 40
 NAME = f"{CASE} decision.pdf"
 PARTNER, CATEGORY, AUTHORITY = DECISION
-EVENTS = ["ledger.created", *["key.created"] * len(PURPOSES)]
+EVENTS = ["ledger.created", *["key.created"] * len(NEEDED)]
 
 Look = Callable[[Path, bool], list[Finding]]
 
@@ -292,7 +292,7 @@ def _look_at_rotate(desk: Path, finished: bool) -> list[Finding]:
         recorded = {key.fingerprint for key in one.parts.own.keys}
         found = [Finding("lost", f"key {fingerprint}") for fingerprint in sorted(recorded - there)]
         found += [Finding("left over", f"key {fingerprint}") for fingerprint in sorted(there - recorded)]
-        if finished and len(there) != len(PURPOSES) + 1:
+        if finished and len(there) != len(NEEDED) + 1:
             found.append(Finding("lost", "the new key"))
         one.drop(CONTENT)
         one.take()
