@@ -75,8 +75,9 @@ class _Flow:
         size, refused = self._next, None
         while self._under_way or not self._at_end:
             while not self._at_end and len(self._under_way) < READS_IN_FLIGHT:
-                self._under_way.append(self._post(self._next, self._talk.abilities.read))
-                self._next += self._talk.abilities.read
+                length = self._talk.read_length
+                self._under_way.append(self._post(self._next, length))
+                self._next += length
             piece = self._oldest()
             match piece.reply:
                 case say.Data(data=data) if 0 < len(data) <= piece.length:
@@ -111,7 +112,7 @@ class _Flow:
     def _oldest(self) -> _Piece:
         """Wait until the first read under way is answered, and take it out."""
         while self._under_way[0].reply is None:
-            for reply in self._talk.collect(wait=True):
+            for reply in self._talk.collect_reads():
                 for piece in self._under_way:
                     if piece.id == reply.id:
                         piece.reply = reply

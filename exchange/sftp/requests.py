@@ -5,6 +5,7 @@ what `collect` returns. Everything that breaks the conversation (the connection,
 nobody asked for, bytes that are no SFTP) is a ConnectionLost, after which the conversation is closed for good.
 """
 
+import time
 from collections import deque
 from dataclasses import dataclass
 from typing import NoReturn, cast
@@ -20,6 +21,7 @@ from exchange.landing import (
 )
 from exchange.sftp import packets as say
 from exchange.sftp import ssh
+from exchange.sftp.pace import Pace
 from exchange.sftp.wire import Splitter, WireError, encode
 
 LARGEST_WRITE = 261_120
@@ -27,9 +29,6 @@ LARGEST_WRITE = 261_120
 
 SMALLEST_WRITE = 32_768
 """Bytes in one read or write that every server must take (draft-ietf-secsh-filexfer-02, 3)."""
-
-QUICK = 1 / 8
-"""Part of the timeout within which an answer shows that more may be asked for at once."""
 
 UNASKED = "it answered what nobody asked"
 
@@ -53,6 +52,8 @@ class Conversation:
         self._channel = channel
         self.timeout = channel.gettimeout() or 0.0
         """Seconds: the longest wait for an answer."""
+        self.pace = Pace(self.timeout)
+        """How long the next reads may be."""
         self._splitter = Splitter()
         self._came: deque[say.Packet] = deque()
         self._last_id = 0
@@ -92,6 +93,22 @@ class Conversation:
             self.lost("it answered with a request")
         self._came.clear()
         return found
+
+    def collect_reads(self) -> list[say.Reply]:
+        """At least one answer, where nothing is under way but reads and what is as quick: so it tells the pace."""
+        began = time.monotonic()
+        replies = self.collect(wait=True)
+        waited = time.monotonic() - began
+        for reply in replies:
+            if isinstance(reply, say.Data):
+                self.pace.answered(waited)
+                waited = 0.0
+        return replies
+
+    @property
+    def read_length(self) -> int:
+        """Bytes that one read may ask for now."""
+        return min(self.pace.length, self.abilities.read)
 
     def ask(self, request: say.Request) -> say.Reply:
         """Send a request and wait for its answer; nothing else may be under way."""

@@ -10,7 +10,7 @@ import time
 from typing import BinaryIO
 
 from exchange.sftp import packets as say
-from exchange.sftp.requests import QUICK, SMALLEST_WRITE, Conversation
+from exchange.sftp.requests import Conversation
 
 EDGE = 1024 * 1024
 """Bytes compared at both ends: more than a server's file system loses between two of its own writes."""
@@ -50,13 +50,11 @@ def spots(length: int) -> list[tuple[int, int]]:
 def read_at(talk: Conversation, handle: bytes, offset: int, length: int) -> bytes:
     """Bytes of an open file; fewer than `length` only at its end. On a slow line they are asked for in small pieces."""
     found = b""
-    piece = SMALLEST_WRITE
     while len(found) < length:
-        wanted = min(length - len(found), piece, talk.abilities.read)
+        wanted = min(length - len(found), talk.read_length)
         began = time.monotonic()
         reply = talk.ask(say.Read(talk.next_id(), handle, offset + len(found), wanted))
-        if time.monotonic() - began < QUICK * talk.timeout:
-            piece *= 2
+        talk.pace.answered(time.monotonic() - began)
         if isinstance(reply, say.Status) and reply.code == say.EOF:
             break
         if not isinstance(reply, say.Data) or not 0 < len(reply.data) <= wanted:

@@ -20,7 +20,8 @@ from exchange.landing import ConnectionLost, LandingError, Progress, SourceChang
 from exchange.sftp import packets as say
 from exchange.sftp.blame import why_not
 from exchange.sftp.ending import Ending
-from exchange.sftp.requests import QUICK, UNASKED, Conversation, is_ok
+from exchange.sftp.pace import QUICK
+from exchange.sftp.requests import UNASKED, Conversation, is_ok
 from exchange.sftp.wire import write_header
 
 IN_FLIGHT = 4 * 1024 * 1024

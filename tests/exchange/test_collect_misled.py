@@ -155,7 +155,8 @@ def test_a_file_without_end_is_cut_off_recorded_once_and_not_kept(
 
     Hostile.lie += [listing(line(name)), endless]
     assert collect(pair.ofsted.parts, pair.ofsted.pickup) == 1
-    assert 12 <= fetched(say.Read) <= 30
+    # short reads first, and with those that were under way when it was noticed
+    assert 12 + 8 <= fetched(say.Read) <= 40
     assert fetched(say.Remove) == 1
     assert pair.ofsted.events()[-1] == "quarantined"
     assert pair.ofsted.spooled() == []
@@ -239,7 +240,7 @@ def test_a_download_that_broke_off_goes_on_behind_what_came_if_that_is_its_begin
 ) -> None:
     content = os.urandom(8 * MIB)
     path = offer(pair, folder, content)
-    Hostile.lie.append(cut_after(24))
+    Hostile.lie.append(cut_after(32))
     with pytest.raises(ConnectionLost):
         pair.ofsted.receive()
     (part,) = pair.ofsted.spooled()
@@ -262,7 +263,7 @@ def test_a_download_that_broke_off_goes_on_behind_what_came_if_that_is_its_begin
 def test_after_a_restart_a_download_begins_anew(pair: Pair, server: Server, folder: Path) -> None:
     content = os.urandom(4 * MIB)
     offer(pair, folder, content)
-    Hostile.lie.append(cut_after(10))
+    Hostile.lie.append(cut_after(20))
     with pytest.raises(ConnectionLost):
         pair.ofsted.receive()
     pair.ofsted = restart(pair.ofsted, pair.lgsco, pair.clock)
