@@ -1,6 +1,6 @@
 """Collecting: what a partner has for us is fetched from a pick-up folder on its server, for we have no server.
 
-    listed   only names `<id>.age`; small files first, so that no receipt waits for a large file
+    listed   only names `<id>.age`; small files first and side by side, so that no receipt waits for a large file
     fetched  into a private file in the spool, at most as many bytes as are taken, behind what an earlier try brought
     ours     synced, renamed into spool/in/<partner>: from here on it is what had landed
     removed  from the partner's server, only now
@@ -24,19 +24,27 @@ from exchange.topology import Topology
 from exchange.uploads import GIVE_UP
 from ledger.identifier import is_id
 
+SMALL = 256 * 1024
+"""Envelopes that are listed with up to this many bytes are fetched side by side, and held in memory."""
+
+AT_ONCE = 64
+"""Of them, how many are made durable together."""
+
 
 @dataclass(slots=True)
 class PickUp(Connection):
     """The one connection to a partner's pick-up folder, and what was fetched from there and is still there."""
 
     fetched: set[str] = field(default_factory=set)
+    alone: bool = False
+    """Whether one file after the other is fetched, because the connection broke: half a file is kept only then."""
 
     def _connect(self, parts: Parts) -> Landing:
         return parts.effects.collect(parts.trust.card(self.partner))
 
 
 def collect(parts: Parts, pickup: PickUp, arrived: Callable[[], None] = lambda: None) -> int:
-    """Fetch everything that a partner has for us; returns how many. Tells of each that has `arrived` in the spool.
+    """Fetch everything that a partner has for us; returns how many. Tells of what has `arrived` in the spool.
 
     A file that cannot be fetched or removed keeps no other; the gravest failure is raised at the end: LandingError, or
     one of this machine. Raises QuarantineFull where nothing more is taken from the partner.
@@ -49,8 +57,65 @@ def collect(parts: Parts, pickup: PickUp, arrived: Callable[[], None] = lambda: 
     pickup.fetched &= waiting.keys()
     pickup.pauses.keep_only(waiting.keys())
     parts.spool.forget_fetched_but(pickup.partner, waiting.keys())
-    failures = Failures()
     room = Room(parts, pickup.partner)
+    try:
+        count = _collect_small(parts, landing, pickup, waiting, room, arrived)
+        count += _collect_each(parts, landing, pickup, waiting, room, arrived)
+    except ConnectionLost:
+        pickup.alone = True
+        raise
+    pickup.alone = False
+    return count
+
+
+def _collect_small(
+    parts: Parts, landing: Landing, pickup: PickUp, waiting: dict[str, int], room: Room, arrived: Callable[[], None]
+) -> int:
+    """Fetch small files side by side and remove them there; returns how many. Takes what is done from `waiting`.
+
+    What is not as it was listed, or is refused, stays in it: fetched alone, it fails with its reason.
+    """
+    partner, spool = pickup.partner, parts.spool
+    largest = min(SMALL, quarantine.limit(parts))
+    small = [
+        (name, size)
+        for name, size in sorted(waiting.items(), key=lambda one: (one[1], one[0]))
+        if size <= largest and name not in pickup.fetched and pickup.pauses.over(name)
+        if spool.size_taken_in(partner, name) is None and not spool.fetching(partner, name).exists()
+    ]
+    count = 0
+    while small and not pickup.alone:
+        batch, small = small[:AT_ONCE], small[AT_ONCE:]
+        room.check()
+        if files.room_in(parts.home.spool) < sum(size for _, size in batch):
+            break
+        contents: dict[str, bytes] = {}
+        try:
+            landing.get_many(batch, contents.__setitem__)
+        finally:
+            # also what came before the connection was lost
+            taken = spool.take_in_all(partner, contents)
+            pickup.fetched |= taken
+            count += len(taken)
+            if taken:
+                arrived()
+        if not taken:
+            break
+        removed: list[str] = []
+        try:
+            landing.remove_many(taken, removed.append)
+        finally:
+            pickup.fetched.difference_update(removed)
+        for name in removed:
+            del waiting[name]
+    return count
+
+
+def _collect_each(
+    parts: Parts, landing: Landing, pickup: PickUp, waiting: dict[str, int], room: Room, arrived: Callable[[], None]
+) -> int:
+    """Fetch one file after the other and remove it there, the smallest first; returns how many."""
+    failures = Failures()
     count, refused, stop = 0, 0, False
     for name in sorted(waiting, key=lambda name: (waiting[name], name)):
         if stop or refused == GIVE_UP:

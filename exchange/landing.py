@@ -10,7 +10,7 @@ and no message repeats what a server said: what another program writes does not 
 'error: the connection to sftp.lgsco.example:22 was lost\\nhint: nothing is lost; it is tried again'
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
@@ -83,6 +83,15 @@ class Landing(Protocol):
 
         What `dst` holds already stays, if the file begins with it: so a download that broke off goes on.
         """
+
+    def get_many(self, listed: Sequence[tuple[str, int]], done: Callable[[str, bytes], None]) -> None:
+        """Download many small files at once; `done` is given name and content of each that is as (name, size) says.
+
+        All others are left out. Raises ConnectionLost; what came before is done.
+        """
+
+    def remove_many(self, names: Collection[str], done: Callable[[str], None]) -> None:
+        """Delete many files at once; `done` is told of each that is not there any more. Raises ConnectionLost."""
 
     def close(self) -> None:
         """End the connection; any thread may do this, and the one at work gets ConnectionLost."""

@@ -14,7 +14,7 @@ import os
 import stat
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
@@ -129,6 +129,12 @@ class PickupFolder:
     def get(self, name: str, dst: BinaryIO, *, most: int | None = None) -> int:
         """See Landing; nobody collects from himself."""
         raise NotThere(self._partner)
+
+    def get_many(self, listed: Sequence[tuple[str, int]], done: Callable[[str, bytes], None]) -> None:
+        """See Landing; nobody collects from himself."""
+
+    def remove_many(self, names: Collection[str], done: Callable[[str], None]) -> None:
+        """See Landing; nobody collects from himself."""
 
     def close(self) -> None:
         """See Landing."""

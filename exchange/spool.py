@@ -21,7 +21,7 @@ import json
 import os
 import stat
 import threading
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -253,6 +253,15 @@ class Spool:
             return (self._in / partner / name).lstat().st_size
         except FileNotFoundError:
             return None
+
+    def take_in_all(self, partner: str, contents: Mapping[str, bytes]) -> set[str]:
+        """Write small envelopes that were fetched whole, durably; returns the names of those that are new here."""
+        folder = self._in / partner
+        files.make_directory(folder, 0o700)
+        new = {name: data for name, data in contents.items() if not os.path.lexists(folder / name)}
+        if new:
+            files.write_all_new({folder / name: data for name, data in new.items()})
+        return set(new)
 
     def fetching(self, partner: str, name: str) -> Path:
         """Where an envelope lies while it is fetched from a partner's server, until it is taken in."""

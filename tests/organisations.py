@@ -5,7 +5,7 @@ Everything is real but the network: a landing zone is the partner's folder, writ
 
 import io
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,7 @@ from exchange import retention, rounds
 from exchange.assembly import assemble
 from exchange.collect import PickUp, collect
 from exchange.drop import Completeness
-from exchange.landing import Small, TooLong
+from exchange.landing import LandingError, Small, TooLong
 from exchange.partners import add_partner, make_card
 from exchange.parts import Effects, Parts
 from exchange.pickup import PickupFolder
@@ -99,6 +99,28 @@ class FolderLanding:
             dst.truncate(most + 1)
             raise TooLong(str(self._folder))
         return dst.write((self._folder / name).read_bytes())
+
+    def get_many(self, listed: Sequence[tuple[str, int]], done: Callable[[str, bytes], None]) -> None:
+        for name, size in listed:
+            content = io.BytesIO()
+            try:
+                self.get(name, content)
+            except LandingError as problem:
+                if not problem.of_one_file:
+                    raise
+            else:
+                if content.tell() == size:
+                    done(name, content.getvalue())
+
+    def remove_many(self, names: Collection[str], done: Callable[[str], None]) -> None:
+        for name in names:
+            try:
+                self.remove(name)
+            except LandingError as problem:
+                if not problem.of_one_file:
+                    raise
+            else:
+                done(name)
 
     def close(self) -> None:
         pass

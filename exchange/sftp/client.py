@@ -5,13 +5,14 @@
 kind. A connection belongs to one thread.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import BinaryIO
 
 from exchange.landing import Address, Landing, Progress, Small
 from exchange.sftp import folder as sftp_folder
 from exchange.sftp.batch import upload_many
 from exchange.sftp.download import download
+from exchange.sftp.fetch import fetch_many, remove_many
 from exchange.sftp.login import log_in
 from exchange.sftp.requests import Conversation
 from exchange.sftp.resume import resume_offset
@@ -68,6 +69,14 @@ class SftpLanding:
     def get(self, name: str, dst: BinaryIO, *, most: int | None = None) -> int:
         """See Landing."""
         return download(self._talk, self._path(name), dst, most)
+
+    def get_many(self, listed: Sequence[tuple[str, int]], done: Callable[[str, bytes], None]) -> None:
+        """See Landing."""
+        fetch_many(self._talk, listed, self._path, done)
+
+    def remove_many(self, names: Collection[str], done: Callable[[str], None]) -> None:
+        """See Landing."""
+        remove_many(self._talk, names, self._path, done)
 
     def close(self) -> None:
         """See Landing."""

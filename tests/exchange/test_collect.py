@@ -7,6 +7,7 @@ from typing import BinaryIO
 import pytest
 
 from config.errors import NotNow
+from exchange import collect as collecting
 from exchange import files, rounds
 from exchange.collect import PickUp, collect
 from exchange.landing import ConnectionLost, LandingFailed, NotRemovable, NotThere, PermissionDenied
@@ -147,13 +148,14 @@ def test_a_server_that_refuses_removal_is_asked_less_and_less_and_nothing_is_fet
         collect(pair.ofsted.parts, pair.ofsted.pickup)
     for _ in range(10):
         collect(pair.ofsted.parts, pair.ofsted.pickup)
-    assert (len(asked), len(server.fetched)) == (1, 1)
+    # side by side with others, and once more alone
+    assert (len(asked), len(server.fetched)) == (2, 1)
     pair.clock.advance(seconds=10)
     with pytest.raises(NotRemovable):
         collect(pair.ofsted.parts, pair.ofsted.pickup)
     pair.clock.advance(seconds=10)
     collect(pair.ofsted.parts, pair.ofsted.pickup)
-    assert (len(asked), len(server.fetched)) == (2, 1)
+    assert (len(asked), len(server.fetched)) == (3, 1)
     rounds.receive_landed(pair.ofsted.parts, "lgsco")
     assert [path.read_bytes() for path in pair.ofsted.inbound()] == [b"decision"]
     server.before_remove = lambda name: None
@@ -162,12 +164,16 @@ def test_a_server_that_refuses_removal_is_asked_less_and_less_and_nothing_is_fet
     assert list(pair.ofsted.landing().iterdir()) == []
 
 
-def test_a_file_that_is_refused_keeps_no_other_and_many_are_not_all_asked_for(pair: Pair, server: Faulty) -> None:
+def test_a_file_that_is_refused_keeps_no_other_and_many_are_not_all_asked_for(
+    pair: Pair, server: Faulty, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collecting, "AT_ONCE", 5)
     waiting = wait_there(pair, *[bytes([n]) for n in range(GIVE_UP + 3)])
     server.before_get = fail(LandingFailed("sftp.lgsco.example:22"))
     with pytest.raises(LandingFailed):
         pair.ofsted.receive()
-    assert len(server.fetched) == GIVE_UP
+    # where none of those came that were asked for side by side, no more are
+    assert len(server.fetched) == 5 + GIVE_UP
     server.before_get = lambda name: None
     pair.ofsted.receive()
     assert len(pair.ofsted.inbound()) == 3
