@@ -13,6 +13,7 @@ decide nothing but the order.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from exchange import files, quarantine
 from exchange.failures import Failures
@@ -50,13 +51,14 @@ def collect(parts: Parts, pickup: PickUp, arrived: Callable[[], None] = lambda: 
     one of this machine. Raises QuarantineFull where nothing more is taken from the partner.
     """
     if not Topology.of(parts.home, parts.trust.card(pickup.partner)).collects:
+        parts.spool.fetched(pickup.partner).forget_but(())
         return 0
     parts.spool.require()
     landing = pickup.open(parts)
     waiting = {name: size for name, size in landing.list() if _is_envelope(name)}
     pickup.fetched &= waiting.keys()
     pickup.pauses.keep_only(waiting.keys())
-    parts.spool.forget_fetched_but(pickup.partner, waiting.keys())
+    parts.spool.fetched(pickup.partner).forget_but(waiting.keys())
     room = Room(parts, pickup.partner)
     try:
         count = _collect_small(parts, landing, pickup, waiting, room, arrived)
@@ -81,7 +83,7 @@ def _collect_small(
         (name, size)
         for name, size in sorted(waiting.items(), key=lambda one: (one[1], one[0]))
         if size <= largest and name not in pickup.fetched and pickup.pauses.over(name)
-        if spool.size_taken_in(partner, name) is None and not spool.fetching(partner, name).exists()
+        if spool.size_taken_in(partner, name) is None and not spool.fetched(partner).has(name)
     ]
     count = 0
     while small and not pickup.alone:
@@ -166,31 +168,39 @@ def _fetch(parts: Parts, landing: Landing, partner: str, name: str, size: int) -
     if parts.spool.size_taken_in(partner, name) is not None:
         return False
     largest = quarantine.limit(parts)
-    part = parts.spool.fetching(partner, name)
-    files.require_room(part.parent, min(size, largest))
+    fetched = parts.spool.fetched(partner)
+    part = fetched.part(name)
+    files.require_room(fetched.folder, min(size, largest) - part.size())
     try:
-        with part.open("ab+") as file:
+        with part.path.open("ab+") as file:
             # no size is believed: what came before, and what the disk has room for, is what may come
-            most = min(largest, file.tell() + files.room_in(part.parent))
-            landing.get(name, file, most=most)
+            most = min(largest, file.tell() + files.room_in(fetched.folder))
+            try:
+                landing.get(name, file, most=most, progress=partial(part.grows, file))
+            except ConnectionLost:
+                part.keep(file)
+                raise
             files.sync_file(file)
     except ConnectionLost:
-        parts.spool.keep_longest_fetched(partner)
+        fetched.keep_longest()
         raise
     except NotThere:
-        part.unlink()
+        part.remove()
         return False
     except TooLong:
         if most < largest:
-            part.unlink()
+            part.remove()
             raise files.no_room() from None
-        quarantine.quarantine(parts, partner, part, name.removesuffix(ENDING), "too-large")
+        quarantine.quarantine(parts, partner, part.path, name.removesuffix(ENDING), "too-large")
+        part.remove()
         return True
     except BaseException:
         # half a file must not keep the disk full, or the ledger could write nothing either
-        part.unlink(missing_ok=True)
+        part.remove()
         raise
-    return parts.spool.take_in(part, partner, name, largest) is not None
+    taken = parts.spool.take_in(part.path, partner, name, largest) is not None
+    part.remove()
+    return taken
 
 
 def _remove(landing: Landing, partner: str, name: str) -> None:

@@ -78,10 +78,13 @@ class Landing(Protocol):
     def remove(self, name: str) -> None:
         """Delete a file; a file that is not there counts as deleted."""
 
-    def get(self, name: str, dst: BinaryIO, *, most: int | None = None) -> int:
+    def get(
+        self, name: str, dst: BinaryIO, *, most: int | None = None, progress: Callable[[int], None] | None = None
+    ) -> int:
         """Download a file; returns its size. Raises TooLong when it has more than `most` bytes.
 
-        What `dst` holds already stays, if the file begins with it: so a download that broke off goes on.
+        What `dst` holds already stays, if the file begins with it: so a download that broke off goes on. `progress` is
+        told how many bytes `dst` holds, first how many stay, before anything is written.
         """
 
     def get_many(self, listed: Sequence[tuple[str, int]], done: Callable[[str, bytes], None]) -> None:

@@ -126,7 +126,9 @@ class PickupFolder:
             self._unlink(name)
             self._sync()
 
-    def get(self, name: str, dst: BinaryIO, *, most: int | None = None) -> int:
+    def get(
+        self, name: str, dst: BinaryIO, *, most: int | None = None, progress: Callable[[int], None] | None = None
+    ) -> int:
         """See Landing; nobody collects from himself."""
         raise NotThere(self._partner)
 

@@ -4,7 +4,7 @@
     spool/out/<id>/payload        the file itself, renamed in
     spool/out/<id>/envelope       the sealed object, once complete
     spool/out/<id>/place          where the file is about to appear: written before it leaves the spool
-    spool/in/<partner>/.<id>.age.fetched  as much of an envelope as was fetched from a partner's server
+    spool/in/<partner>/.<id>.age.fetched  as much of an envelope as was fetched from a partner's server (`fetched`)
     spool/in/<partner>/<id>.age        an envelope taken from the landing zone, or fetched whole
     spool/in/<partner>/<id>.payload    its content, not yet let out
     spool/in/<partner>/<id>.delivery   where the content is about to appear: written before the rename
@@ -21,7 +21,7 @@ import json
 import os
 import stat
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -30,10 +30,8 @@ from config.errors import NotNow
 from exchange import files
 from exchange.drop import Candidate, Sighting, is_open_for_writing
 from exchange.failures import Failures
+from exchange.fetched import Fetched
 from ledger.identifier import is_id
-
-_FETCHED = ".fetched"
-"""Ending of what was fetched in part."""
 
 NOT_FOR_US = (errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENXIO)
 """Why a file stays unreadable until a person mends it: its mode, or it is a link, a socket or a pipe."""
@@ -263,22 +261,9 @@ class Spool:
             files.write_all_new({folder / name: data for name, data in new.items()})
         return set(new)
 
-    def fetching(self, partner: str, name: str) -> Path:
-        """Where an envelope lies while it is fetched from a partner's server, until it is taken in."""
-        files.make_directory(self._in / partner, 0o700)
-        return self._in / partner / f".{name}{_FETCHED}"
-
-    def forget_fetched_but(self, partner: str, names: Collection[str]) -> None:
-        """Remove what was fetched in part and is not offered any more."""
-        for part in (self._in / partner).glob(f".*{_FETCHED}"):
-            if part.name[1:].removesuffix(_FETCHED) not in names:
-                part.unlink()
-
-    def keep_longest_fetched(self, partner: str) -> None:
-        """Of what was fetched in part keep only one file: a server that breaks off each one cannot fill the disk."""
-        parts = sorted((self._in / partner).glob(f".*{_FETCHED}"), key=lambda part: part.stat().st_size)
-        for part in parts[:-1]:
-            part.unlink()
+    def fetched(self, partner: str) -> Fetched:
+        """Where envelopes lie while they are fetched from a partner's server, until they are taken in."""
+        return Fetched(self._in / partner)
 
     def incoming(self) -> Iterator[tuple[str, Path]]:
         """(partner, envelope) for every envelope that was taken in and is not finished."""
@@ -299,8 +284,9 @@ class Spool:
         for folder in self._in.iterdir():
             for path in folder.iterdir():
                 alone = path.suffix in (".payload", ".delivery") and not path.with_suffix(".age").exists()
-                if alone or (path.name[0] == "." and path.name.endswith((".part", _FETCHED))):
+                if alone or (path.name[0] == "." and path.name.endswith(".part")):
                     path.unlink()
+            Fetched(folder).recover()
 
     # --- control messages -----------------------------------------------------------------------------------
 

@@ -92,7 +92,9 @@ class FolderLanding:
     def remove(self, name: str) -> None:
         (self._folder / name).unlink(missing_ok=True)
 
-    def get(self, name: str, dst: BinaryIO, *, most: int | None = None) -> int:
+    def get(
+        self, name: str, dst: BinaryIO, *, most: int | None = None, progress: Callable[[int], None] | None = None
+    ) -> int:
         dst.truncate(0)
         if most is not None and (self._folder / name).stat().st_size > most:
             # a little more than is taken has come when that is noticed

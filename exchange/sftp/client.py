@@ -66,9 +66,11 @@ class SftpLanding:
         """See Landing."""
         sftp_folder.remove(self._talk, self._path(name))
 
-    def get(self, name: str, dst: BinaryIO, *, most: int | None = None) -> int:
+    def get(
+        self, name: str, dst: BinaryIO, *, most: int | None = None, progress: Callable[[int], None] | None = None
+    ) -> int:
         """See Landing."""
-        return download(self._talk, self._path(name), dst, most)
+        return download(self._talk, self._path(name), dst, most, progress)
 
     def get_many(self, listed: Sequence[tuple[str, int]], done: Callable[[str, bytes], None]) -> None:
         """See Landing."""

@@ -9,6 +9,7 @@ believed, only what came is counted.
 
 import os
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -21,17 +22,24 @@ READS_IN_FLIGHT = 8
 """Reads under way at once: with 255 KiB each, just under the 2 MiB that the channel takes ahead of us."""
 
 
-def download(talk: Conversation, path: bytes, dst: BinaryIO, most: int | None = None) -> int:
+def download(
+    talk: Conversation,
+    path: bytes,
+    dst: BinaryIO,
+    most: int | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> int:
     """Write the whole file to `dst`, behind what is there already if that is its beginning; returns its size.
 
-    Ends with TooLong as soon as more than `most` bytes have come.
+    Ends with TooLong as soon as more than `most` bytes have come. `progress` is told the length of `dst`: first how
+    much stays, then after each write.
     """
     opened = talk.ask(say.Open(talk.next_id(), path, say.READ))
     if not isinstance(opened, say.Handle):
         raise talk.refusal(opened)
     try:
         start = _go_on_at(talk, opened.handle, dst)
-        size = _Flow(talk, opened.handle, dst, start, most).run()
+        size = _Flow(talk, opened.handle, dst, start, most, progress or _tell_nobody).run()
     except LandingError as problem:
         if not isinstance(problem, ConnectionLost):
             talk.ask(say.Close(talk.next_id(), opened.handle))
@@ -42,6 +50,10 @@ def download(talk: Conversation, path: bytes, dst: BinaryIO, most: int | None = 
         raise
     talk.do(say.Close(talk.next_id(), opened.handle))
     return size
+
+
+def _tell_nobody(_size: int) -> None:
+    pass
 
 
 def _go_on_at(talk: Conversation, handle: bytes, dst: BinaryIO) -> int:
@@ -62,17 +74,27 @@ class _Piece:
 
 
 class _Flow:
-    def __init__(self, talk: Conversation, handle: bytes, dst: BinaryIO, start: int, most: int | None) -> None:
+    def __init__(
+        self,
+        talk: Conversation,
+        handle: bytes,
+        dst: BinaryIO,
+        start: int,
+        most: int | None,
+        progress: Callable[[int], None],
+    ) -> None:
         self._talk = talk
         self._handle = handle
         self._dst = dst
         self._next = start
         self._most = most
+        self._progress = progress
         self._at_end = False
         self._under_way: deque[_Piece] = deque()
 
     def run(self) -> int:
         size, refused = self._next, None
+        self._progress(size)
         while self._under_way or not self._at_end:
             while not self._at_end and len(self._under_way) < READS_IN_FLIGHT:
                 length = self._talk.read_length
@@ -85,6 +107,7 @@ class _Flow:
                         continue
                     self._dst.write(data)
                     size += len(data)
+                    self._progress(size)
                     self._at_end = self._is_too_long(size)
                     if len(data) < piece.length and not self._at_end:
                         rest = self._post(piece.offset + len(data), piece.length - len(data))

@@ -10,9 +10,9 @@ from config.errors import NotNow
 from exchange import collect as collecting
 from exchange import files, rounds
 from exchange.collect import PickUp, collect
+from exchange.fetched import Fetched
 from exchange.landing import ConnectionLost, LandingFailed, NotRemovable, NotThere, PermissionDenied
 from exchange.retry import Backoff, Pauses
-from exchange.spool import Spool
 from exchange.uploads import GIVE_UP
 from tests.organisations import CASE, FolderLanding, Pair, restart
 
@@ -29,10 +29,12 @@ class Faulty(FolderLanding):
         self.before_get: Callable[[str], None] = lambda name: None
         self.before_remove: Callable[[str], None] = lambda name: None
 
-    def get(self, name: str, dst: BinaryIO, *, most: int | None = None) -> int:
+    def get(
+        self, name: str, dst: BinaryIO, *, most: int | None = None, progress: Callable[[int], None] | None = None
+    ) -> int:
         self.fetched.append(name)
         self.before_get(name)
-        return super().get(name, dst, most=most)
+        return super().get(name, dst, most=most, progress=progress)
 
     def remove(self, name: str) -> None:
         self.before_remove(name)
@@ -231,13 +233,12 @@ def test_a_namesake_that_is_not_finished_is_not_replaced(pair: Pair, server: Fau
 
 
 def test_of_what_was_fetched_in_part_one_file_is_kept_and_only_while_it_is_offered(tmp_path: Path) -> None:
-    spool = Spool(tmp_path)
-    spool.create()
+    fetched = Fetched(tmp_path)
     for number in range(5):
-        spool.fetching("lgsco", f"{number}.age").write_bytes(bytes(number))
-    spool.keep_longest_fetched("lgsco")
-    assert [path.name for path in (tmp_path / "in" / "lgsco").iterdir()] == [".4.age.fetched"]
-    spool.forget_fetched_but("lgsco", {"4.age"})
-    assert spool.fetching("lgsco", "4.age").exists()
-    spool.forget_fetched_but("lgsco", set())
-    assert not spool.fetching("lgsco", "4.age").exists()
+        fetched.part(f"{number}.age").path.write_bytes(bytes(number))
+    fetched.keep_longest()
+    assert [path.name for path in tmp_path.iterdir()] == [".4.age.fetched"]
+    fetched.forget_but({"4.age"})
+    assert fetched.has("4.age")
+    fetched.forget_but(set())
+    assert not fetched.has("4.age")

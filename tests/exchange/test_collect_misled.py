@@ -11,7 +11,7 @@ import pytest
 
 from config.errors import NotNow
 from exchange import files, quarantine
-from exchange.collect import PickUp, collect
+from exchange.collect import collect
 from exchange.landing import ConnectionLost, LandingError
 from exchange.sftp import packets as say
 from exchange.sftp import server as sftp_server
@@ -21,7 +21,7 @@ from exchange.sftp.session import Session
 from exchange.sftp.wire import encode
 from ledger.identifier import new_id
 from tests.exchange.loopback import MIB, connect, make_folder, serving
-from tests.organisations import Pair, restart
+from tests.organisations import Pair
 
 pytestmark = pytest.mark.topologies("lgsco-hosts", only=True)
 
@@ -234,6 +234,12 @@ def cut_after(reads: int) -> Answer:
     return answer
 
 
+def fetched_part(pair: Pair) -> tuple[Path, int]:
+    """What came of a file, and how much that is."""
+    (part,) = (path for path in pair.ofsted.spooled() if path.suffix == ".fetched")
+    return part, part.stat().st_size
+
+
 @pytest.mark.parametrize("changed", [False, True], ids=["the same file", "another file"])
 def test_a_download_that_broke_off_goes_on_behind_what_came_if_that_is_its_beginning(
     pair: Pair, server: Server, folder: Path, *, changed: bool
@@ -243,8 +249,7 @@ def test_a_download_that_broke_off_goes_on_behind_what_came_if_that_is_its_begin
     Hostile.lie.append(cut_after(32))
     with pytest.raises(ConnectionLost):
         pair.ofsted.receive()
-    (part,) = pair.ofsted.spooled()
-    came = part.stat().st_size
+    part, came = fetched_part(pair)
     assert came >= 3 * MIB
     if changed:
         part.write_bytes(os.urandom(came))
@@ -258,17 +263,3 @@ def test_a_download_that_broke_off_goes_on_behind_what_came_if_that_is_its_begin
     again = [p for p in Hostile.asked if isinstance(p, say.Read) and p.length > 200_000 and p.offset in between]
     assert bool(again) is changed
     assert not path.exists()
-
-
-def test_after_a_restart_a_download_begins_anew(pair: Pair, server: Server, folder: Path) -> None:
-    content = os.urandom(4 * MIB)
-    offer(pair, folder, content)
-    Hostile.lie.append(cut_after(20))
-    with pytest.raises(ConnectionLost):
-        pair.ofsted.receive()
-    pair.ofsted = restart(pair.ofsted, pair.lgsco, pair.clock)
-    assert pair.ofsted.spooled() == []
-    Hostile.lie.clear()
-    pair.ofsted.pickup = PickUp("lgsco", connect(server, "ofsted"))
-    pair.ofsted.receive()
-    assert [arrived.read_bytes() for arrived in pair.ofsted.inbound()] == [content]
