@@ -38,6 +38,21 @@ class Network:
     """What was dropped since `begin`, by name."""
     seen: dict[str, int] = field(default_factory=lambda: {"lgsco": 0, "ofsted": 0})
 
+    @property
+    def calling(self) -> Running:
+        """Who reaches the other through the line."""
+        return self._both()[self.caller]
+
+    @property
+    def host(self) -> Running:
+        """Who is reached."""
+        (host,) = self._both().keys() - {self.caller}
+        return self._both()[host]
+
+    def carried(self) -> int:
+        """The most bytes that one connection has carried in either direction."""
+        return max((max(session.up, session.down) for session in self.line.sessions), default=0)
+
     def start(self) -> None:
         for one in (self.ofsted, self.lgsco):
             one.start()
@@ -65,13 +80,12 @@ class Network:
 
     def cause(self) -> str | None:
         """Why the other cannot be used, as the caller's ledger says."""
-        (host,) = self._both().keys() - {self.caller}
-        with read_ledger(self._both()[self.caller].home) as ledger:
-            return outage(ledger, host)
+        with read_ledger(self.calling.home) as ledger:
+            return outage(ledger, self.host.home.settings.organisation.id)
 
     def transport_keys(self) -> list[str]:
         """The caller's, as the other's server knows them."""
-        infos = public_keyring(self._both()[self.caller].home).infos()
+        infos = public_keyring(self.calling.home).infos()
         return [info.public for info in infos if info.purpose == "transport"]
 
     def wait_for(self, event: str, count: int = 1, name: str = "lgsco") -> None:

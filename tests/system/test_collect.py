@@ -66,7 +66,8 @@ def test_a_download_that_is_cut_goes_on_behind_what_came_and_is_one_outage(net: 
     assert downloaded(net) < size + 2 * 3 * MIB + 2 * MIB
 
 
-def test_connections_that_are_cut_after_any_number_of_bytes_cost_nothing(net: Network) -> None:
+@pytest.mark.parametrize("reset", [False, True], ids=["ended", "reset"])
+def test_connections_that_are_cut_after_any_number_of_bytes_cost_nothing(net: Network, *, reset: bool) -> None:
     down = [0, 30, 800, 1600, 2000, 2300, 2600, 2900, 3200, 3500, 4500, 15_000, 40_000, 60_000]
     up = [21, 1500, 2600, 3000, 3400, 3800]
     net.line.refuse()
@@ -74,8 +75,30 @@ def test_connections_that_are_cut_after_any_number_of_bytes_cost_nothing(net: Ne
     net.drop(*SMALL)
     net.wait_for("sent", len(SMALL))
     net.line.mend(*((n, None) for n in up), *((None, n) for n in down))
+    net.line.reset = reset
     net.check(outages=1)
     assert len(net.line.sessions) > len(up) + 10
+
+
+def test_an_idle_connection_that_was_lost_on_the_way_is_no_outage(net: Network) -> None:
+    net.drop(*SMALL)
+    net.check(outages=0)
+    net.line.fall_silent(new_ones=False)
+    net.drop(*SMALL)
+    net.check(outages=0)
+    net.line.cut()
+    net.drop(600 * KIB)
+    net.check(outages=0)
+
+
+def test_a_line_that_breaks_within_every_file_brings_them_all_the_same(net: Network) -> None:
+    """Of files that are fetched side by side, half a file is lost with the line: so each is fetched alone then."""
+    net.line.refuse()
+    net.wait_for("partner.unreachable", name="ofsted")
+    net.drop(*[100 * KIB] * 4)
+    net.wait_for("sent", 4)
+    net.line.mend(*[(None, 60 * KIB)] * 20)
+    net.check(outages=None)
 
 
 def test_a_line_that_falls_silent_in_the_middle_of_a_download_is_noticed_and_is_one_outage(net: Network) -> None:
@@ -88,6 +111,17 @@ def test_a_line_that_falls_silent_in_the_middle_of_a_download_is_noticed_and_is_
     assert json.loads(net.ofsted.command("status", "--json").stdout)["partners"] == {"lgsco": "unreachable"}
     net.line.mend()
     net.check(outages=1)
+
+
+def test_a_line_that_becomes_slow_brings_a_file_all_the_same(net: Network) -> None:
+    """As long as it was quick, so much was asked for at once that its answer would take longer than the timeout."""
+    net.drop(100 * KIB)
+    net.check(outages=0)
+    net.line.rate = 8 * KIB
+    net.drop(24 * KIB)
+    net.wait_for("delivered", 2, "ofsted")
+    net.line.rate = None
+    net.check(outages=None)
 
 
 def test_another_host_key_is_not_called_upon_again_and_nothing_is_collected_from_it(tmp_path: Path) -> None:
@@ -110,6 +144,21 @@ def test_another_host_key_is_not_called_upon_again_and_nothing_is_collected_from
 
 
 # --- deaths -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_large_download_goes_on_after_the_daemon_was_stopped_in_the_middle(net: Network) -> None:
+    size = 16 * MIB
+    net.line.rate = 4 * MIB
+    net.line.cut()
+    net.drop(size)
+    wait_for(lambda: net.carried() > 8 * MIB)
+    net.line.rate = None
+    assert net.ofsted.stop() == 0
+    before = downloaded(net)
+    net.ofsted.start()
+    net.check(outages=None)
+    # both ends and samples of what came are read back, at most 3 MiB; or it was over before it was stopped
+    assert downloaded(net) - before < size - 8 * MIB + 4 * MIB or before > size
 
 
 def test_a_daemon_that_is_killed_while_it_collects_delivers_everything_once(net: Network) -> None:
@@ -157,6 +206,33 @@ def test_a_pickup_folder_that_is_missing_is_one_outage_on_either_side(net: Netwo
     folder.with_name("away").rename(folder)
     net.check(outages=1)
     assert net.events().count("partner.unreachable") == net.events().count("partner.reachable") == 1
+
+
+def test_a_pickup_folder_that_is_read_only_for_a_while_is_one_outage_for_who_places_files_there(net: Network) -> None:
+    with disk(net, "size=4m") as folder:
+        mount(folder, "remount,ro")
+        net.drop(*SMALL, 600 * KIB)
+        net.wait_for("partner.unreachable")
+        time.sleep(1)
+        assert "our pick-up folder for ofsted cannot be used" in net.lgsco.command("status").stdout
+        mount(folder, "remount,rw")
+        net.check(outages=0)
+        assert net.events().count("partner.unreachable") == net.events().count("partner.reachable") == 1
+
+
+@pytest.mark.parametrize(("size", "others"), [(20 * KIB, [20 * KIB] * 35), (MIB, [MIB])], ids=["small", "large"])
+def test_a_file_that_may_not_be_read_keeps_no_other_waiting(net: Network, size: int, others: list[int]) -> None:
+    forbidden = pickup(net) / "01a20b88-93be-7d18-b247-0d4b8af8d931.age"
+    forbidden.touch(mode=0o600)
+    os.truncate(forbidden, size)
+    net.wait_for("partner.unreachable", name="ofsted")
+    assert net.cause() == "PermissionDenied"
+    net.drop(*others)
+    net.wait_for("acknowledged", len(others))
+    assert net.events("ofsted").count("partner.reachable") == 0
+    forbidden.unlink()
+    net.check(outages=1)
+    assert "quarantined" not in net.events("ofsted")
 
 
 def test_a_full_pickup_folder_takes_what_fits_and_the_rest_when_there_is_room(net: Network) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.organisations import CASE, TOPOLOGIES
+from tests.organisations import CASE, NAMES, TOPOLOGIES
 from tests.system.daemons import Running, exchange, wait_for
 
 CONCERN = ("lgsco", "unimplemented-recommendation", "Leeds")
@@ -20,6 +20,13 @@ CONCERN = ("lgsco", "unimplemented-recommendation", "Leeds")
 def both(tmp_path: Path, topology: str) -> Iterator[dict[str, Running]]:
     with exchange(tmp_path, topology=topology) as running:
         yield running
+
+
+def caller_and_host(topology: str) -> tuple[str, str]:
+    """Who calls, and on whose server: LGSCO on Ofsted's where each has one."""
+    caller = TOPOLOGIES[topology] or "lgsco"
+    (host,) = NAMES.keys() - {caller}
+    return caller, host
 
 
 @pytest.mark.topologies(*TOPOLOGIES)
@@ -103,36 +110,43 @@ def test_a_killed_daemon_goes_on_where_it_was(both: dict[str, Running]) -> None:
         assert one.files(one.home.spool) == []
 
 
-@pytest.mark.topologies(but="lgsco-hosts")
-def test_a_partner_that_is_away_is_one_entry_and_its_return_another(both: dict[str, Running]) -> None:
-    lgsco, ofsted = both["lgsco"], both["ofsted"]
-    ofsted.sshd.stop()
-    lgsco.start()
+def test_a_partner_that_is_away_is_one_entry_and_its_return_another(both: dict[str, Running], topology: str) -> None:
+    caller, host = caller_and_host(topology)
+    here, there = both[caller], both[host]
+    there.sshd.stop()
+    here.start()
     for number in range(3):
-        lgsco.drop(b"x", f"{CASE} {number}.pdf")
-    wait_for(lambda: "partner.unreachable" in lgsco.events())
-    assert json.loads(lgsco.command("status", "--json").stdout)["partners"] == {"ofsted": "unreachable"}
-    assert lgsco.command("status", "--check").returncode == 1
+        both["lgsco"].drop(b"x", f"{CASE} {number}.pdf")
+    wait_for(lambda: "partner.unreachable" in here.events())
+    assert json.loads(here.command("status", "--json").stdout)["partners"] == {host: "unreachable"}
+    assert here.command("status", "--check").returncode == 1
     time.sleep(2)
-    ofsted.sshd.start()
-    ofsted.start()
-    wait_for(lambda: lgsco.states() == ["acknowledged"] * 3)
-    assert lgsco.events().count("partner.unreachable") == 1
-    assert lgsco.events().count("partner.reachable") == 1
+    there.sshd.start()
+    there.start()
+    wait_for(lambda: both["lgsco"].states() == ["acknowledged"] * 3)
+    assert here.events().count("partner.unreachable") == 1
+    wait_for(lambda: here.events().count("partner.reachable") == 1)
 
 
-@pytest.mark.topologies(but="lgsco-hosts")
-def test_a_changed_host_key_is_refused_and_nothing_is_sent(both: dict[str, Running]) -> None:
-    lgsco, ofsted = both["lgsco"], both["ofsted"]
-    ofsted.sshd.stop()
-    ofsted.sshd.new_host_key()
-    ofsted.sshd.start()
-    lgsco.drop(b"x")
-    refused = lgsco.command("run", "--once")
+def test_a_changed_host_key_is_refused_and_nothing_is_sent_or_collected(
+    both: dict[str, Running], topology: str
+) -> None:
+    caller, host = caller_and_host(topology)
+    here, there = both[caller], both[host]
+    there.sshd.stop()
+    there.sshd.new_host_key()
+    there.sshd.start()
+    both["lgsco"].drop(b"x")
+    if host == "lgsco":
+        # what is for Ofsted waits there
+        assert there.command("run", "--once").returncode == 0
+    waiting = there.waiting()
+    refused = here.command("run", "--once")
     assert refused.returncode == 3
     assert "host key" in refused.stderr
-    assert lgsco.states() == ["sealed"]
-    assert ofsted.files(ofsted.sshd.zone) == []
+    assert both["lgsco"].states() == ["sent" if host == "lgsco" else "sealed"]
+    assert there.waiting() == waiting
+    assert both["ofsted"].states("in") == []
 
 
 def test_it_tells_systemd_when_it_is_ready_alive_and_stopping(both: dict[str, Running], tmp_path: Path) -> None:
@@ -170,7 +184,7 @@ def test_a_partner_that_is_added_while_the_daemon_runs_is_served_without_a_resta
     wait_for(lambda: lgsco.states() == ["acknowledged"])
 
 
-@pytest.mark.topologies("push", "ofsted-hosts")
+@pytest.mark.topologies(*TOPOLOGIES)
 def test_run_once_empties_the_folders_and_ends(both: dict[str, Running]) -> None:
     lgsco, ofsted = both["lgsco"], both["ofsted"]
     lgsco.drop(b"x")

@@ -25,7 +25,8 @@ LARGE = 600 * KIB
 PUSH = pytest.mark.topologies("push", only=True)
 """Of tests that count connections, of which whoever collects has one more; test_collect.py has their like."""
 WE_UPLOAD = pytest.mark.topologies(but="lgsco-hosts")
-"""Of tests about an upload by LGSCO, which only puts files into a folder of its own where it is the host."""
+"""Of tests about what LGSCO uploads, which where it is the host only lies in a folder of its own; test_collect.py has
+those about what Ofsted then collects from there."""
 
 FIRST, LONGEST, TIMEOUT = 0.05, 0.4, 1.5
 """As the settings of these homes say, in seconds."""
@@ -82,6 +83,7 @@ def test_a_session_that_is_cut_after_any_number_of_bytes_costs_nothing_but_the_r
     assert len(net.line.sessions) == len(up) + len(down) + len(far) + 1
 
 
+@WE_UPLOAD
 def test_connections_that_are_reset_during_an_upload_are_one_outage(net: Network) -> None:
     net.line.reset = True
     net.line.cuts.extend([(100_000, None), (3000, None), (300_000, None)])
@@ -89,24 +91,22 @@ def test_connections_that_are_reset_during_an_upload_are_one_outage(net: Network
     net.check(outages=1)
 
 
-@WE_UPLOAD
 def test_a_line_that_falls_silent_is_noticed_after_the_timeout_and_is_one_outage(net: Network) -> None:
     net.line.fall_silent()
     began = time.monotonic()
     net.drop(*SMALL, LARGE)
-    net.wait_for("partner.unreachable")
+    net.wait_for("partner.unreachable", name=net.caller)
     assert TIMEOUT - 0.1 < time.monotonic() - began < 4 * TIMEOUT
     net.line.mend()
     net.check(outages=1)
 
 
-@WE_UPLOAD
-def test_a_line_that_falls_silent_in_the_middle_of_an_upload_is_noticed_after_the_timeout(net: Network) -> None:
+def test_a_line_that_falls_silent_in_the_middle_of_a_file_is_noticed_after_the_timeout(net: Network) -> None:
     net.line.rate = 2 * MIB
     net.drop(8 * MIB)
-    wait_for(lambda: any(session.up > MIB for session in net.line.sessions))
+    wait_for(lambda: net.carried() > MIB)
     net.line.fall_silent()
-    net.wait_for("partner.unreachable")
+    net.wait_for("partner.unreachable", name=net.caller)
     net.line.mend()
     net.check(outages=1)
 
@@ -136,10 +136,9 @@ def test_a_line_that_pauses_for_less_than_the_timeout_is_no_outage(net: Network)
     net.check(outages=0)
 
 
-@WE_UPLOAD
 @pytest.mark.parametrize(("size", "rate"), [(12 * KIB, 6 * KIB), (LARGE, 100 * KIB)], ids=["small", "large"])
 def test_a_slow_line_is_no_outage(net: Network, size: int, rate: int) -> None:
-    """The large file's rate: a write of the usual size takes longer than the timeout."""
+    """The large file's rate: a read or write of the usual size takes longer than the timeout."""
     net.line.rate = rate
     net.drop(size)
     net.check(outages=0)
@@ -205,6 +204,7 @@ def test_a_large_upload_goes_on_behind_what_the_server_has(net: Network) -> None
     assert second.down < 4 * MIB
 
 
+@WE_UPLOAD
 def test_a_large_upload_goes_on_after_the_daemon_was_stopped_in_the_middle(net: Network) -> None:
     size = 16 * MIB
     net.line.rate = 4 * MIB
@@ -218,6 +218,7 @@ def test_a_large_upload_goes_on_after_the_daemon_was_stopped_in_the_middle(net: 
     assert sum(session.up for session in net.line.sessions) - sent < 13 * MIB or sent > size
 
 
+@WE_UPLOAD
 def test_an_unfinished_file_that_is_not_ours_is_not_built_upon(net: Network) -> None:
     net.line.refuse()
     net.drop(LARGE)
@@ -232,17 +233,20 @@ def test_an_unfinished_file_that_is_not_ours_is_not_built_upon(net: Network) -> 
 
 
 def test_a_server_that_refuses_our_key_is_one_outage_until_it_is_granted_again(net: Network) -> None:
-    sshd = net.ofsted.sshd
+    sshd = net.host.sshd
     sshd.authorize(make_key()[1])
+    # who collects is logged in
+    net.line.cut()
     net.drop(*SMALL, LARGE)
-    net.wait_for("partner.unreachable")
+    net.wait_for("partner.unreachable", name=net.caller)
     assert net.cause() == "AuthenticationRefused"
     time.sleep(1)
-    assert "refused our key" in net.lgsco.command("status").stdout
+    assert "refused our key" in net.calling.command("status").stdout
     sshd.authorize(*net.transport_keys())
     net.check(outages=1)
 
 
+@WE_UPLOAD
 def test_a_full_landing_zone_takes_what_fits_and_the_rest_when_there_is_room(net: Network) -> None:
     with disk(net.ofsted, "size=1m") as zone:
         filler = put_into_zone(net.ofsted, "filler.part", bytes(600 * KIB))
@@ -258,6 +262,7 @@ def test_a_full_landing_zone_takes_what_fits_and_the_rest_when_there_is_room(net
         net.check(outages=1)
 
 
+@WE_UPLOAD
 def test_a_landing_zone_that_is_read_only_for_a_while_is_one_outage(net: Network) -> None:
     with disk(net.ofsted, "size=4m") as zone:
         mount(zone, "remount,ro")
@@ -269,6 +274,7 @@ def test_a_landing_zone_that_is_read_only_for_a_while_is_one_outage(net: Network
         net.check(outages=1)
 
 
+@WE_UPLOAD
 @pytest.mark.parametrize(("size", "others"), [(20 * KIB, [20 * KIB] * 35), (LARGE, [LARGE])], ids=["small", "large"])
 def test_a_file_that_the_server_refuses_keeps_no_other_waiting(net: Network, size: int, others: list[int]) -> None:
     """There are more small ones than go side by side."""
