@@ -122,7 +122,7 @@ def _concern(
     folders = (partner, flow.category) if authority is None else (partner, flow.category, authority)
     judgement = judge(
         Claim("", folders, path.name, "", sidecar_for(reference)),
-        FileFacts(path.stat().st_size, stat.S_IFREG, 1, os.access(path, os.R_OK)),
+        FileFacts(path.stat().st_size, stat.S_IFREG, 1, files.may_read(path)),
         me=parts.me,
         partners=parts.agreements,
         register=parts.register,

@@ -48,6 +48,22 @@ class TooLarge(Refused):
     reason = "too-large"
 
 
+def may_read(path: Path) -> bool:
+    """Whether we have the right to read what lies at `path`; raises OSError where that cannot be found out.
+
+    `os.access` takes a failing disk for a missing right, and the file would be refused for good.
+    """
+    try:
+        os.close(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC))
+    except PermissionError:
+        return False
+    except OSError as problem:
+        # a link, a socket: no file, but that is another objection
+        if problem.errno not in (errno.ELOOP, errno.ENXIO):
+            raise
+    return True
+
+
 def sync_directories(directories: Iterable[Path]) -> None:
     """Make the names in several folders durable, each folder once."""
     for directory in dict.fromkeys(directories):

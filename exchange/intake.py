@@ -102,7 +102,7 @@ def _judge(parts: Parts, claim: Claim, payload: Path) -> Judgement:
     status = payload.lstat()
     return judge(
         claim,
-        FileFacts(status.st_size, claim.kind, status.st_nlink, os.access(payload, os.R_OK)),
+        FileFacts(status.st_size, claim.kind, status.st_nlink, files.may_read(payload)),
         me=parts.me,
         partners=parts.agreements,
         register=parts.register,

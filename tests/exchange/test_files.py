@@ -148,3 +148,14 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path: Path) -> 
     assert [path.name for path in tmp_path.iterdir()] == ["claim.json"]
     assert target.read_bytes() == b"old"
     assert target.stat().st_mode & 0o777 == 0o600
+
+
+def test_whether_a_file_may_be_read_is_answered_or_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    assert files.may_read(tmp_path / "file")
+    assert files.may_read(tmp_path / "link")
+    for path in (tmp_path / "nothing", tmp_path / ("long" * 64)):
+        assert not os.access(path, os.R_OK)
+        with pytest.raises(OSError, match=r"No such|long"):
+            files.may_read(path)

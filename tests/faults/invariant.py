@@ -1,5 +1,6 @@
 """What must hold once everything has come to rest, whatever broke on the way: nothing lost, doubled, or left over."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -15,6 +16,8 @@ KINDS = ("lost", "doubled", "unverifiable", "left over")
 
 LAST_PLACE = {"acknowledged": "sent", "held": "held", "rejected": "held"}
 UNWANTED = {"witness.conflict", "witness.rolled-back", "envelope.quarantined", "quarantined"}
+
+_FOLDER_OF_A_PARTNER = re.compile(r"homes/\w+/spool/(control|in)/\w+")
 
 ORGANISATIONS = ("lgsco", "ofsted")
 
@@ -138,7 +141,9 @@ def _lives(rest: Rest, organisation: str) -> list[Life]:
 def _left_over(rest: Rest) -> list[Finding]:
     there = rest.paths()
     more, less = sorted(there - rest.tidy), sorted(rest.tidy - there)
+    ends = [path for path in more if path + "/" not in "".join(more)]
     return [
-        *(Finding("left over", path) for path in more if path + "/" not in "".join(more)),
+        # a partner's empty folder in the spool stays once something had to be asked or answered
+        *(Finding("left over", path) for path in ends if not _FOLDER_OF_A_PARTNER.fullmatch(path)),
         *(Finding("lost", f"{path} is missing") for path in less),
     ]
