@@ -105,36 +105,38 @@ def upload(parts: Parts, landing: Landing, partner: str, due: Sequence[Due]) -> 
     One that did not get there stays in the spool until `clear`. One that cannot be made keeps no other; the first
     failure is raised at the end.
     """
-    under_way: dict[str, tuple[Due, Path]] = {}
+    under_way: dict[str, tuple[Draft, Path]] = {}
     failures = Failures()
 
     def messages() -> Iterator[Small]:
         for place, one in enumerate(due):
             message = None
             with failures.kept():
-                name, path = _seal(parts, partner, one, place)
-                under_way[name + sender.ENDING] = (one, path)
+                name, path, signed_by = _seal(parts, partner, one, place)
+                sent = one.sent.replace(detail={**one.sent.detail, "signed_by": signed_by})
+                under_way[name + sender.ENDING] = (sent, path)
                 message = sender.small(path, name)
             if message is not None:
                 yield message
 
     def done(message: Small) -> None:
-        one, path = under_way.pop(message.final)
-        parts.ledger.write(lambda tx: tx.append(one.sent))
+        sent, path = under_way.pop(message.final)
+        parts.ledger.write(lambda tx: tx.append(sent))
         path.unlink()
 
     landing.put_many(messages(), done)
     failures.raise_first()
 
 
-def _seal(parts: Parts, partner: str, due: Due, place: int) -> tuple[str, Path]:
-    """A new message, sealed to the partner; returns its id and where it lies.
+def _seal(parts: Parts, partner: str, due: Due, place: int) -> tuple[str, Path, str]:
+    """A new message, sealed to the partner; returns its id, where it lies, and which key signed it.
 
     Ids are in the order of the messages, by their `place`: what lies there together is taken in that order.
     """
     now = parts.effects.clock()
     message = new_id(now + timedelta(milliseconds=place), parts.effects.random)
     recipient = parts.recipient(partner)
+    signer = parts.announcer(partner) if due.kind == "announcement" else parts.signer(partner)
     manifest = Manifest(
         kind=due.kind,
         id=message,
@@ -155,10 +157,10 @@ def _seal(parts: Parts, partner: str, due: Due, place: int) -> tuple[str, Path]:
         seal(
             None,
             manifest,
-            signer=parts.announcer(partner) if due.kind == "announcement" else parts.signer(partner),
+            signer=signer,
             recipients=[recipient],
             dst=target,
         )
     # only the name has to outlive a power cut: by it `clear` finds what lies unfinished on the partner's server
     files.sync_directory(path.parent)
-    return message, path
+    return message, path, signer.public.fingerprint

@@ -2,11 +2,13 @@
 
 import datetime
 
+from config.home import Home
 from config.settings import Settings
-from config.times import from_text, system_clock
+from config.times import Clock, from_text, system_clock
 from exchange import key_desk, key_expiry
-from keys import age
-from keys.announcement import SUBJECTS, AnnouncementError, Signed, Subject, fingerprint
+from exchange.incident import protected
+from exchange.key_story import algorithm
+from keys.announcement import SUBJECTS, AnnouncementError, Signed, fingerprint
 from keys.key_info import POST_QUANTUM, KeyInfo
 from keys.keyring import Keyring
 from keys.own_keys import OwnKey, OwnKeys
@@ -16,13 +18,6 @@ from ledger.key_events import key_entries
 from ledger.query import handovers_signed_with, handovers_under_key
 from ledger.store import Ledger
 from ledger.view import View
-
-ALGORITHMS = {
-    "witness": "ed25519-cosignature",
-    "signing-pq": "mldsa44-ed25519",
-    "witness-pq": "mldsa44-cosignature",
-}
-"""Where it is not plain ed25519."""
 
 Cell = str | int | bool | None
 Row = dict[str, Cell | list[str]]
@@ -136,9 +131,9 @@ def problems(
     return found
 
 
-def inventory(keyring: Keyring, ledger: Ledger, trust: Trust) -> list[Row]:
-    """Every key that counts now, ours and partners', with what it protects against."""
-    own, now = of_ledger(ledger), system_clock()
+def inventory(home: Home, keyring: Keyring, ledger: Ledger, trust: Trust, clock: Clock = system_clock) -> list[Row]:
+    """Every key that counts now, ours and partners', with what it protects against, and how much it has protected."""
+    own, now = of_ledger(ledger), clock()
     rows: list[Row] = []
     for info in keyring.infos():
         if info.fingerprint in own.fingerprints(info.purpose):
@@ -147,16 +142,13 @@ def inventory(keyring: Keyring, ledger: Ledger, trust: Trust) -> list[Row]:
         standing = trust.standing(partner)
         for purpose in SUBJECTS:
             for public in standing.keys(purpose, now):
-                kind = _algorithm(purpose, public)
+                kind = algorithm(purpose, public)
                 pq = kind in POST_QUANTUM
                 rows.append(_listed(partner, purpose, kind, fingerprint(purpose, public), post_quantum=pq))
+    for row in rows:
+        number, first, last = protected(home, ledger, trust, str(row["fingerprint"]), now)
+        row.update(handovers=number, first_at=first or None, last_at=last or None)
     return rows
-
-
-def _algorithm(purpose: Subject, public: str) -> str:
-    if purpose == "encryption":
-        return "mlkem768x25519" if age.parse_recipient(public).kind == "pq" else "x25519"
-    return public.split(" ")[0].removeprefix("ssh-") if purpose == "host" else ALGORITHMS.get(purpose, "ed25519")
 
 
 def _listed(owner: str, purpose: str, algorithm: str, fingerprint: str, *, post_quantum: bool) -> Row:

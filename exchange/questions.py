@@ -66,7 +66,7 @@ def ask(home: Home, ledger: Ledger, trust: Trust, **filters: Any) -> list[Row]:
         register = Register.shipped()
         found = register.resolve(str(authority), system_clock().date())
         codes = frozenset(register.with_predecessors(found.gss))
-    since, until = _moment(filters.pop("since"), end=False), _moment(filters.pop("until"), end=True)
+    since, until = moment(filters.pop("since"), end=False), moment(filters.pop("until"), end=True)
     return query(
         ledger,
         Filter(authorities=codes, since=since, until=until, **filters),
@@ -81,8 +81,8 @@ def holds_now(ledger: Ledger) -> Holds:
     return open_holds(ledger, Register.shipped().with_predecessors)
 
 
-def _moment(text: str | int | None, *, end: bool) -> datetime.datetime | None:
-    """A day or a time; a day as the end of a range means all of that day."""
+def moment(text: str | int | None, *, end: bool) -> datetime.datetime | None:
+    """A day or a time; a day as the end of a range means all of that day. Raises Misuse for anything else."""
     if text is None:
         return None
     try:

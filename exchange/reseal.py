@@ -31,11 +31,12 @@ def void(parts: Parts, partner: str, among: Sequence[Handover]) -> list[Handover
         return []
     count = parts.trust.standing(partner).keys("encryption", parts.effects.clock())
     recipients = {_fingerprint(text) for text in count}
-    revoked = {key.fingerprint for key in parts.own.keys if (key.purpose, key.ended) == ("signing", "revoked")}
+    ended = (key for key in parts.own.keys if key.ended == "revoked")
+    revoked = {key.fingerprint for key in ended if key.purpose in ("signing", "signing-pq")}
     return [
         one
         for one in among
-        if (one.key not in recipients or (revoked and signed_by(parts, one) in revoked)) and _is_here(parts, one)
+        if (one.key not in recipients or (revoked and revoked & signed_by(parts, one))) and _is_here(parts, one)
     ]
 
 
@@ -50,10 +51,10 @@ def renew(parts: Parts, partner: str, among: Sequence[Handover], failures: Failu
     return left
 
 
-def signed_by(parts: Parts, handover: Handover) -> str | None:
-    """Fingerprint of the key that signed the envelope which counts now."""
-    sealed = _sealed(parts, handover)
-    return str(sealed[-1].detail.get("signed_by")) if sealed else None
+def signed_by(parts: Parts, handover: Handover) -> frozenset[str]:
+    """Fingerprints of the keys that signed the envelope which counts now."""
+    said = [entry.detail for entry in _sealed(parts, handover)][-1:]
+    return frozenset(str(detail[name]) for detail in said for name in ("signed_by", "signed_pq") if name in detail)
 
 
 def _sealed(parts: Parts, handover: Handover) -> list[Entry]:

@@ -54,14 +54,14 @@ def history_(context: HomeContext, as_json: bool) -> None:
 @json_option
 @with_home
 def inventory_(context: HomeContext, as_json: bool) -> None:
-    """Every key that counts now, ours and our partners', and whether it resists quantum computers."""
+    """Every key that counts now, ours and our partners', how strong it is, and how much it has protected."""
     from exchange.key_list import inventory
 
-    rows = inventory(context.keyring, context.ledger, context.trust)
+    rows = inventory(context.home, context.keyring, context.ledger, context.trust)
     if as_json:
         show.as_json(rows)
         return
-    columns = ("owner", "purpose", "algorithm", "post_quantum", "fingerprint")
+    columns = ("owner", "purpose", "algorithm", "post_quantum", "fingerprint", "handovers", "first_at", "last_at")
     show.table(columns, [show.cells(row, columns) for row in rows], empty="no key yet")
 
 
@@ -155,3 +155,37 @@ def export_(context: HomeContext, output: str | None) -> None:
         return
     for name in export(context.home, context.keyring, context.ledger, context.trust, Path(output)):
         click.echo(name)
+
+
+@keys_.command("incident", epilog="Example: handover keys incident SHA256:… --from 2026-12-01 -o incident")
+@click.argument("fingerprint", metavar="FINGERPRINT")
+@click.option("--from", "since", metavar="D", help="Only what the key protected from that day or time (UTC) on.")
+@click.option("--to", "until", metavar="D", help="Only what it protected until then; a day is meant with all of it.")
+@click.option("-o", "--output", metavar="DIR", help="Write the pack into a new folder: text, JSON, CSV, checkpoint.")
+@click.option("--proofs", is_flag=True, help="With -o: a proof for every handover, which anybody can check.")
+@json_option
+@with_home
+def incident_(
+    context: HomeContext,
+    fingerprint: str,
+    since: str | None,
+    until: str | None,
+    output: str | None,
+    proofs: bool,
+    as_json: bool,
+) -> None:
+    """Everything that a key protected, ours or a partner's, for the data protection officer, without case content.
+
+    Needs no passphrase.
+    """
+    from exchange.incident_pack import SHOWN, pack
+
+    found = pack(context.home, context.ledger, context.trust, fingerprint, since, until, output, proofs=proofs)
+    if as_json:
+        show.as_json(found.to_json())
+        return
+    show.pairs(found.summary())
+    if output is None:
+        click.echo()
+        rows = [[getattr(one, column) for column in SHOWN] for one in found.handovers]
+        show.table(SHOWN, rows, empty="no handover was protected by this key")

@@ -90,6 +90,6 @@ def _prove_by_another(world: "World", liar: "Node", about: Handover, proven: Han
         envelope_sha256=about.envelope_sha256 or "",
     )
     due = Due(receipts.KIND, lambda: receipt, Draft(event="receipted", actor="daemon"))
-    name, path = control._seal(parts, proven.partner, due, 0)
+    name, path, _ = control._seal(parts, proven.partner, due, 0)
     world.zones.put(world.link(liar.name, proven.partner), f"{name}{ENDING}", path.read_bytes())
     path.unlink()

@@ -48,6 +48,7 @@ PRINTS_JSON = {
     "keys list": "",
     "keys history": "",
     "keys inventory": "",
+    "keys incident": "{transport}",
     "keys rotate": "signing",
     "keys revoke": "{transport}",
     "ledger query": "",

@@ -25,7 +25,7 @@ def test_every_command_of_the_rota_does_what_the_page_shows(tmp_path: Path) -> N
     text = PAGE.read_text("utf-8")
     pieces = re.findall(r"^```console\n(.*?)^```|^<!-- (\[wait .+?\]) -->$", text, re.MULTILINE | re.DOTALL)
     script = "".join(shown or f"{wait}\n" for shown, wait in pieces)
-    assert len(pieces) == 8
+    assert len(pieces) == 9
     folder = tmp_path / "homes"
     folder.mkdir()
     steps = list(play(parse(BEGIN + script + END), folder, Scenes(tmp_path / "scenes")))
