@@ -139,6 +139,12 @@ class Home:
         file = self.settings.keys.passphrase_file
         return None if file is None else self.root / file
 
+    @property
+    def pin_file(self) -> Path | None:
+        """Where the PIN of the token lies, if it lies in a file."""
+        file = self.settings.token.pin_file
+        return None if file is None else self.root / file
+
     def agreement_files(self) -> tuple[Path, ...]:
         """The agreement files beside the shipped ones."""
         return tuple(self.root / file for file in self.settings.agreements.files)
@@ -190,6 +196,8 @@ class Home:
             yield from _reachable(file, f"file {number} in the folder of the private keys ({file.name})", _BY_OTHERS)
         if self.passphrase_file is not None:
             yield from _reachable(self.passphrase_file, "the passphrase file", _BY_OTHERS, missing_is_wrong=True)
+        if self.pin_file is not None:
+            yield from _reachable(self.pin_file, "the PIN file", _BY_OTHERS, missing_is_wrong=True)
         yield from _reachable(self.config_file, CONFIG_FILE, _WRITE)
         yield from _reachable(self.cards, "the folder of the partners' cards", _WRITE)
         for number, file in enumerate(sorted(self.cards.iterdir()) if _may_list(self.cards) else [], start=1):

@@ -22,6 +22,7 @@ from config.values import (
     Size,
     Slug,
     Texts,
+    TokenLabel,
     Webhook,
     a_problem,
 )
@@ -66,6 +67,25 @@ class Keys(Section):
     encryption: Literal["pq", "x25519"] = Field(
         default="pq",
         description="Kind of new encryption keys: pq resists quantum computers, x25519 is for partners with old tools.",
+    )
+
+
+class Token(Section):
+    """A token (a hardware security module) for keys that sign; `handover keys rotate --token` makes one in it."""
+
+    module: Folder | None = Field(
+        default=None,
+        description="The token's PKCS #11 library; without one there is no token.",
+        examples=["/usr/lib/softhsm/libsofthsm2.so"],
+    )
+    label: TokenLabel = Field(default="handover", description="The label that the token was given.")
+    pin_file: Folder | None = Field(
+        default=None,
+        description="A file that holds the token's PIN; nobody but the service may read it.",
+        examples=["token-pin"],
+    )
+    pin_credential: CredentialName = Field(
+        default="handover-token-pin", description="The systemd credential that holds the PIN, used where there is one."
     )
 
 

@@ -38,6 +38,7 @@ from config.sections import (
     Partner,
     Retry,
     Section,
+    Token,
     Watch,
 )
 from config.values import Slug
@@ -50,6 +51,7 @@ class Settings(Section):
 
     organisation: Organisation
     keys: Keys = Keys()
+    token: Token = Token()
     folders: Folders = Folders()
     watch: Watch = Watch()
     landing: Landing = Landing()

@@ -90,6 +90,13 @@ def _folder(value: object) -> Path:
     return Path(text)
 
 
+def _token_label(value: str) -> str:
+    # PKCS #11 keeps 32 bytes for a label, and fills them up with blanks
+    if not 1 <= len(value.encode()) <= 32 or value != value.strip() or any(ord(c) < 32 for c in value):
+        raise a_problem("must be a label as the token has it: 1 to 32 bytes, no blank at its ends")
+    return value
+
+
 def _host(value: object) -> str:
     text = _text(value)
     try:
@@ -159,6 +166,7 @@ Pattern = Annotated[
 CredentialName = Annotated[
     str, _rule(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", "must be letters, digits, dots, hyphens and underscores")
 ]
+TokenLabel = Annotated[str, AfterValidator(_token_label)]
 HostKeys = Annotated[
     tuple[Annotated[str, _rule(_KEY_LINE, "must be a public key line such as ssh-ed25519 AAAA…")], ...],
     BeforeValidator(_tuple),

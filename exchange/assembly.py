@@ -22,6 +22,7 @@ from exchange.landing import Address, Landing
 from exchange.parts import Effects, Parts
 from exchange.pickup import PickupFolder
 from exchange.spool import Spool
+from exchange.token_access import token_of
 from exchange.topology import Topology, landing_address, pickup_address
 from keys import key_info
 from keys.at_rest import WORK_FACTOR
@@ -42,15 +43,20 @@ def assemble(
     *,
     replacing: str | None = None,
     work_factor: int = WORK_FACTOR,
+    pin: Callable[[], Secret] | None = None,
 ) -> Parts:
     """Open everything that belongs to `home`; raises a HandoverError that says what is wrong with it.
 
     Whose card is about to be replaced (`replacing`) is not asked about the present one. `work_factor` is for keys that
-    will be made.
+    will be made, `pin` for a token that holds some (else it is looked for where nobody has to be asked).
     """
     home.check_permissions()
     keyring = Keyring.open(
-        home.keys, passphrase, work_factor=work_factor, clock=effects.clock if effects is not None else system_clock
+        home.keys,
+        passphrase,
+        work_factor=work_factor,
+        clock=effects.clock if effects is not None else system_clock,
+        token=token_of(home, pin),
     )
     clock, random_bytes = (system_clock, os.urandom) if effects is None else (effects.clock, effects.random)
     me = home.settings.organisation.id

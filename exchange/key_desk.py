@@ -43,7 +43,9 @@ _SEALED_BEFORE = (
 )
 
 
-def rotate_as_asked(parts: Parts, purpose: Purpose, overlap: str, at: str | None, by: str) -> OwnKey:
+def rotate_as_asked(
+    parts: Parts, purpose: Purpose, overlap: str, at: str | None, by: str, in_token: bool | None = None
+) -> OwnKey:
     """The same as `rotate`, with the words of a person; raises Misuse for those that say nothing."""
     try:
         length, begins = parse_duration(overlap), None if at is None else from_text(at)
@@ -51,10 +53,17 @@ def rotate_as_asked(parts: Parts, purpose: Purpose, overlap: str, at: str | None
         raise Misuse(f"--overlap {problem.message}") from None
     except BadTime:
         raise Misuse("--at is not a time", hint="write it in UTC, like 2026-12-01T09:00:00Z") from None
-    return rotate(parts, purpose, length, begins, by)
+    return rotate(parts, purpose, length, begins, by, in_token)
 
 
-def rotate(parts: Parts, purpose: Purpose, overlap: timedelta, begins: datetime | None, by: str) -> OwnKey:
+def rotate(
+    parts: Parts,
+    purpose: Purpose,
+    overlap: timedelta,
+    begins: datetime | None,
+    by: str,
+    in_token: bool | None = None,
+) -> OwnKey:
     """Order a new key and make it at once; where the service runs, it may be quicker.
 
     From the first composite key on, partners ask more of every announcement: what was announced before must have been
@@ -66,7 +75,7 @@ def rotate(parts: Parts, purpose: Purpose, overlap: timedelta, begins: datetime 
             "a partner has not accepted an earlier announcement yet",
             hint="'handover status' says which; accept it there, then make the first key",
         )
-    entry = rotation.order(parts.office, purpose, overlap=overlap, begins=begins, by=by)
+    entry = rotation.order(parts.office, purpose, overlap=overlap, begins=begins, by=by, in_token=in_token)
     rotation.finish(parts.office)
     made = [key for key in parts.own.keys if key.purpose == purpose and key.serial == entry.detail["serial"]]
     if not made:

@@ -42,9 +42,15 @@ def key_rows(keyring: Keyring, ledger: Ledger, partners: tuple[str, ...]) -> lis
                 "valid_until": known.ended_at if known is not None and known.ended else info.valid_until,
                 "in_use_by": [p for p in partners if _chosen(own, info, p, now)],
                 "handovers": _handovers(info, ledger),
+                "kept_in": _kept_in(keyring.place(info.fingerprint)),
+                "token": keyring.place(info.fingerprint) if keyring.is_in_token(info.fingerprint) else None,
             }
         )
     return rows
+
+
+def _kept_in(place: str | None) -> str | None:
+    return place if place in (None, "file") else "token"
 
 
 def _state(info: KeyInfo, known: OwnKey | None, own: OwnKeys, now: datetime.datetime) -> str:
@@ -118,6 +124,8 @@ def problems(
         known = own.find(info.fingerprint)
         if known is None:
             found.append(f"{info.label} is in no entry of the ledger: it is never used; find out who put it there")
+        elif known.ended is not None and keyring.is_in_token(info.fingerprint):
+            found.append(f"{info.label} has ended and is still in the token: it is destroyed when the token is there")
     found += [ending.said for ending in key_expiry.endings(keyring, own, trust, settings.keys.renew, now)]
     told = {key.public for key in own.keys if key.purpose == "host"}
     if told and set(settings.landing.host_keys) - told:
@@ -137,7 +145,9 @@ def inventory(home: Home, keyring: Keyring, ledger: Ledger, trust: Trust, clock:
     rows: list[Row] = []
     for info in keyring.infos():
         if info.fingerprint in own.fingerprints(info.purpose):
-            rows.append(_listed("we", info.purpose, info.algorithm, info.fingerprint, post_quantum=info.post_quantum))
+            kept = _kept_in(keyring.place(info.fingerprint))
+            row = _listed("we", info.purpose, info.algorithm, info.fingerprint, post_quantum=info.post_quantum)
+            rows.append({**row, "kept_in": kept})
     for partner in trust.partners:
         standing = trust.standing(partner)
         for purpose in SUBJECTS:
@@ -158,4 +168,5 @@ def _listed(owner: str, purpose: str, algorithm: str, fingerprint: str, *, post_
         "algorithm": algorithm,
         "post_quantum": post_quantum,
         "fingerprint": fingerprint,
+        "kept_in": None,
     }

@@ -17,7 +17,6 @@ when it is unlocked: it must be the one whose public half stands beside it. No k
 
 import shutil
 import tempfile
-import threading
 from collections.abc import Callable, Collection
 from datetime import datetime
 from pathlib import Path
@@ -26,15 +25,16 @@ from typing import Self
 from config import times
 from config.durable import sync_directory
 from config.errors import Misuse, NotNow
-from keys import age, at_rest, key_choice, key_files, key_folder, key_info, private_keys, token_keys
+from keys import age, at_rest, key_choice, key_files, key_folder, key_info
 from keys.composite import CompositeSigner
 from keys.key_errors import MissingKey
 from keys.key_info import NEEDED, KeyInfo, Purpose
 from keys.openssh import Signer
+from keys.private_halves import PrivateHalves
 from keys.private_keys import Encryption
 from keys.secret import Secret
 from keys.token import Token
-from keys.unlocked import Unlocked, try_out
+from keys.unlocked import Unlocked
 from ledger import checkpoint, note
 
 __all__ = ["KeyInfo", "Keyring", "Purpose", "Secret"]
@@ -43,21 +43,11 @@ __all__ = ["KeyInfo", "Keyring", "Purpose", "Secret"]
 class Keyring:
     """The keys of one organisation. Safe to use from several threads; shows nothing but how many there are."""
 
-    __slots__ = ("_ask", "_clock", "_folder", "_infos", "_lock", "_passphrase", "_token", "_unlocked", "_work_factor")
+    __slots__ = ("_clock", "_infos", "_private")
 
-    def __init__(
-        self,
-        folder: Path,
-        ask: Callable[[], Secret],
-        clock: times.Clock,
-        work_factor: int,
-        token: Token | None = None,
-    ) -> None:
-        self._folder, self._ask, self._clock, self._work_factor, self._token = folder, ask, clock, work_factor, token
-        self._lock = threading.RLock()
-        self._passphrase: Secret | None = None
-        self._unlocked: dict[str, Unlocked] = {}
-        self._infos = key_folder.read_infos(folder)
+    def __init__(self, private: PrivateHalves, clock: times.Clock) -> None:
+        self._private, self._clock = private, clock
+        self._infos = key_folder.read_infos(private.folder)
 
     @classmethod
     def open(
@@ -74,7 +64,7 @@ class Keyring:
         `passphrase` is called when a private key is first needed, and again only after a wrong answer; `work_factor`
         is for keys that will be added. `token` holds the private halves that are in no file.
         """
-        keyring = cls(folder, passphrase, clock, work_factor, token)
+        keyring = cls(PrivateHalves(folder, passphrase, work_factor, token), clock)
         if not keyring.infos():
             raise MissingKey("the key folder holds no key", hint="restore it from the backup of the keys")
         return keyring
@@ -101,7 +91,7 @@ class Keyring:
                 raise Misuse("there is something at the place of the key folder", hint="keys are never made over it")
             folder.parent.mkdir(parents=True, exist_ok=True)
             building = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".new", dir=folder.parent))
-            keyring = cls(building, lambda: passphrase, clock, work_factor)
+            keyring = cls(PrivateHalves(building, lambda: passphrase, work_factor, None), clock)
             for purpose in NEEDED:
                 keyring.add(purpose, organisation, now, encryption=encryption)
             building.rename(folder)
@@ -111,7 +101,7 @@ class Keyring:
         finally:
             if building is not None:
                 shutil.rmtree(building, ignore_errors=True)
-        keyring._folder = folder
+        keyring._private.folder = folder
         return keyring
 
     def infos(self) -> tuple[KeyInfo, ...]:
@@ -194,7 +184,7 @@ class Keyring:
     def test_tokens(self, among: Collection[str]) -> None:
         """The same for those of them that lie in a token, anew."""
         for info in self._infos:
-            if info.fingerprint in among and token_keys.file_of(self._folder, info.name).exists():
+            if info.fingerprint in among and self.is_in_token(info.fingerprint):
                 self.test_anew(info.fingerprint)
 
     def self_test(self, among: Collection[str] | None = None) -> None:
@@ -205,10 +195,9 @@ class Keyring:
 
     def test_anew(self, fingerprint: str) -> KeyInfo:
         """Unlock and try out one key as it lies on the disk now; raises what is wrong with it."""
-        with self._lock:
+        with self._private.lock:
             info = self.find(fingerprint)
-            self._unlocked.pop(info.name, None)
-            self._unlock(info)
+            self._private.unlock(info, anew=True)
         return info
 
     def add(
@@ -227,22 +216,13 @@ class Keyring:
 
         With a `serial` this can be repeated: what is complete stays, half of it is made anew.
         """
-        with self._lock, key_files.locked(self._folder):
+        with self._private.lock, key_files.locked(self._folder):
             self.reload()
             number = key_folder.next_serial(self._folder, purpose) if serial is None else serial
             for known in self._infos:
                 if (known.purpose, known.serial) == (purpose, number):
                     return known
-            name, label = f"{purpose}-{number}", f"{purpose} key {number}"
-            if in_token:
-                public = token_keys.make(self._token, self._folder, name, purpose, organisation, label)
-                key_files.remove(self._folder / f"{name}.age")
-            else:
-                passphrase = self._proven_passphrase()
-                token_keys.destroy(self._token, self._folder, name, label)
-                public, native = private_keys.generate(purpose, organisation, encryption)
-                sealed = at_rest.lock(native, passphrase, work_factor=self._work_factor)
-                key_files.write(self._folder / f"{name}.age", sealed)
+            public = self._private.make(purpose, number, organisation, encryption, self._infos, in_token=in_token)
             info = key_info.describe(
                 purpose, number, public, created=now, valid_from=valid_from or now, valid_until=valid_until
             )
@@ -256,30 +236,32 @@ class Keyring:
 
     def destroy(self, fingerprint: str) -> None:
         """Delete the private half for ever; the public one is kept. Destroyed already is destroyed."""
-        with self._lock, key_files.locked(self._folder):
+        with self._private.lock, key_files.locked(self._folder):
             info = self.find(fingerprint)
-            self._unlocked.pop(info.name, None)
-            token_keys.destroy(self._token, self._folder, info.name, info.label)
-            key_files.remove(self._folder / f"{info.name}.age")
+            self._private.destroy(info.purpose, info.serial)
+
+    def is_in_token(self, fingerprint: str) -> bool:
+        """Whether the private half of that key lies in a token."""
+        return (self.place(fingerprint) or "file") != "file"
+
+    def check_token(self, purpose: Purpose) -> None:
+        """Raise what keeps a key of that purpose from being made in the token."""
+        self._private.check_token(purpose)
 
     def place(self, fingerprint: str) -> str | None:
         """Where its private half is: `file`, the URI of its place in a token, or None after it was destroyed."""
-        info = self.find(fingerprint)
-        place = token_keys.place_of(self._folder, info.name, info.label)
-        return str(place) if place is not None else "file" if (self._folder / f"{info.name}.age").exists() else None
+        return self._private.place(self.find(fingerprint))
 
     def discard(self, purpose: Purpose, serial: int) -> None:
         """Delete both halves of a key that was never used."""
-        with self._lock, key_files.locked(self._folder):
-            self._unlocked.pop(f"{purpose}-{serial}", None)
-            token_keys.destroy(self._token, self._folder, f"{purpose}-{serial}", f"{purpose} key {serial}")
-            for ending in ("json", "age"):
-                key_files.remove(self._folder / f"{purpose}-{serial}.{ending}")
+        with self._private.lock, key_files.locked(self._folder):
+            key_files.remove(self._folder / f"{purpose}-{serial}.json")
             self.reload()
+            self._private.destroy(purpose, serial)
 
     def end(self, fingerprint: str, at: datetime) -> KeyInfo:
         """Let the key be valid until just before `at`; it is kept, to open and to prove what it protected."""
-        with self._lock, key_files.locked(self._folder):
+        with self._private.lock, key_files.locked(self._folder):
             self.reload()
             old = self.find(fingerprint)
             start, made = times.from_text(old.valid_from), times.from_text(old.created)
@@ -325,25 +307,8 @@ class Keyring:
         return signer
 
     def _unlock(self, info: KeyInfo) -> Unlocked:
-        """The private half of `info`, unlocked and tried out once."""
-        with self._lock:
-            if info.name not in self._unlocked:
-                place = token_keys.place_of(self._folder, info.name, info.label)
-                if place is not None:
-                    signer = token_keys.signer(self._token, info, place)
-                    return self._unlocked.setdefault(info.name, Unlocked(b"", signer))
-                sealed = key_files.read(self._folder / f"{info.name}.age", f"the private half of {info.label}")
-                passphrase = self._passphrase or self._ask()
-                native = at_rest.unlock(sealed, passphrase, info.label)
-                self._passphrase = passphrase
-                self._unlocked[info.name] = try_out(info, native)
-            return self._unlocked[info.name]
+        return self._private.unlock(info)
 
-    def _proven_passphrase(self) -> Secret:
-        """The passphrase, after it has opened a key that is there: a slip must not lock the new key for ever."""
-        locked = (info for info in self._infos if self.place(info.fingerprint) == "file")
-        if self._passphrase is None and (first := next(locked, None)) is not None:
-            self._unlock(first)
-        if self._passphrase is None:
-            self._passphrase = self._ask()
-        return self._passphrase
+    @property
+    def _folder(self) -> Path:
+        return self._private.folder

@@ -83,6 +83,7 @@ class Making:
     overlap: int
     replaces: str
     """Fingerprint of the key before it; empty for the first key of an optional purpose."""
+    in_token: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +201,7 @@ def _making(entry: Entry) -> Making:
         begins=_text(entry, "begins"),
         overlap=_number(entry, "overlap"),
         replaces=entry.key or "",
+        in_token=entry.detail.get("token") is True,
     )
 
 

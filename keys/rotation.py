@@ -21,7 +21,7 @@ from keys import announcement as announcements
 from keys import own_keys
 from keys.announcement import Action, Announcement, Signed, Subject, can_sign
 from keys.composite import CompositeSigner
-from keys.key_errors import DamagedKey, SwappedKey
+from keys.key_errors import DamagedKey, ExposedKey, NoTokens, SwappedKey, TokenAway, UnfitToken, WrongPin
 from keys.key_info import OPTIONAL, KeyInfo, Purpose
 from keys.keyring import Keyring
 from keys.openssh import Signer
@@ -57,12 +57,27 @@ def of_ledger(view: View) -> OwnKeys:
     return own_keys.from_entries(key_entries(view, OF_OURS))
 
 
-def order(office: Office, purpose: Purpose, *, overlap: timedelta, begins: datetime | None, by: str) -> Entry:
-    """Record that a new key is wanted; raises Misuse while another one of that purpose is on its way."""
+def order(
+    office: Office,
+    purpose: Purpose,
+    *,
+    overlap: timedelta,
+    begins: datetime | None,
+    by: str,
+    in_token: bool | None = None,
+) -> Entry:
+    """Record that a new key is wanted; raises Misuse while another one of that purpose is on its way.
+
+    It is made where the present one is, unless `in_token` says otherwise; raises what is wrong with that token.
+    """
     if not timedelta(0) <= overlap <= LONGEST_OVERLAP:
         raise Misuse("an overlap is between 0s and 366d", hint="30d is as long as an envelope is valid")
     now = office.clock()
     start = key_start(now if begins is None else begins)
+    if in_token is None:
+        in_token = any(office.keyring.is_in_token(key.fingerprint) for key in office.own().usable(purpose)[-1:])
+    if in_token:
+        office.keyring.check_token(purpose)
 
     def ask(tx: Transaction) -> Entry:
         own = of_ledger(tx)
@@ -81,6 +96,7 @@ def order(office: Office, purpose: Purpose, *, overlap: timedelta, begins: datet
             "serial": office.keyring.next_serial(purpose),
             "begins": times.to_text(start),
             "overlap": int(overlap.total_seconds()),
+            **({"token": True} if in_token else {}),
         }
         old = usable[-1].fingerprint if usable else None
         draft = Draft(event="key.rotating", actor="operator", key=old, detail=detail)
@@ -112,10 +128,11 @@ def _finish_one(office: Office, making: Making) -> Entry | None:
         valid_from=times.from_text(making.begins),
         encryption=office.encryption,
         serial=making.serial,
+        in_token=making.in_token,
     )
     try:
         office.keyring.test_anew(info.fingerprint)
-    except (SwappedKey, DamagedKey):
+    except (SwappedKey, DamagedKey, ExposedKey):
         detail: dict[str, Json] = {"rotation": making.seq, "purpose": making.purpose, "serial": making.serial}
         draft = Draft(event="key.discarded", actor="daemon", key=info.fingerprint, detail=detail)
         office.ledger.write(lambda tx: tx.append(draft))
@@ -152,6 +169,7 @@ def _created(info: KeyInfo, making: Making, signed: Signed) -> Draft:
         "rotation": making.seq,
         "number": signed.announcement.number,
         "announcement": signed.to_json(),
+        **({"token": True} if making.in_token else {}),
     }
     return Draft(event="key.created", actor="operator", key=info.fingerprint, detail=detail)
 
@@ -294,7 +312,11 @@ def sweep(office: Office, kept: Callable[[OwnKeys, OwnKey], bool] = lambda _, ke
     for key in own.keys:
         if key.ended is None or key.destroyed or key.purpose == "host" or kept(own, key):
             continue
-        office.keyring.destroy(key.fingerprint)
+        try:
+            office.keyring.destroy(key.fingerprint)
+        except (TokenAway, NoTokens, WrongPin, UnfitToken):
+            # a token that is lost must not keep the others; status says what is left, and it is tried again
+            continue
         detail: dict[str, Json] = {"purpose": key.purpose, "serial": key.serial}
         draft = Draft(event="key.destroyed", actor="daemon", key=key.fingerprint, detail=detail)
         office.ledger.write(partial(Transaction.append, draft=draft))

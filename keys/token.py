@@ -20,6 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, TypeVar
 
+from keys import token_uri
 from keys.key_errors import ExposedKey, KeyProblem, MissingKey, NoTokens, SwappedKey, TokenAway, UnfitToken, WrongPin
 from keys.openssh import RAW_BYTES, SIGNATURE_BYTES
 from keys.secret import Secret
@@ -73,6 +74,10 @@ class Token:
         """Whether the token is there, without its PIN; raises what keeps it from being used."""
         with self._module.lock, _translated():
             self._find(None)
+
+    def log_in(self) -> None:
+        """Whether it takes the PIN; raises what keeps it from being used."""
+        self._within(self.place("", bytes(token_uri.ID_BYTES)), lambda _: None)
 
     def place(self, label: str, identity: bytes) -> TokenUri:
         """Where a new key will lie; raises what keeps it from being made."""

@@ -77,13 +77,18 @@ def signer(token: Token | None, info: KeyInfo, place: TokenUri) -> TokenSigner:
     return made
 
 
+def check(token: Token | None, purpose: Purpose) -> None:
+    """Raise what keeps a key of that purpose from being made in the token."""
+    if purpose not in PURPOSES:
+        raise Misuse(f"the {purpose} key cannot be in a token", hint=f"only these can: {', '.join(PURPOSES)}")
+    if token is None:
+        raise NoTokens("handover.toml names no token", hint="set token.module and token.label")
+    token.log_in()
+
+
 def make(token: Token | None, folder: Path, name: str, purpose: Purpose, organisation: str, label: str) -> str:
     """A new key in the token; returns its public half as `KeyInfo.public`. What a crash has left of it is made anew."""
-    if purpose not in PURPOSES:
-        raise Misuse(
-            f"{'an' if purpose[0] in 'aeiou' else 'a'} {purpose} key cannot be in a token",
-            hint=f"only these can: {', '.join(PURPOSES)}",
-        )
+    check(token, purpose)
     there = _configured(token, label)
     place = place_of(folder, name, label) or there.place(
         f"{organisation} {label}", secrets.token_bytes(token_uri.ID_BYTES)

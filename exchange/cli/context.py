@@ -67,12 +67,20 @@ class HomeContext:
             prompt=(lambda: ask("passphrase", hidden=True)) if sys.stdin.isatty() else None,
         )
 
+    def pin(self) -> "Secret":
+        """The token's, as handover.toml says, else systemd's, else asked for."""
+        from exchange.token_access import find_pin
+
+        prompt = (lambda: ask("PIN of the token", hidden=True)) if sys.stdin.isatty() else None
+        return find_pin(self.home, os.environ.get("CREDENTIALS_DIRECTORY"), prompt)
+
     @cached_property
     def keyring(self) -> "Keyring":
         """Our keys; the passphrase is asked for only if a private one is used."""
+        from exchange.token_access import token_of
         from keys.keyring import Keyring
 
-        return Keyring.open(self.home.keys, self.passphrase)
+        return Keyring.open(self.home.keys, self.passphrase, token=token_of(self.home, self.pin))
 
     @cached_property
     def trust(self) -> "Trust":
@@ -100,13 +108,13 @@ class HomeContext:
         """Everything, with our private keys unlocked."""
         from exchange.assembly import assemble
 
-        return assemble(self.home, self.passphrase)
+        return assemble(self.home, self.passphrase, pin=self.pin)
 
     def parts_replacing(self, partner: str) -> "Parts":
         """The same for a command that replaces the card of `partner`, which may be broken."""
         from exchange.assembly import assemble
 
-        return assemble(self.home, self.passphrase, replacing=partner)
+        return assemble(self.home, self.passphrase, replacing=partner, pin=self.pin)
 
 
 def ask(question: str, *, hidden: bool = False, twice: bool = False, instead: str = "") -> str:

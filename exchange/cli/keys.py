@@ -31,7 +31,17 @@ def list_(context: HomeContext, as_json: bool) -> None:
     if as_json:
         show.as_json(rows)
         return
-    columns = ("purpose", "algorithm", "state", "fingerprint", "valid_from", "valid_until", "in_use_by", "handovers")
+    columns = (
+        "purpose",
+        "algorithm",
+        "state",
+        "fingerprint",
+        "valid_from",
+        "valid_until",
+        "in_use_by",
+        "handovers",
+        "kept_in",
+    )
     show.table(columns, [show.cells(row, columns) for row in rows], empty="no key yet")
 
 
@@ -61,7 +71,8 @@ def inventory_(context: HomeContext, as_json: bool) -> None:
     if as_json:
         show.as_json(rows)
         return
-    columns = ("owner", "purpose", "algorithm", "post_quantum", "fingerprint", "handovers", "first_at", "last_at")
+    columns = ("owner", "purpose", "algorithm", "post_quantum", "fingerprint", "kept_in")
+    columns = (*columns, "handovers", "first_at", "last_at")
     show.table(columns, [show.cells(row, columns) for row in rows], empty="no key yet")
 
 
@@ -69,16 +80,19 @@ def inventory_(context: HomeContext, as_json: bool) -> None:
 @click.argument("purpose", type=a_purpose)
 @click.option("--overlap", default="30d", show_default=True, help="How long the old key is kept beside the new one.")
 @click.option("--at", metavar="TIME", help="Use the new key from then on, like 2026-12-01T09:00:00Z (default: now).")
+@click.option("--token/--file", "in_token", default=None, help="Make it in the token, or in a file (default: as now).")
 @json_option
 @with_home
-def rotate_(context: HomeContext, purpose: "Purpose", overlap: str, at: str | None, as_json: bool) -> None:
+def rotate_(
+    context: HomeContext, purpose: "Purpose", overlap: str, at: str | None, in_token: bool | None, as_json: bool
+) -> None:
     """Make a new key and announce it to every partner; the running service takes it up by itself.
 
     The first signing-pq or witness-pq key is made the same way.
     """
     from exchange.key_desk import rotate_as_asked
 
-    key = rotate_as_asked(context.parts, purpose, overlap, at, context.person)
+    key = rotate_as_asked(context.parts, purpose, overlap, at, context.person, in_token)
     said: dict[str, show.Cell] = {
         "purpose": key.purpose,
         "serial": key.serial,

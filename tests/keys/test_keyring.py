@@ -553,12 +553,12 @@ def test_a_key_added_by_another_process_is_seen_after_reload(folder: Path) -> No
 def test_no_private_key_and_no_passphrase_shows_anywhere(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     keyring = reopen(folder)
     keyring.self_test()
-    natives = [unlocked.native for unlocked in keyring._unlocked.values()]
+    natives = [unlocked.native for unlocked in keyring._private._unlocked.values()]
     hidden = [TEXT, *(line for native in natives for line in native.decode().splitlines()[1:] if len(line) > 20)]
     hidden = [line for line in hidden if not line.startswith(("-----", "# "))]
     signer = keyring.signer()
     things = [keyring, signer, keyring.infos(), keyring.note_signer("ledger", "lgsco/handover")]
-    things += [keyring._unlocked, list(keyring._unlocked.values())]
+    things += [keyring._private._unlocked, list(keyring._private._unlocked.values())]
     things += [keyring.cosigner("witness", "lgsco/witness"), repr(keyring.identities())]
     logging.getLogger("test").warning("%r %s", things, things)
     shown = [repr(things), str(things), caplog.text, *(vars(type(thing)).get("__doc__") or "" for thing in things)]
