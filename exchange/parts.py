@@ -68,6 +68,11 @@ class Parts:
         """The id of this organisation."""
         return self.home.settings.organisation.id
 
+    def require_ledger(self) -> None:
+        """Raise what keeps anything from being recorded: the file, or a token with the key that signs it."""
+        self.ledger.check_writable()
+        self.keyring.test_tokens(self.own.fingerprints("ledger"))
+
     # --- keys: every use of one asks here, so that during a rotation everything knows the old and the new one ------
 
     @property

@@ -174,7 +174,7 @@ def take_dropped(parts: Parts, completeness: Completeness) -> int:
 
 def _require_ledger(parts: Parts) -> None:
     """Nothing is moved that could not be recorded: raises what keeps the ledger from being written."""
-    parts.ledger.check_writable()
+    parts.require_ledger()
     files.require_room(parts.home.ledger.parent, 0, "what is recorded")
 
 
@@ -270,7 +270,7 @@ def receive_landed(parts: Parts, partner: str) -> int:
     such failure is raised at the end. Nothing lands in the spool while the partner's quarantine is full.
     """
     parts.spool.require()
-    parts.ledger.check_writable()
+    parts.require_ledger()
     waiting: list[Arrival | Path] = [
         Arrival(p, path, recovered=True) for p, path in parts.spool.incoming() if p == partner
     ]

@@ -45,7 +45,7 @@ class Troubles:
     def note(self, parts: Parts, watched: bool) -> tuple[str, ...]:
         """Record what began and what is over; returns what is to be told although it cannot be recorded."""
         try:
-            parts.ledger.check_writable()
+            parts.require_ledger()
             self._record(parts, watched)
         except NotNow:
             told, self._unusable = self._unusable, True

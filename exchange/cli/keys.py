@@ -71,8 +71,8 @@ def inventory_(context: HomeContext, as_json: bool) -> None:
     if as_json:
         show.as_json(rows)
         return
-    columns = ("owner", "purpose", "algorithm", "post_quantum", "fingerprint", "kept_in")
-    columns = (*columns, "handovers", "first_at", "last_at")
+    about = ("owner", "purpose", "algorithm", "post_quantum", "fingerprint", "kept_in")
+    columns = (*about, "handovers", "first_at", "last_at")
     show.table(columns, [show.cells(row, columns) for row in rows], empty="no key yet")
 
 
