@@ -19,6 +19,7 @@ from config.values import (
     Listen,
     Pattern,
     Port,
+    PostQuantum,
     Size,
     Slug,
     Texts,
@@ -249,6 +250,12 @@ class Partner(Section):
         default="confirm",
         description="Whether a new key of the partner counts when its old one vouches for it (chain), or only when a"
         " person has confirmed its fingerprint (confirm): a thief of the old key could vouch, too.",
+    )
+    require_pq: PostQuantum = Field(
+        default=(),
+        description="What must resist quantum computers towards this partner, or is refused: encryption, key-exchange"
+        " (of SSH), signature.",
+        examples=[["encryption", "key-exchange", "signature"]],
     )
     keep_sent: KeepFor | None = Field(
         default=None,

@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path, PurePosixPath
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
 from pydantic_core import PydanticCustomError
@@ -172,4 +172,8 @@ HostKeys = Annotated[
     BeforeValidator(_tuple),
 ]
 Webhook = Annotated[str, _rule(r"https?://[!-~]{1,500}", "must be a URL that begins with http:// or https://")]
+PostQuantum = Annotated[
+    tuple[Literal["encryption", "key-exchange", "signature"], ...],
+    BeforeValidator(_tuple),
+]
 Texts = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_tuple)]

@@ -9,7 +9,7 @@ from config.agreement import Flow
 from config.errors import Misuse, Refused
 from config.home import Home
 from config.times import from_text, system_clock, to_text
-from exchange import files
+from exchange import files, post_quantum
 from exchange.concern import FileFacts, judge, sidecar_for
 from exchange.envelope.manifest import Concern, Manifest
 from exchange.envelope.sealing import Opened, open_envelope, seal
@@ -65,7 +65,8 @@ def _take_name(output: Path) -> None:
 def _seal_into(parts: Parts, path: Path, output: Path, partner: str, concern: Concern) -> dict[str, str | int | None]:
     now = parts.effects.clock()
     handover = new_id(now, parts.effects.random)
-    recipient, signer = parts.recipient(partner), parts.signer(partner)
+    recipient, signer = post_quantum.recipient(parts, partner), parts.signer(partner)
+    composite = post_quantum.composite_signer(parts, partner)
     size = path.stat().st_size
 
     def draft(event: str, **detail: Json) -> Draft:
@@ -93,9 +94,10 @@ def _seal_into(parts: Parts, path: Path, output: Path, partner: str, concern: Co
                 signer=signer,
                 recipients=[recipient],
                 dst=target,
+                composite=composite,
             )
             files.sync_file(target)
-        facts: dict[str, Json] = {"manifest_sha256": sealed.manifest_sha256, "signed_by": signer.public.fingerprint}
+        facts = {"manifest_sha256": sealed.manifest_sha256, **post_quantum.signers(signer, composite)}
         record = draft("sealed", **facts, by_hand=True).replace(
             bytes=sealed.size, envelope_sha256=sealed.envelope_sha256, key=manifest.recipient_key
         )
@@ -159,7 +161,9 @@ def open_by_hand(
         opened = open_envelope(source, keyring.identities(of_ledger(ledger).fingerprints("encryption")))
         manifest = opened.manifest
         public = opened.verify_signature()
-        trust.signing_key(manifest.sender, public, _received(ledger, opened) or system_clock())
+        at = _received(ledger, opened) or system_clock()
+        trust.signing_key(manifest.sender, public, at)
+        signed_pq = post_quantum.check_signature(home.settings, trust, manifest.sender, opened, at)
         if manifest.recipient != home.settings.organisation.id:
             raise Refused("the envelope is addressed to another organisation", reason="wrong-recipient")
         if manifest.recipient_key != age.fingerprint(opened.identity.recipient()):
@@ -171,6 +175,7 @@ def open_by_hand(
         "kind": manifest.kind,
         "sender": manifest.sender,
         "signed_by": public.fingerprint,
+        "signed_pq": signed_pq,
         "sequence": manifest.sequence,
         "created": manifest.created,
         "category": concern.category if concern else None,

@@ -21,7 +21,7 @@ from typing import Final
 
 from config.errors import Refused
 from config.times import from_text, to_text
-from exchange import files, sender
+from exchange import files, post_quantum, sender
 from exchange.envelope.manifest import Manifest, Said
 from exchange.envelope.sealing import Opened, seal
 from exchange.failures import Failures
@@ -29,6 +29,7 @@ from exchange.landing import Landing, LandingError, Small
 from exchange.parts import Parts
 from keys import age
 from ledger import witness
+from ledger.canonical import Json
 from ledger.entry import Draft
 from ledger.identifier import new_id
 
@@ -112,8 +113,8 @@ def upload(parts: Parts, landing: Landing, partner: str, due: Sequence[Due]) -> 
         for place, one in enumerate(due):
             message = None
             with failures.kept():
-                name, path, signed_by = _seal(parts, partner, one, place)
-                sent = one.sent.replace(detail={**one.sent.detail, "signed_by": signed_by})
+                name, path, signed = _seal(parts, partner, one, place)
+                sent = one.sent.replace(detail={**one.sent.detail, **signed})
                 under_way[name + sender.ENDING] = (sent, path)
                 message = sender.small(path, name)
             if message is not None:
@@ -128,15 +129,17 @@ def upload(parts: Parts, landing: Landing, partner: str, due: Sequence[Due]) -> 
     failures.raise_first()
 
 
-def _seal(parts: Parts, partner: str, due: Due, place: int) -> tuple[str, Path, str]:
-    """A new message, sealed to the partner; returns its id, where it lies, and which key signed it.
+def _seal(parts: Parts, partner: str, due: Due, place: int) -> tuple[str, Path, dict[str, Json]]:
+    """A new message, sealed to the partner; returns its id, where it lies, and which keys signed it.
 
     Ids are in the order of the messages, by their `place`: what lies there together is taken in that order.
     """
     now = parts.effects.clock()
     message = new_id(now + timedelta(milliseconds=place), parts.effects.random)
-    recipient = parts.recipient(partner)
-    signer = parts.announcer(partner) if due.kind == "announcement" else parts.signer(partner)
+    announcing = due.kind == "announcement"
+    recipient = post_quantum.recipient(parts, partner)
+    signer = parts.announcer(partner) if announcing else parts.signer(partner)
+    composite = post_quantum.composite_signer(parts, partner, announcing=announcing)
     manifest = Manifest(
         kind=due.kind,
         id=message,
@@ -160,7 +163,8 @@ def _seal(parts: Parts, partner: str, due: Due, place: int) -> tuple[str, Path, 
             signer=signer,
             recipients=[recipient],
             dst=target,
+            composite=composite,
         )
     # only the name has to outlive a power cut: by it `clear` finds what lies unfinished on the partner's server
     files.sync_directory(path.parent)
-    return message, path, signer.public.fingerprint
+    return message, path, post_quantum.signers(signer, composite)

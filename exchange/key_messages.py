@@ -111,7 +111,9 @@ def be_told(parts: Parts, message: Message) -> None:
         seldom.append(parts, refused.replace(detail=detail), "number", "reason")
         return
     chain = parts.home.settings.partner(partner).accept_rotation == "chain"
-    alone = one.action != "rotate" or (chain and not orphan and not succession.needs_person(standing, one, now))
+    alone = one.action not in succession.COMES or (
+        chain and not orphan and not succession.needs_person(standing, one, now)
+    )
     event = "partner.key-accepted" if alone else "partner.key-waiting"
     draft = _draft(event, "daemon", partner, signed)
     _append(parts, draft.replace(detail={**draft.detail, "announcement": signed.to_json()}))

@@ -115,6 +115,8 @@ def accept_receipt(parts: Parts, partner: str, opened: Opened, *, again: bool = 
             )
         )
         tx.keep_document("receipt", partner, receipt.handover, opened.manifest_bytes, opened.signature)
+        if opened.composite_signature is not None:
+            tx.keep_document("receipt-pq", partner, receipt.handover, opened.manifest_bytes, opened.composite_signature)
 
     parts.ledger.write(record)
     return parts.ledger.handover(partner, "out", receipt.handover)

@@ -3,7 +3,8 @@
      1  the name is `<id>.age`, a regular file, not larger than allowed     else quarantine
      2  it opens with one of our keys                                       else quarantine
      3  the tar and the manifest have exactly the agreed form               else quarantine
-     4  the signature is the partner's, by a key valid now                  else quarantine; nothing is answered
+     4  the signature is the partner's, by a key valid now; so is the
+        composite one, where there is one or must be (require_pq)           else quarantine; nothing is answered
     --- from here the sender is known: a refusal is recorded, signed and sent back ---
      5  it is sealed as strongly as we ask for; the manifest names this file, us and the key it opened with
      6  the partner's checkpoint is consistent with the last one (witness)
@@ -28,7 +29,7 @@ from config import agreement as agreements
 from config.authorities import Authority, UnknownAuthority
 from config.errors import Refused
 from config.times import from_text
-from exchange import delivery, gaps, messages, repetition
+from exchange import delivery, gaps, messages, post_quantum, repetition
 from exchange.control import CLOCK_TOLERANCE, Message
 from exchange.envelope.manifest import Concern, Manifest, Payload
 from exchange.envelope.sealing import Opened, open_envelope
@@ -100,7 +101,9 @@ def _authenticate(parts: Parts, arrival: Arrival, opened: Opened) -> Manifest:
     """Step 4: raises Refused (quarantine, silence) unless the partner signed this."""
     manifest = opened.manifest
     public = opened.verify_signature()
-    parts.trust.signing_key(arrival.partner, public, _recorded(parts, arrival, opened))
+    at = _recorded(parts, arrival, opened)
+    parts.trust.signing_key(arrival.partner, public, at)
+    post_quantum.check_signature(parts.home.settings, parts.trust, arrival.partner, opened, at)
     if manifest.sender != arrival.partner:
         raise Unauthenticated("a manifest names another sender than the one who signed it", reason="wrong-sender")
     return manifest
@@ -170,6 +173,8 @@ def _check_strength(parts: Parts, partner: str, opened: Opened) -> None:
     current = parts.keyring.newest("encryption", known)
     # a key that is being replaced is still good, also by a stronger one: what was sealed to it is on its way
     leaving = age.fingerprint(ours) in own.replaced("encryption") | own.leaving("encryption")
+    if not post_quantum.check_recipient(parts.home.settings, partner, opened):
+        raise NotAccepted("an envelope is sealed more weakly than require_pq asks for", reason="downgrade")
     if current.post_quantum and ours.kind != "pq" and not leaving:
         raise NotAccepted("an envelope is sealed more weakly than our card asks for", reason="downgrade")
 
@@ -280,10 +285,15 @@ def _record_received(
         return
 
     def record(tx: Transaction) -> None:
-        signed_by = sshsig.parse(opened.signature).public.fingerprint
-        tx.append(_draft("received", arrival, manifest, opened, created=manifest.created, signed_by=signed_by))
+        facts = {"created": manifest.created, "signed_by": sshsig.parse(opened.signature).public.fingerprint}
+        if opened.composite is not None and parts.trust.composite(arrival.partner):
+            facts["signed_pq"] = opened.composite.fingerprint
+        tx.append(_draft("received", arrival, manifest, opened, **facts))
         gaps.note_arrival(tx, arrival.partner, manifest.id, manifest.sequence)
         tx.keep_document("manifest", arrival.partner, manifest.id, opened.manifest_bytes, opened.signature)
+        if opened.composite_signature is not None:
+            kept = opened.manifest_bytes, opened.composite_signature
+            tx.keep_document("manifest-pq", arrival.partner, manifest.id, *kept)
 
     parts.ledger.write(record)
 

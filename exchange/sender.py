@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from config.times import from_text, to_text
-from exchange import archive, files, intake, retention
+from exchange import archive, files, intake, post_quantum, retention
 from exchange.envelope.manifest import AgreementRef, Concern, Manifest, ManifestError
 from exchange.envelope.sealing import EnvelopeError, seal
 from exchange.failures import Failures
@@ -60,7 +60,8 @@ def seal_file(parts: Parts, handover: Handover, name: str, concern: Concern, *, 
 
     Where a `digest` is given, the file must still have it.
     """
-    recipient, signer = parts.recipient(handover.partner), parts.signer(handover.partner)
+    recipient, signer = post_quantum.recipient(parts, handover.partner), parts.signer(handover.partner)
+    composite = post_quantum.composite_signer(parts, handover.partner)
     envelope = parts.spool.envelope(handover.id)
     unfinished = envelope.with_suffix(".part")
     manifest = manifest_for(
@@ -76,6 +77,7 @@ def seal_file(parts: Parts, handover: Handover, name: str, concern: Concern, *, 
                 signer=signer,
                 recipients=[recipient],
                 dst=target,
+                composite=composite,
             )
             files.sync_file(target)
     except BaseException:
@@ -100,7 +102,7 @@ def seal_file(parts: Parts, handover: Handover, name: str, concern: Concern, *, 
                 private={"payload_sha256": sealed.payload_sha256},
                 detail={
                     "manifest_sha256": sealed.manifest_sha256,
-                    "signed_by": signer.public.fingerprint,
+                    **post_quantum.signers(signer, composite),
                 },
             )
         )

@@ -4,6 +4,7 @@
 
         manifest.json       exchange/envelope/manifest.py, at most 64 KiB
         manifest.json.sig   SSHSIG, armoured (keys/sshsig.py), in the namespace of the manifest's kind
+        manifest.json.pq.sig  the same by a composite key (keys/composite.py); absent where the recipient knows none
         payload             the file's bytes; absent for a message that carries none
 
 Specification: FORMATS 1 (docs/formats.md), C2SP age v1, OpenSSH PROTOCOL.sshsig, POSIX ustar. Stock tools open it:
@@ -58,6 +59,7 @@ from keys import age, sshsig
 
 MANIFEST: Final = "manifest.json"
 SIGNATURE: Final = "manifest.json.sig"
+COMPOSITE: Final = "manifest.json.pq.sig"
 PAYLOAD: Final = "payload"
 
 _PIECE: Final = 1024 * 1024
@@ -100,12 +102,13 @@ def seal(
     signer: Ed25519PrivateKey | sshsig.Signer,
     recipients: Sequence[age.Recipient],
     dst: BinaryIO,
+    composite: sshsig.CompositeSigner | None = None,
     name: str = "",
     media_type: str | None = None,
 ) -> Sealed:
     """Write the envelope to `dst`; `payload` must be seekable, is read from its beginning, and gets `name` in NFC.
 
-    Without a `media_type` it is the one that the ending of the name stands for.
+    `composite` signs once more. Without a `media_type` it is the one that the ending of the name stands for.
 
     Raises EnvelopeError (`file-changed`, `wrong-recipient-key`), ManifestError, AgeError; `dst` then holds something
     that nobody can open.
@@ -125,6 +128,9 @@ def seal(
         writer = age.Writer(hashed, recipients)
         # SPEC: FORMATS 1: exactly these members, in this order
         head = _member(MANIFEST, said) + _member(SIGNATURE, signature.encode("ascii"))
+        if composite is not None:
+            second = sshsig.sign(composite, io.BytesIO(said), manifest.namespace)
+            head += _member(COMPOSITE, second.encode("ascii"))
         if payload is not None and described is not None:
             writer.write(head + tar.header(PAYLOAD, described.size))
             _encrypt(payload, described, writer, Digest(pool))
@@ -187,7 +193,8 @@ class Opened:
 
     __slots__ = (
         "_drained", "_ended", "_members", "_source", "_verified",
-        "identity", "manifest", "manifest_bytes", "manifest_sha256", "signature", "stanza_types",
+        "composite", "composite_signature", "identity", "manifest", "manifest_bytes", "manifest_sha256", "signature",
+        "stanza_types",
     )  # fmt: skip
 
     def __init__(self, src: BinaryIO, identities: Sequence[age.Identity]) -> None:
@@ -200,18 +207,33 @@ class Opened:
         self.stanza_types: tuple[str, ...] = reader.stanza_types
         self.identity: age.Identity = reader.identity
         self._members = tar.Members(reader)
-        self.manifest_bytes = self._small(MANIFEST, manifests.MAX_BYTES, "manifest-too-large")
+        self.manifest_bytes = self._small(self._members.next(), MANIFEST, manifests.MAX_BYTES, "manifest-too-large")
         self.manifest_sha256 = hashlib.sha256(self.manifest_bytes).hexdigest()
         self.manifest = manifests.parse(self.manifest_bytes)
-        self.signature = self._small(SIGNATURE, sshsig.MAX_ARMORED, "not-a-signature").decode("latin-1")
+        self.signature = self._small(self._members.next(), SIGNATURE, sshsig.MAX_ARMORED, "not-a-signature").decode(
+            "latin-1"
+        )
+        self.composite: sshsig.CompositeKey | None = None
+        self.composite_signature: str | None = None
+        member = self._members.next()
+        if member is not None and member.name == COMPOSITE:
+            second = self._small(member, COMPOSITE, sshsig.MAX_COMPOSITE, "not-a-signature")
+            self.composite_signature = second.decode("latin-1")
+            member = self._members.next()
         if self.manifest.payload is not None:
-            self._begin_payload(self.manifest.payload)
+            self._begin_payload(member, self.manifest.payload)
         else:
-            self._check_end()
+            self._check_end(member)
 
     def verify_signature(self) -> sshsig.PublicKey:
-        """The key that signed the manifest for what it is; whose key that is, `keys.trust` knows. SignatureError."""
+        """The key that signed the manifest for what it is; whose key that is, `keys.trust` knows. SignatureError.
+
+        Where there is a composite signature, it must hold too; `composite` is the key that made it.
+        """
         public = sshsig.verify(self.signature, io.BytesIO(self.manifest_bytes), self.manifest.namespace)
+        if self.composite_signature is not None:
+            said = io.BytesIO(self.manifest_bytes)
+            self.composite = sshsig.verify_composite(self.composite_signature, said, self.manifest.namespace)
         self._verified = True
         return public
 
@@ -236,7 +258,7 @@ class Opened:
                 digest = content.digest.hexdigest()
                 if not hmac.compare_digest(digest, payload.sha256):
                     raise EnvelopeError("a payload is not the one that was signed", reason="wrong-digest")
-                self._check_end()
+                self._check_end(self._members.next())
             finally:
                 self._source.digest.wait()
                 self._source.digest.pool = None
@@ -261,8 +283,7 @@ class Opened:
             raise EnvelopeError("an envelope was not yet read to its end", reason="not-finished")
         return self._source.digest.hexdigest()
 
-    def _small(self, name: str, limit: int, reason: str) -> bytes:
-        member = self._members.next()
+    def _small(self, member: tar.Member | None, name: str, limit: int, reason: str) -> bytes:
         # SPEC: FORMATS 1: exactly these members, in this order; names with a path separator are other names
         if member is None or member.name != name:
             raise EnvelopeError(f"an envelope has no {name} where it must be", reason="wrong-member")
@@ -273,16 +294,16 @@ class Opened:
             content += piece
         return content
 
-    def _begin_payload(self, payload: Payload) -> None:
-        member = self._members.next()
+    @staticmethod
+    def _begin_payload(member: tar.Member | None, payload: Payload) -> None:
         if member is None or member.name != PAYLOAD:
             raise EnvelopeError("an envelope has no payload although its manifest describes one", reason="wrong-member")
         if member.size != payload.size:
             raise EnvelopeError("a payload has another size than was signed", reason="wrong-size")
 
-    def _check_end(self) -> None:
+    def _check_end(self, member: tar.Member | None) -> None:
         # SPEC: FORMATS 1: trailing members and a second archive are refused; the last STREAM chunk is seen here
-        if self._members.next() is not None:
+        if member is not None:
             raise EnvelopeError("an envelope holds another member after its last", reason="trailing-member")
         self._ended = True
 

@@ -48,7 +48,7 @@ def test_removing_every_comment_sign_from_the_sample_changes_no_default() -> Non
     ]
     said = tomllib.loads("\n".join(with_default))
     assert set(said) == set(Settings.model_fields) - {"partners"}
-    for key in ("accept_rotation", "collects", "path", "every", "host_keys"):
+    for key in ("accept_rotation", "require_pq", "collects", "path", "every", "host_keys"):
         said[[*said][-1]].pop(key)  # the partners' sections stay comments: their defaults land in the last section
     assert len(said["watch"]) == 3
     least = Settings.model_validate({"organisation": said["organisation"]})
