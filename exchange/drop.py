@@ -34,7 +34,11 @@ MAX_FOLDERS = 3
 LEASE_PAUSE = 1.0
 """Seconds after which a file that somebody holds open for writing is looked at again."""
 
-_NO_MEANS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+_NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENXIO)
+"""Why a file cannot be opened that nobody is writing to for that: it has gone, is not to be read, or is none."""
+
+_NO_LEASES = (errno.EINVAL, errno.EACCES, errno.EPERM, errno.ENOSYS, errno.ENOTTY, errno.EOPNOTSUPP, errno.ENOLCK)
+"""What asking for a lease says where there are none, or none on the files of others."""
 
 SCAN_DEPTH = 8
 """Deeper folders than this are not looked into: nobody sorts files so, and a hostile tree must end."""
@@ -185,17 +189,18 @@ class Completeness:
 def is_open_for_writing(path: Path) -> bool:
     """Whether some process holds `path` open for writing, as far as the kernel tells.
 
-    A read lease is granted only on a file that nobody writes to. File systems without leases answer False here,
-    and the quiet period alone decides. Where this machine lacks the means to ask, True: then it is asked again.
+    A read lease is granted only on a file that nobody writes to. Where there are no leases (the file system knows none,
+    or the file belongs to somebody else) the answer is False, and the quiet period alone decides. Where this machine
+    fails to tell (no handle left, a disk that does not read), True: then it is asked again.
     """
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as problem:
-        return problem.errno in _NO_MEANS
+        return problem.errno not in _NO_FILE
     try:
         fcntl.fcntl(handle, fcntl.F_SETLEASE, fcntl.F_RDLCK)
     except OSError as problem:
-        return problem.errno in (errno.EAGAIN, *_NO_MEANS)
+        return problem.errno not in _NO_LEASES
     else:
         with contextlib.suppress(OSError):
             fcntl.fcntl(handle, fcntl.F_SETLEASE, fcntl.F_UNLCK)

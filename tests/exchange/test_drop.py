@@ -180,16 +180,34 @@ def test_what_a_scan_no_longer_sees_is_forgotten(tmp_path: Path, completeness: C
 
 
 @pytest.mark.parametrize("name", ["open", "fcntl"])
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENOMEM, errno.EIO, errno.EINTR, errno.ESTALE])
 def test_a_file_of_which_nobody_can_tell_now_whether_it_is_being_written_waits(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, number: int
 ) -> None:
     path = tmp_path / "decision.pdf"
     path.write_bytes(b"content")
 
     def fails(*_: object) -> int:
-        raise OSError(errno.EMFILE if name == "open" else errno.ENOMEM, "not now")
+        raise OSError(number, "not now")
 
     with monkeypatch.context() as broken:
         broken.setattr(os if name == "open" else fcntl, name, fails)
         assert is_open_for_writing(path)
+    assert not is_open_for_writing(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [("open", errno.ENOENT), ("open", errno.EACCES), ("fcntl", errno.EINVAL), ("fcntl", errno.ENOLCK)],
+)
+def test_a_file_that_has_gone_or_is_not_to_be_read_or_lies_where_there_are_no_leases_does_not_wait_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, number: int
+) -> None:
+    path = tmp_path / "decision.pdf"
+    path.write_bytes(b"content")
+
+    def fails(*_: object) -> int:
+        raise OSError(number, "never")
+
+    monkeypatch.setattr(os if name == "open" else fcntl, name, fails)
     assert not is_open_for_writing(path)
