@@ -9,6 +9,7 @@ at the same time.
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
 from exchange import files, held, orders, quarantine, receiver, reseal, sender
@@ -26,7 +27,7 @@ def about_held(parts: Parts) -> int:
     done = 0
     for order in orders.open_orders(parts.ledger):
         if not order.makes_sense:
-            orders.refuse(parts.ledger, order, "wrong-state")
+            _close(parts, order)
         elif order.handover.direction == "out" and order.handover.state == "held":
             if order.what == "release":
                 _release_held(parts, order)
@@ -36,6 +37,15 @@ def about_held(parts: Parts) -> int:
             continue
         done += 1
     return done
+
+
+def _close(parts: Parts, order: Order) -> None:
+    """An order for a state that is over: it was carried out, and a crash came before that was said; or it came late."""
+    let_out = order.what == "release" and order.handover.direction == "in" and order.handover.state != "withdrawn"
+    if let_out and not files.is_there(quarantine.kept(parts, order.handover)):
+        orders.answer_once(parts.ledger, order, "release.done")
+    else:
+        orders.refuse(parts.ledger, order, "wrong-state")
 
 
 def about_outgoing(parts: Parts, partner: str, landing: Callable[[], Landing]) -> int:
@@ -106,31 +116,54 @@ def _release_held(parts: Parts, order: Order) -> None:
         *(os.fsdecode(unquote_to_bytes(folder)) for folder in folders.split("/") if folder)
     )
     files.make_directory(outbound)
-    sidecar = path.with_name(path.name + SIDECAR)
-    if sidecar.exists():
-        files.move(sidecar, outbound / sidecar.name)
-    files.place(path, outbound, path.name)
+    _put_back(path, outbound)
     if why is not None:
         files.remove(why)
     orders.answer(parts.ledger, order, "withdrawn", {"reason": "released"})
 
 
+def _put_back(path: Path, outbound: Path) -> None:
+    """The sidecar first, so that the file is never seen without it; both under one name, which nobody else's has.
+
+    After a crash in between the sidecar is not beside the file any more: it waits where the file goes now.
+    """
+    sidecar = path.with_name(path.name + SIDECAR)
+    has_sidecar = files.is_there(sidecar)
+    for name in files.names_like(path.name, files.NAME_MAX - len(SIDECAR) if has_sidecar else files.NAME_MAX):
+        target, beside = outbound / name, outbound / (name + SIDECAR)
+        if files.is_there(target) or (has_sidecar and not files.move_new(sidecar, beside)):
+            continue
+        if files.move_new(path, target):
+            return
+        if has_sidecar:
+            # at this very moment somebody has dropped a file of that name, which this does not speak for
+            files.move_new(beside, sidecar)
+
+
 def _release_quarantined(parts: Parts, order: Order) -> None:
     """The envelope goes through every check again, now that its cause is mended.
 
-    After a crash on the way it is back in quarantine, and the order still open. One that was kept under an id of ours
-    is opened under the one with which it came, and goes on as that.
+    After a crash on the way it is back in quarantine, or in the spool, and the order still open. One that was kept
+    under an id of ours is opened under the one with which it came, and goes on as that: nothing is kept under ours.
     """
-    kept = quarantine.kept(parts, order.handover)
+    partner, kept = order.handover.partner, quarantine.kept(parts, order.handover)
     about = parts.ledger.entry(order.handover.first_seq).detail.get("about")
-    if not kept.is_file():
+    name = f"{about or order.handover.id}{ENDING}"
+    recovered = not kept.is_file()
+    if not recovered:
+        taken = parts.spool.take_in(kept, partner, name, limit(parts))
+    elif parts.spool.size_taken_in(partner, name) is not None:
+        taken = parts.spool.taken_in(partner, name)
+    elif about is not None:
+        orders.answer(parts.ledger, order, "withdrawn", {"reason": "file-gone"})
+        return
+    else:
         orders.refuse(parts.ledger, order, "file-gone")
         return
-    taken = parts.spool.take_in(kept, order.handover.partner, f"{about or order.handover.id}{ENDING}", limit(parts))
     if taken is not None:
-        receiver.receive(parts, Arrival(order.handover.partner, taken))
+        receiver.receive(parts, Arrival(partner, taken, recovered))
         if about is None:
-            orders.answer(parts.ledger, order, "release.done")
+            orders.answer_once(parts.ledger, order, "release.done")
         else:
             orders.answer(parts.ledger, order, "withdrawn", {"reason": "released"})
 

@@ -279,20 +279,20 @@ def remove_tree(directory: Path) -> None:
     sync_directory(directory.parent)
 
 
-def names_like(name: str) -> Iterator[str]:
-    """Names to try without end: `name`, then `stem (2).suffix` …, each at most NAME_MAX bytes and in NFC."""
+def names_like(name: str, longest: int = NAME_MAX) -> Iterator[str]:
+    """Names to try without end: `name`, then `stem (2).suffix` …, each at most `longest` bytes and in NFC."""
     name = unicodedata.normalize("NFC", name)
     stem, dot, suffix = name.rpartition(".")
     if not stem:
         stem, dot, suffix = name, "", ""
-    yield _shortened(stem, dot + suffix)
+    yield _shortened(stem, dot + suffix, longest)
     number = 2
     while True:
-        yield _shortened(stem, f" ({number}){dot}{suffix}")
+        yield _shortened(stem, f" ({number}){dot}{suffix}", longest)
         number += 1
 
 
-def _shortened(stem: str, ending: str) -> str:
-    while len((stem + ending).encode("utf-8", "surrogateescape")) > NAME_MAX and stem:
+def _shortened(stem: str, ending: str, longest: int) -> str:
+    while len((stem + ending).encode("utf-8", "surrogateescape")) > longest and stem:
         stem = stem[:-1]
     return stem + ending

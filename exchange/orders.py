@@ -101,16 +101,20 @@ def answer(ledger: Ledger, order: Order, event: str, detail: dict[str, Json] | N
     ledger.write(lambda tx: tx.append(draft))
 
 
-def refuse(ledger: Ledger, order: Order, reason: str) -> None:
-    """Record that an order was not carried out, and why."""
-    draft = _draft("order.refused", order.handover, {"reason": reason, "order": order.seq})
+def answer_once(ledger: Ledger, order: Order, event: str, detail: dict[str, Json] | None = None) -> None:
+    """The same where another worker may have answered it just now: then nothing is added to that."""
+    draft = _draft(event, order.handover, {**(detail or {}), "order": order.seq})
 
     def record(tx: Transaction) -> None:
-        # another worker may have carried it out just now, which is why it makes no sense any more
         if any(seq == order.seq for (seq,) in tx.rows(_OPEN)):
             tx.append(draft)
 
     ledger.write(record)
+
+
+def refuse(ledger: Ledger, order: Order, reason: str) -> None:
+    """Record that an order was not carried out, and why; unless another worker has just done it."""
+    answer_once(ledger, order, "order.refused", {"reason": reason})
 
 
 def _draft(event: str, handover: Handover, detail: dict[str, Json]) -> Draft:

@@ -271,9 +271,6 @@ def receive_landed(parts: Parts, partner: str) -> int:
     """
     parts.spool.require()
     parts.require_ledger()
-    waiting: list[Arrival | Path] = [
-        Arrival(p, path, recovered=True) for p, path in parts.spool.incoming() if p == partner
-    ]
     failures = Failures(QuarantineFull)
     room = Room(parts, partner)
     count = 0
@@ -281,6 +278,9 @@ def receive_landed(parts: Parts, partner: str) -> int:
         landed.clear_unfinished(parts, partner)
     with failures.kept():
         count += clerk.about_incoming(parts, partner)
+    waiting: list[Arrival | Path] = [
+        Arrival(p, path, recovered=True) for p, path in parts.spool.incoming() if p == partner
+    ]
     for one in [*waiting, *landed.landed(parts, partner)]:
         with failures.kept():
             if not isinstance(one, Arrival):

@@ -245,10 +245,14 @@ class Spool:
         files.bring(landed, target, limit)
         return target
 
+    def taken_in(self, partner: str, name: str) -> Path:
+        """Where an envelope lies that was taken in and is not finished."""
+        return self._in / partner / name
+
     def size_taken_in(self, partner: str, name: str) -> int | None:
         """The size of an envelope that is here and not finished; None if there is none of that name."""
         try:
-            return (self._in / partner / name).lstat().st_size
+            return self.taken_in(partner, name).lstat().st_size
         except FileNotFoundError:
             return None
 
