@@ -61,8 +61,8 @@ soak: $(VENV)/tested
 	tests/setup
 	$(BIN)/python -m tests.soak.run $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
 
-# The power goes after every step of the way of a file, and each state that it may leave is started again: an hour, or
-# with STATES=… that many of each recording
+# The power goes after every step of the way of a file, of every command and of what people order, and each state that it
+# may leave is started again: hours, or with STATES=… that many of each recording
 powerloss: $(VENV)/tested
 	tests/setup
 	$(BIN)/python -m tests.powerloss.sweep $(if $(STATES),--states $(STATES))

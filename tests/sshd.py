@@ -151,6 +151,11 @@ class Sshd:
             _kill(sessions)
 
     @property
+    def runs(self) -> bool:
+        """Whether it was started and not stopped."""
+        return self._process is not None
+
+    @property
     def pid(self) -> int:
         """The server's process; only while it runs."""
         assert self._process is not None

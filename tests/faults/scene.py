@@ -164,7 +164,7 @@ class Scene:
         """`run --once`, with a fault if given; the log of what it and both servers did, as `options` tell strace."""
         started = self._program.start(self._arguments(organisation), self._output)
         log = self._output / "strace"
-        servers = [one.sshd.pid for one in self.both.values()]
+        servers = [one.sshd.pid for one in self.both.values() if one.sshd.runs]
         faults = () if fault is None else ("-e", fault.injection)
         with strace(started.pid, log, *options, *faults, also=servers):
             ended = started.finish()

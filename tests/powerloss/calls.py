@@ -37,6 +37,9 @@ IGNORED = "daemon.pid"
 THEIRS = ("-wal", "-shm", "-journal")
 """Endings of names that SQLite makes and removes."""
 
+END = -1
+"""Where an open file is written to that was opened for appending, wherever it is read."""
+
 _LINE = re.compile(r"(\d+) +(\w+)\((.*)\) += (.+)", re.DOTALL)
 _RESUMED = re.compile(r"(\d+) +<\.\.\. (\w+) resumed>(.*)", re.DOTALL)
 _UNFINISHED = " <unfinished ...>"
@@ -171,9 +174,7 @@ class Reader:
             yield machine, made
         elif "O_TRUNC" in flags and self._disks[machine].data_of(number):
             yield machine, Cut(number, 0)
-        if "O_APPEND" in flags:
-            raise Strange("a file is opened for appending")
-        self._offsets[machine, number] = 0
+        self._offsets[machine, number] = END if "O_APPEND" in flags else 0
 
     def _on_open(self, call: Call) -> Iterator[tuple[str, Operation]]:
         match = _OPEN.match(call.arguments[0])
@@ -187,13 +188,14 @@ class Reader:
         key, result = (machine, number), int(call.result.split(" ")[0])
         match call.name:
             case "write":
-                at = self._offsets[key]
-                self._offsets[key] = at + result
+                to_the_end = self._offsets[key] == END
+                at = len(self._disks[machine].data_of(number)) if to_the_end else self._offsets[key]
+                self._offsets[key] = END if to_the_end else at + result
                 yield machine, Write(number, at, data(call.arguments[1].strip('"'))[:result])
             case "pwrite64":
                 yield machine, Write(number, int(call.arguments[3]), data(call.arguments[1].strip('"'))[:result])
             case "lseek":
-                self._offsets[key] = result
+                self._offsets[key] = END if self._offsets.get(key) == END else result
             case "ftruncate":
                 yield machine, Cut(number, int(call.arguments[1]))
             case "fchmod":

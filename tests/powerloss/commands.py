@@ -11,116 +11,67 @@
 What the command had finished before the power went must be there.
 """
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 from pathlib import Path
 
 from config.errors import HandoverError
 from config.home import Home
-from config.sample import Value
 from exchange import key_desk
-from exchange.assembly import assemble
 from exchange.audit import verify_home
+from exchange.by_hand import seal_by_hand
 from exchange.drop import SIDECAR, is_unfinished
-from exchange.partners import add_partner, make_card
+from exchange.partners import add_partner
 from exchange.parts import Parts
 from exchange.setup import initialise
 from exchange.submit import submit
 from keys import card as cards
 from keys.key_info import NEEDED
-from keys.keyring import Keyring
 from tests.faults.invariant import Finding
-from tests.faults.program import Program
-from tests.faults.trace import strace
-from tests.organisations import CASE, DECISION, NAMES, PASSPHRASE, ManualClock, introduce, make_home, start
-from tests.powerloss.calls import OPTIONS
-from tests.powerloss.record import record
-from tests.powerloss.scenario import STUCK, Scenario, folder
+from tests.organisations import CASE, DECISION, NAMES, PASSPHRASE, ManualClock, start
+from tests.powerloss.desk import (
+    CONTENT,
+    NAME,
+    Case,
+    Look,
+    parts_of,
+    two_homes,
+    two_strangers,
+    with_passphrase,
+    within,
+)
+from tests.powerloss.scenario import STUCK
 
-DESK = "desk"
-"""The one machine."""
-
-SETTINGS: dict[str, Value] = {"keys.passphrase_file": "passphrase"}
-CONTENT = b"the decision, which is long enough to be half there\n" * 40
-NAME = f"{CASE} decision.pdf"
 PARTNER, CATEGORY, AUTHORITY = DECISION
 EVENTS = ["ledger.created", *["key.created"] * len(NEEDED)]
 
-Look = Callable[[Path, bool], list[Finding]]
 
-
-def all_commands() -> list[Scenario]:
+def cases() -> list[Case]:
     """Every command that writes files."""
-    commands: dict[str, tuple[Callable[[Path], None], Callable[[Path], list[str]], Look]] = {
-        "init": (_with_passphrase, _init, _look_at_init),
-        "card": (_two_homes, _card, _look_at_card),
-        "add": (_two_strangers, _add, _look_at_add),
-        "submit": (_two_homes, _submit, _look_at_submit),
-        "seal": (_two_homes, _seal, _look_at_seal),
-        "open": (_sealed, _open, _look_at_open),
-        "rotate": (_two_homes, _rotate, _look_at_rotate),
-    }
-    with Program("tests.powerloss.planted", "quick_keys") as program:
-        return [_recorded(program, moment, *what) for moment, what in commands.items()]
+    return [
+        _case("init", with_passphrase, _init, _look_at_init),
+        _case("card", two_homes, _card, _look_at_card),
+        _case("add", two_strangers, _add, _look_at_add),
+        _case("submit", two_homes, _submit, _look_at_submit),
+        _case("seal", two_homes, _seal, _look_at_seal),
+        _case("open", _sealed, _open, _look_at_open),
+        _case("rotate", two_homes, _rotate, _look_at_rotate),
+    ]
 
 
-def _recorded(
-    program: Program, moment: str, prepare: Callable[[Path], None], words: Callable[[Path], list[str]], look: Look
-) -> Scenario:
-    with folder() as base:
-        desk = base / DESK
-        desk.mkdir()
-        prepare(desk)
-        recording = record(base, {DESK: {}}, {moment: partial(_run, program, base, words(desk))})
+def _case(moment: str, prepare: Callable[[Path], None], words: Callable[[Path], list[str]], look: Look) -> Case:
+    def acts(desk: Path) -> Mapping[str, list[str]]:
+        return {moment: words(desk)}
 
-    def check(homes: Path, finished: bool) -> list[Finding]:
-        return look(homes / DESK, finished)
-
-    return Scenario(recording, lambda _: [], check)
-
-
-def _run(program: Program, base: Path, words: list[str]) -> str:
-    output = base / "output"
-    output.mkdir()
-    started = program.start(words, output)
-    with strace(started.pid, output / "strace", *OPTIONS):
-        ended = started.finish()
-    assert ended.code == 0, ended.err
-    return (output / "strace").read_text(errors="replace")
+    return Case(prepare, acts, look)
 
 
 # --- before, and the command ------------------------------------------------------------------------------------------
 
 
-def _with_passphrase(folder: Path) -> None:
-    file = folder / "passphrase"
-    file.touch(mode=0o600)
-    file.write_text(PASSPHRASE.reveal())
-
-
-def _home(desk: Path, name: str) -> Home:
-    home = make_home(desk, name, SETTINGS)
-    _with_passphrase(home.root)
-    return home
-
-
-def _two_strangers(desk: Path) -> None:
-    for name in NAMES:
-        home = _home(desk, name)
-        make_card(home, Keyring.open(home.keys, lambda: PASSPHRASE), desk / f"{name}.toml")
-
-
-def _two_homes(desk: Path) -> None:
-    introduce({name: _home(desk, name) for name in NAMES}, desk)
-    (desk / NAME).write_bytes(CONTENT)
-
-
 def _sealed(desk: Path) -> None:
-    from exchange.by_hand import seal_by_hand
-
-    _two_homes(desk)
-    parts = _parts(desk / "lgsco")
+    two_homes(desk)
+    parts = parts_of(desk / "lgsco")
     with parts.ledger:
         seal_by_hand(parts, desk / NAME, desk / "by-hand.age", PARTNER, CATEGORY, AUTHORITY, None)
 
@@ -131,31 +82,27 @@ def _init(desk: Path) -> list[str]:
 
 
 def _card(desk: Path) -> list[str]:
-    return [*_in("lgsco", desk), "partner", "card", "-o", str(desk / "made.toml")]
+    return [*within("lgsco", desk), "partner", "card", "-o", str(desk / "made.toml")]
 
 
 def _add(desk: Path) -> list[str]:
-    return [*_in("lgsco", desk), "partner", "add", str(desk / "ofsted.toml"), "--fingerprint", _fingerprint(desk)]
+    return [*within("lgsco", desk), "partner", "add", str(desk / "ofsted.toml"), "--fingerprint", _fingerprint(desk)]
 
 
 def _submit(desk: Path) -> list[str]:
-    return [*_in("lgsco", desk), "submit", str(desk / NAME), *_to(), "--reference", CASE]
+    return [*within("lgsco", desk), "submit", str(desk / NAME), *_to(), "--reference", CASE]
 
 
 def _seal(desk: Path) -> list[str]:
-    return [*_in("lgsco", desk), "seal", str(desk / NAME), *_to(), "-o", str(desk / "by-hand.age")]
+    return [*within("lgsco", desk), "seal", str(desk / NAME), *_to(), "-o", str(desk / "by-hand.age")]
 
 
 def _open(desk: Path) -> list[str]:
-    return [*_in("ofsted", desk), "open", str(desk / "by-hand.age"), "-o", str(desk / "opened")]
+    return [*within("ofsted", desk), "open", str(desk / "by-hand.age"), "-o", str(desk / "opened")]
 
 
 def _rotate(desk: Path) -> list[str]:
-    return [*_in("lgsco", desk), "keys", "rotate", "signing"]
-
-
-def _in(name: str, desk: Path) -> list[str]:
-    return ["--home", str(desk / name)]
+    return [*within("lgsco", desk), "keys", "rotate", "signing"]
 
 
 def _to() -> list[str]:
@@ -169,18 +116,14 @@ def _fingerprint(desk: Path) -> str:
 # --- after ------------------------------------------------------------------------------------------------------------
 
 
-def _parts(home: Path) -> Parts:
-    return assemble(Home.open(home), lambda: PASSPHRASE)
-
-
-def _look_at_init(desk: Path, finished: bool) -> list[Finding]:
+def _look_at_init(desk: Path, done: int) -> list[Finding]:
     try:
         home = Home.open(desk / "new")
     except HandoverError:
-        found = [Finding("lost", "the new home is none")] if finished else []
+        found = [Finding("lost", "the new home is none")] if done else []
         return found + _init_again(desk)
     try:
-        parts = _parts(home.root)
+        parts = parts_of(home.root)
     except HandoverError as problem:
         return [Finding(STUCK, f"the new home does not open: {problem}")]
     with parts.ledger:
@@ -200,25 +143,25 @@ def _init_again(desk: Path) -> list[Finding]:
     return [] if verify_home(made).ok else [Finding("unverifiable", "a home that was made after the cut")]
 
 
-def _look_at_card(desk: Path, finished: bool) -> list[Finding]:
+def _look_at_card(desk: Path, done: int) -> list[Finding]:
     card = desk / "made.toml"
     signature = desk / "made.toml.sig"
-    found = [Finding("lost", path.name) for path in (card, signature) if finished and not path.exists()]
+    found = [Finding("lost", path.name) for path in (card, signature) if done and not path.exists()]
     if card.exists() and signature.exists():
         cards.verify(card.read_bytes(), signature.read_text("ascii"))
     return found
 
 
-def _look_at_add(desk: Path, finished: bool) -> list[Finding]:
+def _look_at_add(desk: Path, done: int) -> list[Finding]:
     found = []
-    parts = _parts(desk / "lgsco")
+    parts = parts_of(desk / "lgsco")
     with parts.ledger:
         if PARTNER in parts.trust.partners:
             found += _folders_of_partner(parts)
-        elif finished:
+        elif done:
             found.append(Finding("lost", "the partner is not known"))
         add_partner(parts, desk / "ofsted.toml", _fingerprint(desk))
-    parts = _parts(desk / "lgsco")
+    parts = parts_of(desk / "lgsco")
     with parts.ledger:
         if PARTNER not in parts.trust.partners:
             found.append(Finding(STUCK, "the partner cannot be added again"))
@@ -232,12 +175,12 @@ def _folders_of_partner(parts: Parts) -> list[Finding]:
     return [Finding("lost", str(folder)) for folder in wanted if not folder.is_dir()]
 
 
-def _look_at_submit(desk: Path, finished: bool) -> list[Finding]:
-    parts = _parts(desk / "lgsco")
+def _look_at_submit(desk: Path, done: int) -> list[Finding]:
+    parts = parts_of(desk / "lgsco")
     with parts.ledger:
         target = parts.home.outbound.joinpath(*DECISION) / NAME
         if not target.exists():
-            found = [Finding("lost", "the file is not in the outbound folder")] if finished else []
+            found = [Finding("lost", "the file is not in the outbound folder")] if done else []
             submit(parts.home, parts.trust, [desk / NAME], PARTNER, CATEGORY, AUTHORITY, CASE)
         else:
             found = []
@@ -248,10 +191,10 @@ def _look_at_submit(desk: Path, finished: bool) -> list[Finding]:
     if (desk / NAME).read_bytes() != CONTENT:
         found.append(Finding("lost", "the file that was submitted"))
     more = {path.name for path in target.parent.iterdir() if is_unfinished(path.name)} - {NAME + SIDECAR}
-    return found + [Finding("left over", name) for name in sorted(more) if finished]
+    return found + [Finding("left over", name) for name in sorted(more) if done]
 
 
-def _look_at_seal(desk: Path, finished: bool) -> list[Finding]:
+def _look_at_seal(desk: Path, done: int) -> list[Finding]:
     lgsco, ofsted = (Home.open(desk / name) for name in ("lgsco", "ofsted"))
     envelope = desk / "by-hand.age"
     found = []
@@ -261,7 +204,7 @@ def _look_at_seal(desk: Path, finished: bool) -> list[Finding]:
         sealed = {handover.envelope_sha256 for handover in handovers if handover.state in ("sealed", "sent")}
         if envelope.exists() and envelope.stat().st_size and sha256(envelope.read_bytes()).hexdigest() not in sealed:
             found.append(Finding("unverifiable", "an envelope of which the ledger knows nothing"))
-        if finished and (not envelope.exists() or one.states() != ["sent"]):
+        if done and (not envelope.exists() or one.states() != ["sent"]):
             found.append(Finding("lost", f"the envelope, {one.states()}"))
         try:
             one.drop(CONTENT, f"{CASE} another.pdf")
@@ -275,14 +218,14 @@ def _look_at_seal(desk: Path, finished: bool) -> list[Finding]:
     return found if verify_home(lgsco).ok else [*found, Finding("unverifiable", "the ledger")]
 
 
-def _look_at_open(desk: Path, finished: bool) -> list[Finding]:
+def _look_at_open(desk: Path, done: int) -> list[Finding]:
     target = desk / "opened" / NAME
     if target.exists():
         return [] if target.read_bytes() == CONTENT else [Finding("lost", "the content is not whole")]
-    return [Finding("lost", "the content")] if finished else []
+    return [Finding("lost", "the content")] if done else []
 
 
-def _look_at_rotate(desk: Path, finished: bool) -> list[Finding]:
+def _look_at_rotate(desk: Path, done: int) -> list[Finding]:
     lgsco, ofsted = (Home.open(desk / name) for name in ("lgsco", "ofsted"))
     one = start(lgsco, ofsted, ManualClock())
     with one.parts.ledger:
@@ -292,7 +235,7 @@ def _look_at_rotate(desk: Path, finished: bool) -> list[Finding]:
         recorded = {key.fingerprint for key in one.parts.own.keys}
         found = [Finding("lost", f"key {fingerprint}") for fingerprint in sorted(recorded - there)]
         found += [Finding("left over", f"key {fingerprint}") for fingerprint in sorted(there - recorded)]
-        if finished and len(there) != len(NEEDED) + 1:
+        if done and len(there) != len(NEEDED) + 1:
             found.append(Finding("lost", "the new key"))
         one.drop(CONTENT)
         one.take()

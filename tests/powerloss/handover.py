@@ -8,11 +8,14 @@
     keep none  as settle, where nothing is kept of a file that has arrived
     put back   files have changed since they were claimed: the next run puts them back, and takes them again
 
-The machine of an organisation is its home together with its landing zone, which its sshd serves.
+The whole way once more where only one side has a server: `drop, ofsted-hosts` and so on. The other one uploads to it,
+and collects what waits there in a pick-up folder.
+
+The machine of an organisation is its home together with the folders that its sshd serves.
 """
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -20,10 +23,12 @@ from tests.faults.invariant import Finding
 from tests.faults.program import Program
 from tests.faults.scene import MOMENTS, Scene, scene
 from tests.faults.trace import KILL, Fault
+from tests.organisations import TOPOLOGIES
 from tests.powerloss import restart
 from tests.powerloss.calls import OPTIONS
 from tests.powerloss.record import Links, record
 from tests.powerloss.scenario import Scenario
+from tests.system.daemons import PICKUP
 
 OTHERS = {"lgsco": "ofsted", "ofsted": "lgsco"}
 KEEP_NONE = '\n[partners.ofsted]\nkeep_sent = "none"\n'
@@ -35,15 +40,25 @@ def way(program: Program | None = None) -> list[Scenario]:
         return [_way(made)]
 
 
-def all_ways() -> list[Scenario]:
-    """Every moment."""
+def all_ways() -> Iterator[Scenario]:
+    """Every moment, in every topology; each is recorded when it is asked for."""
     with scene(again=False) as made:
-        return [_way(made), _killed(made), _keep_none(made), _put_back(made)]
+        recorded = [_way(made), _killed(made), _keep_none(made), _put_back(made)]
+    yield from recorded
+    for topology, collector in TOPOLOGIES.items():
+        if collector:
+            yield collecting(topology)
 
 
-def _way(made: Scene) -> Scenario:
+def collecting(topology: str) -> Scenario:
+    """The whole way where only one side has a server."""
+    with scene(again=False, topology=topology) as made:
+        return _way(made, f", {topology}")
+
+
+def _way(made: Scene, where: str = "") -> Scenario:
     made.restore("drop")
-    return _scenario(made, {moment: _run(made, organisation) for moment, organisation in MOMENTS.items()})
+    return _scenario(made, {moment + where: _run(made, organisation) for moment, organisation in MOMENTS.items()})
 
 
 def _killed(made: Scene) -> Scenario:
@@ -80,13 +95,11 @@ def _run(made: Scene, organisation: str, fault: Fault | None = None) -> Callable
 
 
 def _scenario(made: Scene, runs: Mapping[str, Callable[[], str]], *, kept: bool = True) -> Scenario:
-    machines: dict[str, Links] = {
-        name: {made.homes / name / "landing" / OTHERS[name]: one.sshd.zone} for name, one in made.both.items()
-    }
+    machines = {name: _served(made, name) for name in made.both}
     recording = record(made.homes, machines, runs)
     tidy: list[frozenset[str]] = []
 
-    def check(homes: Path, _: bool = False) -> list[Finding]:
+    def check(homes: Path, _: int = 0) -> list[Finding]:
         return restart.findings(restart.Rest(homes, tidy[0], kept))
 
     def begin(homes: Path) -> list[Finding]:
@@ -94,3 +107,10 @@ def _scenario(made: Scene, runs: Mapping[str, Callable[[], str]], *, kept: bool 
         return check(homes)
 
     return Scenario(recording, begin, check)
+
+
+def _served(made: Scene, name: str) -> Links:
+    """The folders of one organisation that lie on its server."""
+    home, sshd, other = made.homes / name, made.both[name].sshd, OTHERS[name]
+    pickup = sshd.base / PICKUP
+    return {home / "landing" / other: sshd.zone, **({home / "collect" / other: pickup} if pickup.is_dir() else {})}

@@ -43,7 +43,7 @@ def _rebuild(recording: Recording, name: str, state: State, home: Path, homes: P
                 os.utime(target, ns=(was, was))
                 now[known[found.number].st_ino] = target.lstat()
         target.chmod(found.mode)
-    for claim in home.glob(f"spool/out/*/{CLAIM}"):
+    for claim in home.glob(f"**/spool/out/*/{CLAIM}"):
         claim.write_bytes(_with_numbers(claim.read_bytes(), now))
 
 

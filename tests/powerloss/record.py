@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.powerloss.calls import Reader, load
 from tests.powerloss.disk import MOST, Disk, State
-from tests.powerloss.operations import Operation, Write
+from tests.powerloss.operations import Operation, Sync, Write
 
 Links = dict[Path, Path]
 """Links on a machine's disk, and the folders they lead to, which are on the same disk."""
@@ -54,6 +54,11 @@ class Recording:
     """Both disks as they were then, anew for each call."""
     steps: tuple[Step, ...]
 
+    def ended(self, number: int) -> int:
+        """How many moments had come to their end after a step."""
+        last = {step.moment: number for number, step in enumerate(self.steps, start=1)}
+        return sum(end <= number for end in last.values())
+
     def first(self) -> dict[str, State]:
         """What both disks held before the first step."""
         return {name: disk.live() for name, disk in self.start().items()}
@@ -81,18 +86,23 @@ def record(homes: Path, machines: Mapping[str, Links], runs: Mapping[str, Callab
 
 def crashes(recording: Recording, most: int = MOST, at: Callable[[Step], bool] = lambda _: True) -> Iterator[Crash]:
     """A power cut after each step, or each `at` which it is wanted, on either machine. States that hold the same come
-    once; where a machine does nothing in a step, fewer of its states are looked at."""
+    once, and once more when another moment has come to its end: by then more must be there. What a machine loses while
+    the other one works is looked at when the other has put something into its ledger, and in fewer states."""
     disks = recording.start()
     seen: set[int] = set()
     for number, step in enumerate(recording.steps, start=1):
         disks[step.machine].apply(step.operation)
         if not at(step) or _goes_on(disks, recording.steps[number - 1 : number + 1]):
             continue
+        ended = recording.ended(number)
         for victim in disks:
+            idle = victim != step.machine
+            if idle and not _is_commit(disks, step):
+                continue
             others = {name: other.live() for name, other in disks.items() if name != victim}
-            for state in disks[victim].states(most if victim == step.machine else 1):
+            for state in disks[victim].states(1 if idle else most):
                 crash = Crash(number, step, victim, {name: others.get(name, state) for name in disks})
-                summary = _summary(crash.states)
+                summary = hash((ended, _summary(crash.states)))
                 if summary not in seen:
                     seen.add(summary)
                     yield crash
@@ -117,6 +127,10 @@ def _goes_on(disks: Mapping[str, Disk], steps: Sequence[Step]) -> bool:
 
 def _is_sqlites(disks: Mapping[str, Disk], step: Step) -> bool:
     return isinstance(step.operation, Write) and disks[step.machine].is_theirs(step.operation.number)
+
+
+def _is_commit(disks: Mapping[str, Disk], step: Step) -> bool:
+    return isinstance(step.operation, Sync) and disks[step.machine].is_theirs(step.operation.number)
 
 
 def _compare(model: Disk, real: Disk) -> None:

@@ -27,11 +27,11 @@ MEMORY = Path("/dev/shm")
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """`begin` is called once, with what lay there before the first step, and must find nothing; `check` restarts and
-    looks, and is told whether the last step had been made. Both are given the folder in which the machines lie."""
+    looks, and is told how many moments had come to their end. Both are given the folder in which the machines lie."""
 
     recording: Recording
     begin: Callable[[Path], list[Finding]]
-    check: Callable[[Path, bool], list[Finding]]
+    check: Callable[[Path, int], list[Finding]]
 
 
 @dataclass(slots=True)
@@ -64,8 +64,17 @@ def folder() -> Iterator[Path]:
         yield Path(name)
 
 
-def run(scenario: Scenario, chosen: Sequence[Crash], *, until_bad: bool = False) -> Result:
-    """Restart on what some power cuts leave, two at a time; ends early, if that is wanted, where anything is wrong."""
+def run(
+    scenario: Scenario,
+    chosen: Sequence[Crash],
+    *,
+    until_bad: bool = False,
+    tell: Callable[[int], None] = lambda _: None,
+) -> Result:
+    """Restart on what some power cuts leave, two at a time; ends early, if that is wanted, where anything is wrong.
+
+    `tell` hears after each how many were tried.
+    """
     result = Result(_rows(scenario.recording, chosen))
     with folder() as base:
         first = Crash(0, scenario.recording.steps[0], "", scenario.recording.first())
@@ -73,7 +82,8 @@ def run(scenario: Scenario, chosen: Sequence[Crash], *, until_bad: bool = False)
         wrong = scenario.begin(base / "first")
         assert not wrong, wrong
         with get_context("fork").Pool(WORKERS, _remember, (scenario, chosen, base)) as pool:
-            for number, found in pool.imap_unordered(_try, range(len(chosen))):
+            for count, (number, found) in enumerate(pool.imap_unordered(_try, range(len(chosen))), start=1):
+                tell(count)
                 result.rows[chosen[number].step.moment].found.update({finding.kind for finding in found})
                 if found:
                     result.bad.append((chosen[number], found))
@@ -106,8 +116,7 @@ def _try(number: int) -> tuple[int, list[Finding]]:
     homes = base / str(os.getpid())
     shutil.rmtree(homes, ignore_errors=True)
     rebuild(scenario.recording, chosen[number], homes)
-    finished = chosen[number].number == len(scenario.recording.steps)
     try:
-        return number, scenario.check(homes, finished)
-    except HandoverError as problem:
+        return number, scenario.check(homes, scenario.recording.ended(chosen[number].number))
+    except (HandoverError, OSError, AssertionError) as problem:
         return number, [Finding(STUCK, f"{type(problem).__name__}: {problem}")]

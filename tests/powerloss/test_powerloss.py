@@ -10,7 +10,7 @@ import pytest
 
 from tests.faults.program import Program
 from tests.powerloss import handover
-from tests.powerloss.commands import all_commands
+from tests.powerloss.everything import all_cases, all_commands
 from tests.powerloss.operations import Drop, Move
 from tests.powerloss.record import Crash, Step, crashes
 from tests.powerloss.scenario import Scenario, run
@@ -19,7 +19,10 @@ from tests.powerloss.sweep import spread, table
 SAMPLE = 90
 """States of the way of four files that are tried: as many as take half a minute."""
 
-SAMPLE_OF_A_COMMAND = 20
+SAMPLE_OF_A_COMMAND = 3
+"""Of each of twenty recordings."""
+
+SAMPLE_OF_COLLECTING = 15
 
 
 @pytest.fixture(scope="module")
@@ -53,8 +56,23 @@ def test_a_power_cut_during_a_command_leaves_its_whole_work_or_none() -> None:
         run(scenario, spread(list(crashes(scenario.recording)), SAMPLE_OF_A_COMMAND)) for scenario in all_commands()
     ]
     print(table(results))
+    assert len(results) == len(all_cases())
     assert [(str(crash), found) for result in results for crash, found in result.bad] == []
-    assert sum(result.states for result in results) > 60
+    assert sum(result.states for result in results) >= 3 * len(results) - 3
+
+
+def moves(step: Step) -> bool:
+    return isinstance(step.operation, Move | Drop)
+
+
+def test_a_power_cut_while_one_side_collects_loses_doubles_and_leaves_nothing() -> None:
+    scenario = handover.collecting("lgsco-hosts")
+    every = list(crashes(scenario.recording, most=4, at=moves))
+    assert {crash.victim for crash in every} == {"lgsco", "ofsted"}
+    result = run(scenario, spread(every, SAMPLE_OF_COLLECTING))
+    print(table([result]))
+    assert [(str(crash), found) for crash, found in result.bad] == []
+    assert result.states == SAMPLE_OF_COLLECTING
 
 
 @pytest.fixture
