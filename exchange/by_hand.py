@@ -16,6 +16,7 @@ from exchange.envelope.sealing import Opened, open_envelope, seal
 from exchange.parts import Parts
 from exchange.sender import manifest_for
 from exchange.spool import Claim
+from exchange.unnamed import unnamed
 from keys import age
 from keys.keyring import Keyring
 from keys.rotation import of_ledger
@@ -205,11 +206,6 @@ def _write_content(opened: Opened, manifest: Manifest, output: Path | None) -> P
             opened.copy_payload(nowhere, manifest.payload.size)
         return None
     output.mkdir(parents=True, exist_ok=True)
-    temporary = output / f".{manifest.id}.part"
-    try:
-        with temporary.open("wb") as target:
-            opened.copy_payload(target, manifest.payload.size)
-            files.sync_file(target)
-        return files.place(temporary, output, manifest.payload.name)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with unnamed(output, f".{manifest.id}.part") as content:
+        opened.copy_payload(content.file, manifest.payload.size)
+        return content.place(manifest.payload.name)

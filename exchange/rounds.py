@@ -19,6 +19,7 @@ from exchange import (
     crossed,
     destruction,
     files,
+    half_copy,
     intake,
     key_desk,
     landed,
@@ -96,6 +97,7 @@ def recover(parts: Parts, stopping: Callable[[], bool] = lambda: False) -> None:
         note_unrecorded(parts)
     with Failures().kept():
         destruction.clear_finished(parts)
+    half_copy.clear(parts.home.outbound)
     with Failures().kept():
         # what cannot be finished now (disk full) is tried again by every round
         _finish(parts, stopping)

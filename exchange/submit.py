@@ -13,6 +13,7 @@ from exchange import files
 from exchange.assembly import agreements_with
 from exchange.concern import FileFacts, judge, sidecar_for
 from exchange.drop import SIDECAR
+from exchange.half_copy import half_copy
 from exchange.spool import Claim
 from keys.trust import Trust
 
@@ -63,18 +64,18 @@ def _drop(path: Path, directory: Path, sidecar: str | None) -> Path:
     taken = Refused(f"a file of that name waits in the outbound folder already: {target}", reason="name-taken")
     if target.exists():
         raise taken
-    temporary = directory / f".{path.name[:100]}.part"
-    try:
-        with path.open("rb") as source, temporary.open("wb") as copy:
-            shutil.copyfileobj(source, copy, 1 << 20)
-            files.sync_file(copy)
+    with path.open("rb") as source, half_copy(directory) as copy:
+        shutil.copyfileobj(source, copy.file, 1 << 20)
+        copy.finish()
         if sidecar is not None:
-            files.write_new(directory / (path.name + SIDECAR), sidecar.encode(), 0o640)
-        moved = files.move_new(temporary, target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    if not moved:
-        temporary.unlink(missing_ok=True)
-        raise taken
+            _write_sidecar(directory / (path.name + SIDECAR), sidecar)
+        if not files.move_new(copy.path, target):
+            raise taken
     return target
+
+
+def _write_sidecar(target: Path, text: str) -> None:
+    with half_copy(target.parent, 0o640) as copy:
+        copy.file.write(text.encode())
+        copy.finish()
+        files.move(copy.path, target)

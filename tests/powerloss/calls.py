@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.powerloss.disk import Disk
-from tests.powerloss.operations import ROOT, Cut, Drop, Make, Mode, Move, Operation, Place, Sync, Write
+from tests.powerloss.operations import ROOT, Cut, Drop, Make, Mode, Move, Name, Nameless, Operation, Place, Sync, Write
 
 TRACED = (
     "openat", "creat", "write", "pwrite64", "writev", "pwritev", "pwritev2", "lseek", "rename", "renameat", "renameat2",
@@ -113,6 +113,7 @@ class Reader:
         self._umask = umask
         self._numbers = 1_000_000
         self._offsets: dict[tuple[str, int], int] = {}
+        self._nameless: dict[str, tuple[str, int]] = {}
         self._working: dict[int, str] = {}
         self._chroots: dict[int, str] = {}
 
@@ -148,6 +149,12 @@ class Reader:
                     raise Strange("a rename from one machine to another")
                 if old is not None and new is not None:
                     yield old[0], Move(old[1], new[1])
+            case "linkat" if (source := text(call.arguments[1].strip('"'))) in self._nameless:
+                machine, number = self._nameless[source]
+                found = self._find(call, 2)
+                if found is None or found[0] != machine:
+                    raise Strange("a file gets its name on another machine")
+                yield machine, Name(number, found[1])
             case "unlink" | "rmdir" | "unlinkat":
                 found = self._find(call, 0)
                 if found is not None and found[1].name != IGNORED:
@@ -167,6 +174,9 @@ class Reader:
         if found is None or found[1].name == IGNORED:
             return
         machine, place = found
+        if "O_TMPFILE" in flags:
+            yield machine, self._make_nameless(machine, call)
+            return
         number = self._disks[machine].at(place)
         if number is None:
             made = self._make(place, int(call.arguments[3], 8), is_directory=False)
@@ -184,7 +194,9 @@ class Reader:
         machine, place = located
         number = ROOT if place is None else self._disks[machine].at(place)
         if number is None:
-            return  # a file without a name: nobody will find it
+            number = self._nameless.get(text(call.arguments[0].split("<")[1].split(">")[0]), (machine, None))[1]
+        if number is None:
+            return  # a file whose name is gone: nobody will find it
         key, result = (machine, number), int(call.result.split(" ")[0])
         match call.name:
             case "write":
@@ -202,6 +214,17 @@ class Reader:
                 yield machine, Mode(number, int(call.arguments[1], 8))
             case _:
                 yield machine, Sync(number)
+
+    def _make_nameless(self, machine: str, call: Call) -> Nameless:
+        """It is known by the path that strace shows of it, and by that of its handle."""
+        match = _OPEN.match(call.result)
+        if match is None:
+            raise Strange("a file without a name that has no handle")
+        self._numbers += 1
+        for path in (text(match[1]), f"/proc/self/fd/{call.result.split('<')[0]}"):
+            self._nameless[path] = (machine, self._numbers)
+        self._offsets[machine, self._numbers] = 0
+        return Nameless(self._numbers, int(call.arguments[3], 8) & ~self._umask)
 
     def _make(self, place: Place, mode: int, *, is_directory: bool) -> Make:
         self._numbers += 1

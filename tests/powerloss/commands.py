@@ -3,9 +3,10 @@
     init   a new home          whole, or none that any command would work on
     card   our card            the card and its signature, or no card that anybody could read out
     add    a partner's card    the partner is known with its folders, or not at all; adding it again makes it known
-    submit a file              it lies in the outbound folder whole and with its sidecar, or can be submitted again
+    submit a file              it lies in the outbound folder whole and with its sidecar, or can be submitted again;
+                               what was half copied is gone when the service starts
     seal   by hand             an envelope that is there is whole and recorded; the daemon goes on with everything else
-    open   by hand             content that is there is whole
+    open   by hand             content that is there is whole, and nothing else is there
     rotate a key               the new key is there and recorded, or neither; files go on
 
 What the command had finished before the power went must be there.
@@ -16,7 +17,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from config.errors import HandoverError
-from config.home import Home
+from config.home import MARKER, Home
 from exchange import key_desk
 from exchange.audit import verify_home
 from exchange.by_hand import seal_by_hand
@@ -34,7 +35,9 @@ from tests.powerloss.desk import (
     NAME,
     Case,
     Look,
+    expect,
     parts_of,
+    together,
     two_homes,
     two_strangers,
     with_passphrase,
@@ -176,22 +179,22 @@ def _folders_of_partner(parts: Parts) -> list[Finding]:
 
 
 def _look_at_submit(desk: Path, done: int) -> list[Finding]:
-    parts = parts_of(desk / "lgsco")
-    with parts.ledger:
+    with together(desk) as pair:
+        parts = pair.lgsco.parts
         target = parts.home.outbound.joinpath(*DECISION) / NAME
+        # the service has started again
+        more = {path.name for path in parts.home.outbound.rglob("*") if is_unfinished(path.name)}
+        found = [Finding("left over", name) for name in sorted(more - {NAME + SIDECAR, MARKER})]
         if not target.exists():
-            found = [Finding("lost", "the file is not in the outbound folder")] if done else []
+            found += [Finding("lost", "the file is not in the outbound folder")] if done else []
             submit(parts.home, parts.trust, [desk / NAME], PARTNER, CATEGORY, AUTHORITY, CASE)
-        else:
-            found = []
     if target.read_bytes() != CONTENT:
         found.append(Finding("lost", "the file in the outbound folder is not whole"))
     if CASE not in target.with_name(NAME + SIDECAR).read_text():
         found.append(Finding("lost", "the sidecar is not whole"))
     if (desk / NAME).read_bytes() != CONTENT:
         found.append(Finding("lost", "the file that was submitted"))
-    more = {path.name for path in target.parent.iterdir() if is_unfinished(path.name)} - {NAME + SIDECAR}
-    return found + [Finding("left over", name) for name in sorted(more) if done]
+    return found
 
 
 def _look_at_seal(desk: Path, done: int) -> list[Finding]:
@@ -219,9 +222,9 @@ def _look_at_seal(desk: Path, done: int) -> list[Finding]:
 
 
 def _look_at_open(desk: Path, done: int) -> list[Finding]:
-    target = desk / "opened" / NAME
-    if target.exists():
-        return [] if target.read_bytes() == CONTENT else [Finding("lost", "the content is not whole")]
+    there = {path.name: path.read_bytes() for path in (desk / "opened").glob("*")}
+    if there:
+        return expect("left over", "what lies there", {NAME: CONTENT}, there)
     return [Finding("lost", "the content")] if done else []
 
 

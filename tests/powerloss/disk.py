@@ -41,7 +41,21 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 
-from tests.powerloss.operations import ROOT, Cut, Drop, Entry, Make, Mode, Move, Operation, Place, Sync, Write
+from tests.powerloss.operations import (
+    ROOT,
+    Cut,
+    Drop,
+    Entry,
+    Make,
+    Mode,
+    Move,
+    Name,
+    Nameless,
+    Operation,
+    Place,
+    Sync,
+    Write,
+)
 
 MOST = 64
 """Subsets of pending changes, and choices of content, that are all tried."""
@@ -97,8 +111,10 @@ class Disk:
     def apply(self, operation: Operation) -> None:
         """The next thing that the program did."""
         match operation:
-            case Make() | Move() | Drop():
+            case Make() | Name() | Move() | Drop():
                 self._change(operation)
+            case Nameless(number, mode):
+                self._nodes[number] = _Node(mode, False, safe_mode=mode)
             case Write(number, offset, data):
                 node = self._nodes[number]
                 node.data = node.data[:offset].ljust(offset, b"\0") + data + node.data[offset + len(data) :]
@@ -252,6 +268,8 @@ def _carry_out(change: Entry, entries: Entries) -> None:
             entries.setdefault(place.directory, {})[place.name] = number
             if change.is_directory:
                 entries.setdefault(number, {})
+        case Name(number, place):
+            entries.setdefault(place.directory, {})[place.name] = number
         case Move(old, new):
             entries[new.directory][new.name] = entries[old.directory].pop(old.name)
         case Drop(place):

@@ -28,6 +28,23 @@ class Make:
 
 
 @dataclass(frozen=True, slots=True)
+class Nameless:
+    """A new, empty file without a name: until it gets one, nobody can find it."""
+
+    number: int
+    mode: int
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A nameless file gets its name."""
+
+    number: int
+    place: Place
+    at_once: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Move:
     """A rename, which may replace what has the new name."""
 
@@ -75,7 +92,7 @@ class Sync:
     number: int
 
 
-Entry = Make | Move | Drop
+Entry = Make | Name | Move | Drop
 """What changes a directory."""
 
-Operation = Entry | Write | Cut | Mode | Sync
+Operation = Entry | Nameless | Write | Cut | Mode | Sync

@@ -9,7 +9,8 @@ from collections.abc import Callable
 import pytest
 
 from tests.faults.program import Program
-from tests.powerloss import handover
+from tests.powerloss import destroyed, handover
+from tests.powerloss.desk import recorded
 from tests.powerloss.everything import all_cases, all_commands
 from tests.powerloss.operations import Drop, Move
 from tests.powerloss.record import Crash, Step, crashes
@@ -107,6 +108,14 @@ def test_a_known_bug_is_found(planted: Scenario, at: Callable[[Step], bool], kin
     result = run(planted, list(crashes(planted.recording, most=4, at=at)), until_bad=True)
     ((_, found),) = result.bad
     assert kind in {finding.kind for finding in found}
+
+
+def test_a_known_bug_is_found_in_what_people_order() -> None:
+    with Program("tests.powerloss.planted", "no_directory_sync", "quick_keys") as program:
+        scenario = recorded(program, destroyed.cases()[-1])
+    result = run(scenario, list(crashes(scenario.recording)), until_bad=True)
+    ((_, found),) = result.bad
+    assert "lost" in {finding.kind for finding in found}
 
 
 @pytest.mark.parametrize("planted", ["no_sync_at_the_partner"], indirect=True, ids=["no sync at the partner"])

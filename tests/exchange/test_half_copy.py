@@ -1,0 +1,102 @@
+"""Half a copy in an outbound folder is cleared away when nobody writes to it any more, and nothing else is."""
+
+import fcntl
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from exchange import half_copy, rounds
+from exchange.submit import submit
+from tests.organisations import CASE, DECISION, Pair
+
+
+def die_in(act: Callable[[], object]) -> None:
+    """In another process, which kills itself before `act` has ended."""
+    child = os.fork()
+    if child == 0:
+        act()
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status)
+
+
+def killed(*_: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def below(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.rglob("*") if not path.is_dir())
+
+
+@pytest.mark.parametrize("where", ["sync_file", "move", "move_new"])
+def test_what_a_killed_submit_left_goes_when_the_service_starts_and_what_others_write_stays(
+    pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    home = pair.lgsco.home
+    path = tmp_path / f"{CASE} submitted.pdf"
+    path.write_bytes(b"personal data")
+
+    def killed_in_between() -> None:
+        monkeypatch.setattr(f"exchange.files.{where}", killed)
+        submit(home, pair.lgsco.parts.trust, [path], *DECISION, CASE)
+
+    die_in(killed_in_between)
+    (left, *_) = [name for name in below(home.outbound) if name.endswith(".submit.part")]
+    theirs = (".decision.pdf.part", "~$decision.docx", f"{left}.crdownload", ".submit.part")
+    for name in theirs:
+        (home.outbound / name).write_bytes(b"being written")
+    rounds.recover(pair.lgsco.parts)
+    kept = [name for name in below(home.outbound) if not name.endswith(".concern.toml")]
+    assert kept == sorted((home.marker.name, *theirs))
+    submit(home, pair.lgsco.parts.trust, [path], *DECISION, CASE)
+    pair.settle()
+    assert pair.lgsco.states() == ["acknowledged"]
+
+
+def test_a_copy_that_is_being_written_is_left_alone(tmp_path: Path) -> None:
+    with half_copy.half_copy(tmp_path) as copy:
+        copy.file.write(b"half")
+        half_copy.clear(tmp_path)
+        assert copy.path.exists()
+        copy.finish()
+        # until it has its name
+        half_copy.clear(tmp_path)
+        copy.path.rename(tmp_path / "decision.pdf")
+    assert below(tmp_path) == ["decision.pdf"]
+
+
+def test_a_copy_that_is_cleared_before_it_is_locked_is_begun_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flock = fcntl.flock
+    first: list[Path] = []
+
+    def late(handle: int, how: int) -> None:
+        if not first:
+            (path,) = tmp_path.iterdir()
+            first.append(path)
+            half_copy.clear(tmp_path)
+        flock(handle, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with half_copy.half_copy(tmp_path) as copy:
+        assert not first[0].exists()
+        assert copy.path.exists()
+        copy.file.write(b"whole")
+        copy.finish()
+        assert copy.path.read_bytes() == b"whole"
+    assert below(tmp_path) == []
+
+
+def test_a_link_of_such_a_name_is_not_followed(tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.write_bytes(b"x")
+    link = tmp_path / "outbound" / f".{'0' * 16}.submit.part"
+    link.parent.mkdir()
+    link.symlink_to(precious)
+    half_copy.clear(link.parent)
+    assert link.is_symlink()
+    assert precious.read_bytes() == b"x"
