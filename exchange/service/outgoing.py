@@ -7,15 +7,16 @@ they share one outage, which is two entries however many files, attempts and con
     partner.reachable     each of them that failed works again
     partner.reached       the first contact, where nothing was sent yet
 
-A connection that lay idle may have been closed on the way: a new one is made before that counts as a failure. A server
-that shows another host key is recorded even if the partner was unreachable before: it is what people must hear of.
+A connection that lay idle may have been closed on the way: a new one is made before that counts as a failure. One that
+waited in vain while another one worked has waited since before that, for an outage that may be over: it is tried once
+more. Another host key is recorded even if the partner was unreachable before: it is what people must hear of.
 """
 
 import threading
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
-from exchange.landing import ConnectionLost, HostKeyChanged, LandingError
+from exchange.landing import ConnectionLost, HostKeyChanged, LandingError, Unreachable
 from exchange.parts import Parts
 from exchange.retry import Backoff, Pauses
 from exchange.rounds import Connection
@@ -26,6 +27,9 @@ from ledger.query import outage, reachability
 from ledger.store import Transaction
 
 C = TypeVar("C", bound=Connection)
+
+_SILENCE = (ConnectionLost.__name__, Unreachable.__name__)
+"""What may be noticed long after it happened."""
 
 IDLE_CONNECTION = 60.0
 """Seconds after which an unused connection is closed."""
@@ -45,11 +49,21 @@ class Outage:
     def __init__(self, partner: str) -> None:
         self.partner = partner
         self._failing: set[str] = set()
+        self._excused: set[str] = set()
+        self._contacts = 0
         self._lock = threading.Lock()
 
-    def failed(self, parts: Parts, worker: str, cause: str) -> None:
-        """Record that the outage began, or that it is worse than it was."""
+    @property
+    def contacts(self) -> int:
+        """How often the partner was there; only grows."""
+        return self._contacts
+
+    def failed(self, parts: Parts, worker: str, cause: str, began: int | None = None) -> None:
+        """Record that the outage began, or that it is worse than it was. `began`: `contacts` when the attempt did."""
         with self._lock:
+            if began not in (None, self._contacts) and cause in _SILENCE and self._is_first(worker):
+                self._excused.add(worker)
+                return
             self._failing.add(worker)
 
             def begin(tx: Transaction) -> None:
@@ -62,7 +76,9 @@ class Outage:
     def worked(self, parts: Parts, worker: str) -> None:
         """Record that the outage is over, if it is, or that this is the first contact and nothing else says so."""
         with self._lock:
+            self._contacts += 1
             self._failing.discard(worker)
+            self._excused.discard(worker)
 
             def end(tx: Transaction) -> None:
                 event = {"unreachable": "partner.reachable", "unknown": "partner.reached"}
@@ -71,6 +87,9 @@ class Outage:
 
             if not self._failing and reachability(parts.ledger, self.partner) != "reachable":
                 parts.ledger.write(end)
+
+    def _is_first(self, worker: str) -> bool:
+        return not self._failing and worker not in self._excused
 
     def lasts_for(self, parts: Parts, worker: str) -> bool:
         """Whether the rounds of `worker` failed, or, since the start, nothing has tried a partner that was away."""
@@ -113,13 +132,13 @@ class Outgoing(Generic[C]):
     def __call__(self) -> float:
         """One round; returns the seconds until the next is due. Raises LandingError when the partner is to be left
         alone for a while."""
-        parts = self._service.parts
+        parts, began = self._service.parts, self._outage.contacts
         try:
             used = self._attempt(parts) > 0 or self._answers_again(parts)
         except LandingError as problem:
             self._connection.close()
             if not self._service.stopping.is_set():
-                self._outage.failed(parts, self.name, type(problem).__name__)
+                self._outage.failed(parts, self.name, type(problem).__name__, began)
             if not problem.of_one_file or self._pauses.left() is None:
                 raise
             # the partner takes other files: only the refused ones wait

@@ -162,3 +162,42 @@ def test_an_outage_that_a_restart_finds_goes_on_while_the_partner_does_not_answe
     assert pair.lgsco.events().count("partner.unreachable") == 1
     # both kinds of round look, each with its own pauses
     assert 2 <= calls <= 30
+
+
+def test_a_connection_that_waited_since_before_another_one_worked_is_tried_once_more_before_it_is_an_outage(
+    pair: Pair,
+) -> None:
+    parts, outage = pair.lgsco.parts, Outage("ofsted")
+    outage.failed(parts, "out:ofsted", "Unreachable", outage.contacts)
+    began = outage.contacts
+    outage.worked(parts, "out:ofsted")
+    outage.failed(parts, "co:ofsted", "Unreachable", began)
+    said = pair.lgsco.events()
+    assert (said.count("partner.unreachable"), said.count("partner.reachable")) == (1, 1)
+    # however often another one works meanwhile: where it goes on, it is an outage
+    outage.worked(parts, "out:ofsted")
+    outage.failed(parts, "co:ofsted", "ConnectionLost", began)
+    assert pair.lgsco.events().count("partner.unreachable") == 2
+    outage.worked(parts, "co:ofsted")
+    assert pair.lgsco.events().count("partner.reachable") == 2
+
+
+@pytest.mark.parametrize("cause", ["HostKeyChanged", "AuthenticationRefused", "NotThere", "LandingFull"])
+def test_what_a_server_has_answered_counts_at_once_whatever_else_worked_meanwhile(pair: Pair, cause: str) -> None:
+    parts, outage = pair.lgsco.parts, Outage("ofsted")
+    began = outage.contacts
+    outage.worked(parts, "out:ofsted")
+    outage.failed(parts, "co:ofsted", cause, began)
+    assert pair.lgsco.events()[-1] == "partner.unreachable"
+
+
+def test_a_connection_that_waited_long_prolongs_the_outage_of_another_one(pair: Pair) -> None:
+    parts, outage = pair.lgsco.parts, Outage("ofsted")
+    began = outage.contacts
+    outage.worked(parts, "re:ofsted")
+    outage.failed(parts, "out:ofsted", "Unreachable", outage.contacts)
+    outage.failed(parts, "co:ofsted", "Unreachable", began)
+    outage.worked(parts, "out:ofsted")
+    assert pair.lgsco.events()[-1] == "partner.unreachable"
+    outage.worked(parts, "co:ofsted")
+    assert pair.lgsco.events()[-1] == "partner.reachable"

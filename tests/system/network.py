@@ -92,6 +92,14 @@ class Network:
         """Wait until an event has been recorded so often since `begin`."""
         wait_for(lambda: self.events(name).count(event) >= count)
 
+    def drop_in_vain(self, *sizes: int) -> None:
+        """Drop files of these sizes at LGSCO, and wait until their upload has failed: who collects may know before."""
+        before = len(self.failures())
+        self.drop(*sizes)
+        self.wait_for("sealed", len(sizes))
+        wait_for(lambda: len(self.failures()) > before)
+        self.wait_for("partner.unreachable")
+
     def failures(self) -> list[float]:
         """The seconds at which LGSCO's rounds towards Ofsted failed, from the daemon's log."""
         lines = [one for one in self.lgsco.log() if one.get("event") == "round.failed"]

@@ -221,8 +221,7 @@ def test_a_large_upload_goes_on_after_the_daemon_was_stopped_in_the_middle(net: 
 @WE_UPLOAD
 def test_an_unfinished_file_that_is_not_ours_is_not_built_upon(net: Network) -> None:
     net.line.refuse()
-    net.drop(LARGE)
-    net.wait_for("partner.unreachable")
+    net.drop_in_vain(LARGE)
     unfinished = put_into_zone(net.ofsted, net.lgsco.rows()[-1].id + ".age.part", os.urandom(400 * KIB), ours=False)
     net.line.mend()
     net.check(outages=1)
@@ -235,8 +234,6 @@ def test_an_unfinished_file_that_is_not_ours_is_not_built_upon(net: Network) -> 
 def test_a_server_that_refuses_our_key_is_one_outage_until_it_is_granted_again(net: Network) -> None:
     sshd = net.host.sshd
     sshd.authorize(make_key()[1])
-    # who collects is logged in
-    net.line.cut()
     net.drop(*SMALL, LARGE)
     net.wait_for("partner.unreachable", name=net.caller)
     assert net.cause() == "AuthenticationRefused"
@@ -279,8 +276,7 @@ def test_a_landing_zone_that_is_read_only_for_a_while_is_one_outage(net: Network
 def test_a_file_that_the_server_refuses_keeps_no_other_waiting(net: Network, size: int, others: list[int]) -> None:
     """There are more small ones than go side by side."""
     net.line.refuse()
-    net.drop(size)
-    net.wait_for("partner.unreachable")
+    net.drop_in_vain(size)
     in_the_way = put_into_zone(net.ofsted, net.lgsco.rows()[-1].id + ".age.part", b"", ours=False)
     in_the_way.chmod(0o600)
     net.line.mend()
