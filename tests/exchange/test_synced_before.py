@@ -1,17 +1,20 @@
 """What has to be on the disk, for good, before the next thing happens: a power cut may come between the two."""
 
 import os
+import stat
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
 
+from exchange import collect as collecting
 from exchange import files
+from exchange.collect import collect
 from exchange.landing import Landing, Small
 from exchange.pickup import PickupFolder
 from exchange.spool import Spool
 from ledger.store import Ledger, Transaction
-from tests.organisations import FolderLanding, Pair
+from tests.organisations import CASE, FolderLanding, Pair
 
 
 @pytest.fixture
@@ -79,6 +82,37 @@ def test_the_name_of_a_message_is_on_the_disk_before_any_of_it_is_uploaded(
     monkeypatch.setattr(way, "put_many", put_many)
     pair.ofsted.send()
     assert was_synced == [True]
+
+
+@pytest.mark.topologies("lgsco-hosts", only=True)
+@pytest.mark.parametrize("size", [1000, 2 * collecting.SMALL], ids=["side by side", "alone"])
+def test_what_is_collected_has_its_content_and_its_name_on_the_disk_before_it_is_removed_from_the_partners_server(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    for number in range(3):
+        pair.lgsco.drop(os.urandom(size), f"{CASE} {number}.pdf")
+    pair.lgsco.take()
+    pair.lgsco.send()
+    contents: set[int] = set()
+    names: set[str] = set()
+    removed: list[tuple[bool, bool]] = []
+    real, remove = os.fsync, FolderLanding.remove
+
+    def fsync(handle: int) -> None:
+        real(handle)
+        contents.add(os.fstat(handle).st_ino)
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            names.update(os.listdir(handle))
+
+    def look_and_remove(landing: FolderLanding, name: str) -> None:
+        (path,) = pair.ofsted.home.spool.rglob(name)
+        removed.append((path.stat().st_ino in contents, name in names))
+        remove(landing, name)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(FolderLanding, "remove", look_and_remove)
+    assert collect(pair.ofsted.parts, pair.ofsted.pickup) == 3
+    assert removed == [(True, True)] * 3
 
 
 def test_the_note_of_a_placement_is_gone_for_good_before_anything_else_of_it(
