@@ -13,6 +13,7 @@ from exchange.drop import scan
 from exchange.envelope.numbers import in_words
 from exchange.questions import holds_now, in_flight
 from exchange.service import pid_file
+from exchange.token_access import token_of
 from exchange.topology import Topology
 from keys.keyring import Keyring
 from keys.rotation import of_ledger
@@ -227,10 +228,13 @@ def _outage(partner: str, cause: str) -> str:
 
 
 def check_home(home: Home) -> dict[str, str | int | bool | None]:
-    """Permissions, cards, agreements and ways of a home whose configuration was read; raises what is wrong."""
+    """Permissions, token, cards, agreements and ways of a home whose configuration was read; raises what is wrong."""
     from exchange.assembly import trusted
 
     home.check_permissions()
+    token = token_of(home)
+    if token is not None:
+        token.check()
     trust = trusted(home, None)
     agreements = agreements_with(home, trust)
     ways = {partner: Topology.of(home, trust.card(partner)) for partner in agreements}
@@ -246,5 +250,6 @@ def check_home(home: Home) -> dict[str, str | int | bool | None]:
         "organisation": home.settings.organisation.id,
         "partners": ", ".join(trust.partners) or None,
         "agreements": ", ".join(f"{a.id}/{a.version}" for a in agreements.values()) or None,
+        **({"token": home.settings.token.label} if token is not None else {}),
         "ways": "; ".join(f"{partner}: {way.said}" for partner, way in ways.items()) or None,
     }

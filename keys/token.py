@@ -251,7 +251,7 @@ def _private(session: "Session", place: TokenUri, label: str) -> "SignMixin":
     if not found:
         raise MissingKey(
             f"the private half of {label} is not in the token",
-            hint="restore the token from its backup; without one, see 'a token is lost' in docs/key-management.md",
+            hint="restore the token from its backup; without one, see 'A token is lost' in docs/token.md",
         )
     if len(found) > 1:
         raise SwappedKey(
