@@ -17,7 +17,7 @@ from tests.powerloss.record import Crash, Step, crashes
 from tests.powerloss.scenario import Scenario, run
 from tests.powerloss.sweep import spread, table
 
-SAMPLE = 90
+SAMPLE = 60
 """States of the way of four files that are tried: as many as take half a minute."""
 
 SAMPLE_OF_A_COMMAND = 3
@@ -113,7 +113,7 @@ def test_a_known_bug_is_found(planted: Scenario, at: Callable[[Step], bool], kin
 def test_a_known_bug_is_found_in_what_people_order() -> None:
     with Program("tests.powerloss.planted", "no_directory_sync", "quick_keys") as program:
         scenario = recorded(program, destroyed.cases()[-1])
-    result = run(scenario, list(crashes(scenario.recording)), until_bad=True)
+    result = run(scenario, list(crashes(scenario.recording, at=moves)), until_bad=True)
     ((_, found),) = result.bad
     assert "lost" in {finding.kind for finding in found}
 
