@@ -158,7 +158,8 @@ def system_effects(home: Home, keyring: Keyring, book: KeyBook) -> Effects:
         # and a revoked one last, until the partner has been told
         keys = keyring.transport_keys(own.fingerprints("transport", partner) | own.leaving("transport"))
         timeout = home.settings.retry.timeout.total_seconds()
-        return client.connect(address, *keys, timeout=timeout, keepalive=timeout)
+        hybrid = "key-exchange" in home.settings.partner(partner).require_pq
+        return client.connect(address, *keys, timeout=timeout, keepalive=timeout, hybrid=hybrid)
 
     def connect(card: Card) -> Landing:
         if Topology.of(home, card).places:

@@ -98,7 +98,11 @@ def _seal_into(parts: Parts, path: Path, output: Path, partner: str, concern: Co
                 composite=composite,
             )
             files.sync_file(target)
-        facts = {"manifest_sha256": sealed.manifest_sha256, **post_quantum.signers(signer, composite)}
+        facts = {
+            "manifest_sha256": sealed.manifest_sha256,
+            "recipient": recipient.kind,
+            **post_quantum.signers(signer, composite),
+        }
         record = draft("sealed", **facts, by_hand=True).replace(
             bytes=sealed.size, envelope_sha256=sealed.envelope_sha256, key=manifest.recipient_key
         )

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
 from config.errors import NotNow, Refused
+from ledger.canonical import Json
 
 Progress = Callable[[int], None]
 """Told how many bytes of the whole file the server has acknowledged; numbers only grow, the last one is the size."""
@@ -43,6 +44,20 @@ class Small:
     data: bytes
     name: str
     final: str
+
+
+@dataclass(frozen=True, slots=True)
+class Agreed:
+    """What SSH has agreed on for one connection, in its own names."""
+
+    key_exchange: str
+    cipher: str
+
+
+def agreed(landing: object) -> dict[str, Json]:
+    """The same of a landing zone, for the ledger; nothing where there is no SSH, as in a pick-up folder of ours."""
+    found = getattr(landing, "agreed", None)
+    return {"key_exchange": found.key_exchange, "cipher": found.cipher} if isinstance(found, Agreed) else {}
 
 
 class Landing(Protocol):
@@ -120,6 +135,14 @@ class Unreachable(LandingError):
     reason = "unreachable"
     said = "{place} cannot be reached"
     advice = "it is tried again; check the address, the network and the firewall if it lasts"
+
+
+class KeyExchangeTooWeak(LandingError):
+    """The server agrees on no key exchange that resists quantum computers, and one is required."""
+
+    reason = "key-exchange-too-weak"
+    said = "{place} agrees on no post-quantum key exchange, and require_pq asks for one"
+    advice = "nothing was sent; ask the partner to run OpenSSH 9.9 or later, or take 'key-exchange' out of require_pq"
 
 
 class HostKeyChanged(LandingError):

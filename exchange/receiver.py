@@ -285,7 +285,11 @@ def _record_received(
         return
 
     def record(tx: Transaction) -> None:
-        facts = {"created": manifest.created, "signed_by": sshsig.parse(opened.signature).public.fingerprint}
+        facts = {
+            "recipient": opened.identity.recipient().kind,
+            "created": manifest.created,
+            "signed_by": sshsig.parse(opened.signature).public.fingerprint,
+        }
         if opened.composite is not None and parts.trust.composite(arrival.partner):
             facts["signed_pq"] = opened.composite.fingerprint
         tx.append(_draft("received", arrival, manifest, opened, **facts))

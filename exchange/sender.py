@@ -16,7 +16,7 @@ from exchange import archive, files, intake, post_quantum, retention
 from exchange.envelope.manifest import AgreementRef, Concern, Manifest, ManifestError
 from exchange.envelope.sealing import EnvelopeError, seal
 from exchange.failures import Failures
-from exchange.landing import Landing, LandingError, LandingFull, Small, UnfinishedChanged
+from exchange.landing import Landing, LandingError, LandingFull, Small, UnfinishedChanged, agreed
 from exchange.parts import Parts
 from exchange.retry import growing
 from exchange.spool import Claim
@@ -102,6 +102,7 @@ def seal_file(parts: Parts, handover: Handover, name: str, concern: Concern, *, 
                 private={"payload_sha256": sealed.payload_sha256},
                 detail={
                     "manifest_sha256": sealed.manifest_sha256,
+                    "recipient": recipient.kind,
                     **post_quantum.signers(signer, composite),
                 },
             )
@@ -153,7 +154,7 @@ def upload(parts: Parts, landing: Landing, handover: Handover) -> None:
         with envelope.open("rb") as source:
             _put(landing, source, size, handover.id + UNFINISHED)
         landing.rename(handover.id + UNFINISHED, handover.id + ENDING)
-    _record_sent(parts, handover)
+    _record_sent(parts, landing, handover)
 
 
 def _is_sealed_anew(parts: Parts, handover: Handover) -> bool:
@@ -187,7 +188,7 @@ def upload_small(parts: Parts, landing: Landing, handovers: Sequence[Handover], 
                 yield message
 
     def record(message: Small) -> None:
-        _record_sent(parts, by_name[message.final])
+        _record_sent(parts, landing, by_name[message.final])
         done(by_name[message.final].id)
 
     landing.put_many(messages(), record)
@@ -199,8 +200,9 @@ def small(path: Path, name: str) -> Small:
     return Small(path.read_bytes(), name + UNFINISHED, name + ENDING)
 
 
-def _record_sent(parts: Parts, handover: Handover) -> None:
+def _record_sent(parts: Parts, landing: Landing, handover: Handover) -> None:
     draft = Draft(event="sent", actor="daemon", handover=handover.id, partner=handover.partner, direction="out")
+    draft = draft.replace(detail=agreed(landing))
 
     def record(tx: Transaction) -> None:
         # a quick partner's receipt may have been taken in by another thread already: then nothing is left to say

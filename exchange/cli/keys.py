@@ -31,17 +31,8 @@ def list_(context: HomeContext, as_json: bool) -> None:
     if as_json:
         show.as_json(rows)
         return
-    columns = (
-        "purpose",
-        "algorithm",
-        "state",
-        "fingerprint",
-        "valid_from",
-        "valid_until",
-        "in_use_by",
-        "handovers",
-        "kept_in",
-    )
+    about = ("purpose", "algorithm", "state", "fingerprint", "valid_from", "valid_until")
+    columns = (*about, "in_use_by", "handovers", "kept_in")
     show.table(columns, [show.cells(row, columns) for row in rows], empty="no key yet")
 
 
@@ -60,13 +51,18 @@ def history_(context: HomeContext, as_json: bool) -> None:
     show.table(columns, [[row[c] for c in columns] for row in rows], empty="nothing yet")
 
 
-@keys_.command("inventory", epilog="Example: handover keys inventory --json")
+@keys_.command("inventory", epilog="Example: handover keys inventory --pq --json")
+@click.option("--pq", is_flag=True, help="What resists quantum computers instead, by partner and by handover.")
+@click.option("--limit", default=100, show_default=True, type=click.IntRange(1), help="How many handovers, with --pq.")
 @json_option
 @with_home
-def inventory_(context: HomeContext, as_json: bool) -> None:
+def inventory_(context: HomeContext, pq: bool, limit: int, as_json: bool) -> None:
     """Every key that counts now, ours and our partners', how strong it is, and how much it has protected."""
     from exchange.key_list import inventory
 
+    if pq:
+        _inventory_pq(context, limit, as_json)
+        return
     rows = inventory(context.home, context.keyring, context.ledger, context.trust)
     if as_json:
         show.as_json(rows)
@@ -74,6 +70,20 @@ def inventory_(context: HomeContext, as_json: bool) -> None:
     about = ("owner", "purpose", "algorithm", "post_quantum", "fingerprint", "kept_in")
     columns = (*about, "handovers", "first_at", "last_at")
     show.table(columns, [show.cells(row, columns) for row in rows], empty="no key yet")
+
+
+def _inventory_pq(context: HomeContext, limit: int, as_json: bool) -> None:
+    from exchange.pq_inventory import inventory_pq
+
+    found = inventory_pq(context.home.settings, context.ledger, context.trust, limit)
+    if as_json:
+        show.as_json(found)
+        return
+    columns = ("partner", "recipient", "key_exchange", "we_sign", "they_sign", "required", "weak", "refused")
+    show.table(columns, [show.cells(row, columns) for row in found["partners"]], empty="no partner yet")
+    click.echo()
+    columns = ("id", "partner", "direction", "recipient", "key_exchange", "cipher", "signature", "weak")
+    show.table(columns, [show.cells(row, columns) for row in found["handovers"]], empty="no handover yet")
 
 
 @keys_.command("rotate", epilog="Example: handover keys rotate signing --overlap 30d")

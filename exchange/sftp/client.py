@@ -8,7 +8,7 @@ kind. A connection belongs to one thread.
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import BinaryIO
 
-from exchange.landing import Address, Landing, Progress, Small
+from exchange.landing import Address, Agreed, Landing, Progress, Small
 from exchange.sftp import folder as sftp_folder
 from exchange.sftp.batch import upload_many
 from exchange.sftp.download import download
@@ -22,17 +22,18 @@ from exchange.sftp.wire import text
 __all__ = ["Address", "Landing", "SftpLanding", "Small", "connect"]
 
 
-def connect(address: Address, *keys: bytes, timeout: float, keepalive: float) -> "SftpLanding":
+def connect(address: Address, *keys: bytes, timeout: float, keepalive: float, hybrid: bool = False) -> "SftpLanding":
     """Log in with the first of `keys` that is taken; raises a LandingError. `timeout`: the longest wait for any one
-    answer; both in seconds."""
-    channel = log_in(address, *keys, timeout=timeout, keepalive=keepalive)
-    return SftpLanding(Conversation(channel, address.place), address.path)
+    answer; both in seconds. `hybrid`: only by a key exchange that resists quantum computers."""
+    channel, agreed = log_in(address, *keys, timeout=timeout, keepalive=keepalive, hybrid=hybrid)
+    return SftpLanding(Conversation(channel, address.place), address.path, agreed)
 
 
 class SftpLanding:
     """One folder on an SFTP server, as `Landing` describes it."""
 
-    def __init__(self, talk: Conversation, path: str) -> None:
+    def __init__(self, talk: Conversation, path: str, agreed: Agreed) -> None:
+        self.agreed = agreed
         self._talk = talk
         self._folder = path or "."
 

@@ -3,7 +3,8 @@
 In this order, because nothing of ours may go to a server that is not the partner's:
 
     1  TCP                               Unreachable
-    2  key exchange                      Unreachable, when what answers speaks no SSH, or not in time
+    2  key exchange                      Unreachable, when what answers speaks no SSH, or not in time;
+                                         KeyExchangeTooWeak, where only a post-quantum one will do
     3  host key == one of the pinned     HostKeyChanged
     4  our transport keys, in order      AuthenticationRefused, if none of them is taken
     5  a session channel, with SFTP      LandingFailed
@@ -21,9 +22,11 @@ import paramiko
 
 from exchange.landing import (
     Address,
+    Agreed,
     AuthenticationRefused,
     ConnectionLost,
     HostKeyChanged,
+    KeyExchangeTooWeak,
     LandingFailed,
     Unreachable,
 )
@@ -31,8 +34,12 @@ from exchange.sftp import ssh
 from keys import openssh
 
 
-def log_in(address: Address, *keys_pem: bytes, timeout: float, keepalive: float) -> paramiko.Channel:
-    """A channel on which the partner's server speaks SFTP; raises a LandingError.
+def log_in(
+    address: Address, *keys_pem: bytes, timeout: float, keepalive: float, hybrid: bool = False
+) -> tuple[paramiko.Channel, Agreed]:
+    """A channel on which the partner's server speaks SFTP, and what was agreed for it; raises a LandingError.
+
+    `hybrid`: only by a key exchange that resists quantum computers, now and whenever the keys are exchanged anew.
 
     Of our own keys the first that the server takes is used: during a rotation, the new one and then the old one.
     `timeout` seconds are the longest wait for any one answer, `keepalive` the longest silence on an idle connection.
@@ -42,10 +49,10 @@ def log_in(address: Address, *keys_pem: bytes, timeout: float, keepalive: float)
     keys = [ssh.private_key(pem) for pem in keys_pem]
     for line in address.host_keys:
         openssh.host_key_fingerprint(line)
-    transport = paramiko.Transport(_reach(address, timeout, keepalive))
+    transport = ssh.Client(_reach(address, timeout, keepalive))
     transport.banner_timeout = transport.handshake_timeout = transport.auth_timeout = timeout
     try:
-        _exchange_keys(transport, address, timeout)
+        _exchange_keys(transport, address, timeout, ssh.HYBRID if hybrid else ssh.KEY_EXCHANGES)
         _check_host_key(transport, address)
         _authenticate(transport, address, keys, timeout)
         transport.set_keepalive(max(1, int(keepalive)))
@@ -54,7 +61,7 @@ def log_in(address: Address, *keys_pem: bytes, timeout: float, keepalive: float)
         ssh.end(transport)
         raise
     channel.settimeout(timeout)
-    return channel
+    return channel, Agreed(transport.agreed_key_exchange, transport.local_cipher)
 
 
 def _reach(address: Address, timeout: float, keepalive: float) -> socket.socket:
@@ -70,15 +77,19 @@ def _reach(address: Address, timeout: float, keepalive: float) -> socket.socket:
     return raw
 
 
-def _exchange_keys(transport: paramiko.Transport, address: Address, timeout: float) -> None:
-    ssh.prefer(transport, ssh.pinned_first(address.host_keys))
+def _exchange_keys(transport: ssh.Client, address: Address, timeout: float, wanted: tuple[str, ...]) -> None:
+    ssh.prefer(transport, ssh.pinned_first(address.host_keys), wanted)
     try:
         transport.start_client(timeout=timeout)
         transport.get_remote_server_key()
-    except paramiko.ssh_exception.IncompatiblePeer:
+    except paramiko.ssh_exception.IncompatiblePeer as problem:
+        if wanted == ssh.HYBRID and "kex" in str(problem):
+            raise KeyExchangeTooWeak(address.place) from None
         raise Unreachable(address.place, "it offers no algorithm that is safe and known to us") from None
     except (paramiko.SSHException, EOFError, OSError):
         raise Unreachable(address.place, "what answers there does not complete SSH's key exchange") from None
+    if wanted == ssh.HYBRID and transport.agreed_key_exchange not in ssh.HYBRID:
+        raise KeyExchangeTooWeak(address.place)
 
 
 def _check_host_key(transport: paramiko.Transport, address: Address) -> None:

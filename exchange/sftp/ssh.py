@@ -7,7 +7,7 @@ Algorithms in order of preference (the first that both sides know is taken):
     MAC            for counter mode only: HMAC-SHA-2, encrypt-then-MAC first
 
 A file that is recorded today and opened in twenty years is what the post-quantum key exchange is for; the envelope
-inside is post-quantum encrypted of its own.
+inside is post-quantum encrypted of its own. Where `require_pq` asks for it, nothing else is offered.
 """
 
 import contextlib
@@ -15,6 +15,7 @@ import io
 import logging
 import socket
 from base64 import b64decode
+from typing import Any
 
 import paramiko
 
@@ -28,6 +29,9 @@ KEY_EXCHANGES = (
     "ecdh-sha2-nistp521",
     "diffie-hellman-group16-sha512",
 )
+HYBRID = KEY_EXCHANGES[:1]
+"""Those of them that resist quantum computers."""
+
 CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr", "aes192-ctr", "aes256-ctr")
 MACS = (
     "hmac-sha2-256-etm@openssh.com",
@@ -49,15 +53,39 @@ KEEPALIVE_PROBES = 3
 """How many TCP probes in a row may go unanswered before an idle connection counts as dead."""
 
 
+class Client(paramiko.Transport):
+    """The library's transport, which forgets what it agreed on as soon as the keys are exchanged: this one does not."""
+
+    agreed_key_exchange = ""
+    """The name of the key exchange; empty before there was one."""
+
+    @property
+    def kex_engine(self) -> Any:
+        """The library's key exchange while it lasts."""
+        return self._engine
+
+    @kex_engine.setter
+    def kex_engine(self, engine: Any) -> None:
+        """Set by the library when it has agreed on one, and forgotten when that has done its work."""
+        self._engine = engine
+        if engine is not None:
+            # of the library's classes one has no name, and it is no hybrid one
+            self.agreed_key_exchange = str(getattr(engine, "name", "curve25519-sha256"))
+
+
 def silence_library() -> None:
     """Make paramiko's loggers say nothing: they would write user and host names, and tracebacks, to stderr."""
     logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)
 
 
-def prefer(transport: paramiko.Transport, host_key_types: tuple[str, ...] = HOST_KEYS) -> None:
+def prefer(
+    transport: paramiko.Transport,
+    host_key_types: tuple[str, ...] = HOST_KEYS,
+    key_exchanges: tuple[str, ...] = KEY_EXCHANGES,
+) -> None:
     """Set the algorithms of a transport that has not started yet; those the library lacks are left out."""
     options = transport.get_security_options()
-    options.kex = tuple(name for name in KEY_EXCHANGES if name in options.kex)
+    options.kex = tuple(name for name in key_exchanges if name in options.kex)
     options.ciphers = tuple(name for name in CIPHERS if name in options.ciphers)
     options.digests = tuple(name for name in MACS if name in options.digests)
     options.key_types = host_key_types

@@ -13,6 +13,7 @@ import pytest
 from config.errors import Misuse, NotNow
 from exchange.landing import (
     Address,
+    Agreed,
     AuthenticationRefused,
     ConnectionLost,
     LandingFailed,
@@ -92,6 +93,12 @@ def test_the_post_quantum_key_exchange_comes_first_and_both_sides_have_it(server
     options.kex = options.kex[:1]
     transport.start_client(timeout=10)
     ssh.end(transport)
+
+
+def test_where_a_hybrid_key_exchange_is_required_it_is_what_is_agreed(server: Server) -> None:
+    landing = sftp.connect(address(server), KEYS["lgsco"][0], timeout=10, keepalive=30, hybrid=True)
+    assert landing.agreed == Agreed("mlkem768x25519-sha256", "aes128-gcm@openssh.com")
+    landing.close()
 
 
 @pytest.mark.parametrize(
@@ -225,7 +232,7 @@ def test_connections_that_ended_are_forgotten(server: Server) -> None:
 
 def test_no_more_files_can_be_open_than_there_are_handles(server: Server, folder: Path) -> None:
     (folder / "lgsco" / "one").write_bytes(b"abc")
-    channel = log_in(address(server), KEYS["lgsco"][0], timeout=10, keepalive=30)
+    channel, _ = log_in(address(server), KEYS["lgsco"][0], timeout=10, keepalive=30)
     try:
         channel.sendall(encode(say.Init(3)))
         for number in range(80):
@@ -240,7 +247,7 @@ def test_no_more_files_can_be_open_than_there_are_handles(server: Server, folder
 
 def test_files_that_a_client_leaves_open_are_closed(server: Server, folder: Path) -> None:
     (folder / "lgsco" / "one").write_bytes(b"abc")
-    channel = log_in(address(server), KEYS["lgsco"][0], timeout=10, keepalive=30)
+    channel, _ = log_in(address(server), KEYS["lgsco"][0], timeout=10, keepalive=30)
     channel.sendall(encode(say.Init(3)) + encode(say.Open(1, b"lgsco/one", say.READ)))
     wait_until(lambda: _open_files(folder) == 2)  # the folder itself, and the file
     ssh.end(channel.get_transport())

@@ -12,9 +12,11 @@ import pytest
 from config.errors import Misuse, NotNow
 from exchange.landing import (
     Address,
+    Agreed,
     AuthenticationRefused,
     ConnectionLost,
     HostKeyChanged,
+    KeyExchangeTooWeak,
     LandingFailed,
     Unreachable,
 )
@@ -173,6 +175,30 @@ def test_the_best_algorithms_are_agreed(sshd: Sshd) -> None:
     assert "kex: client->server cipher: aes128-gcm@openssh.com" in log
     assert "kex: server->client cipher: aes128-gcm@openssh.com" in log
     assert "kex: algorithm: curve25519-sha256" in log  # OpenSSH 9.2 has no ML-KEM yet
+
+
+@pytest.mark.parametrize(
+    "lines", [(), ("KexAlgorithms curve25519-sha256@libssh.org",), ("KexAlgorithms ecdh-sha2-nistp256",)]
+)
+def test_a_server_without_a_hybrid_key_exchange_is_refused_where_one_is_required(lines: tuple[str, ...]) -> None:
+    with Sshd(lines=("LogLevel DEBUG1", *lines)) as server:
+        _connect(server.address(), server.user_key).close()
+        with pytest.raises(KeyExchangeTooWeak, match="no post-quantum key exchange") as caught:
+            sftp.connect(server.address(), server.user_key, timeout=10, keepalive=30, hybrid=True)
+        assert (caught.value.reason, caught.value.exit_code) == ("key-exchange-too-weak", 3)
+        server.stop()
+        assert server.log().count("userauth-request") == server.log().count("SSH2_MSG_NEWKEYS received") > 0
+
+
+def test_what_was_agreed_is_known_afterwards() -> None:
+    for line, name in (
+        ("KexAlgorithms curve25519-sha256,curve25519-sha256@libssh.org", "curve25519-sha256"),
+        ("KexAlgorithms ecdh-sha2-nistp384", "ecdh-sha2-nistp384"),
+    ):
+        with Sshd(lines=(line, "Ciphers aes256-gcm@openssh.com")) as server:
+            landing = _connect(server.address(), server.user_key)
+            assert landing.agreed == Agreed(name, "aes256-gcm@openssh.com")
+            landing.close()
 
 
 def test_the_library_says_nothing_not_even_of_a_failure(
