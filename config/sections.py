@@ -7,9 +7,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from config.values import (
+    Administrators,
     CredentialName,
     Duration,
     Folder,
@@ -199,6 +200,41 @@ class Metrics(Section):
         " machine can read it: counts, times and fingerprints, never a name.",
         examples=["127.0.0.1:9464"],
     )
+
+
+class Approval(Section):
+    """Orders that two administrators have to sign. In force is what they have signed: `handover approval policy`."""
+
+    required: tuple[Literal["keys rotate", "keys revoke", "keys accept", "partner add"], ...] = Field(
+        default=(),
+        description="These commands are carried out when two administrators have signed them; of keys rotate,"
+        " keys revoke, keys accept and partner add.",
+    )
+    administrators: Administrators = Field(
+        default=(),
+        description="Who may sign: a name, and the public half of an SSH key that the service cannot use. Three or"
+        " more, so that one key may be lost.",
+    )
+    expires: Duration = Field(default=timedelta(days=7), description="An order that was not signed by then is void.")
+    revoke: Literal["at-once", "wait"] = Field(
+        default="at-once",
+        description="Whether keys revoke, if it is required, waits for the signatures, or is carried out at once, told"
+        " to people, and signed afterwards: as long as a stolen key counts, a thief may use it.",
+    )
+
+    @field_validator("required", mode="before")
+    @classmethod
+    def _as_tuple(cls, value: object) -> object:
+        return tuple(value) if isinstance(value, list) else value
+
+    @model_validator(mode="after")
+    def _two_people(self) -> "Approval":
+        for part, what in ((0, "name"), (2, "key")):
+            if len({text.split(" ")[part] for text in self.administrators}) < len(self.administrators):
+                raise a_problem(f"two administrators have the same {what}")
+        if self.required and len(self.administrators) < 2:
+            raise a_problem("two people have to sign, so at least two administrators are needed")
+        return self
 
 
 class Collect(Section):

@@ -28,6 +28,7 @@ from config.mistakes import explain
 from config.sections import (
     Agreements,
     Alerts,
+    Approval,
     Collect,
     Folders,
     Keys,
@@ -60,6 +61,7 @@ class Settings(Section):
     retry: Retry = Retry()
     alerts: Alerts = Alerts()
     metrics: Metrics = Metrics()
+    approval: Approval = Approval()
     partners: dict[Slug, Partner] = Field(default={})
 
     def to_json(self) -> dict[str, Any]:

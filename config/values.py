@@ -171,6 +171,14 @@ HostKeys = Annotated[
     tuple[Annotated[str, _rule(_KEY_LINE, "must be a public key line such as ssh-ed25519 AAAA…")], ...],
     BeforeValidator(_tuple),
 ]
+# A name, then a public key line without comment. What the key is worth is checked where it is used.
+_ADMINISTRATOR = r"[a-z][a-z0-9-]{1,31} (?:ssh-ed25519|sk-ssh-ed25519@openssh\.com) [A-Za-z0-9+/]{16,2000}={0,2}"
+Administrators = Annotated[
+    tuple[
+        Annotated[str, _rule(_ADMINISTRATOR, "must be a name and a public key such as casework ssh-ed25519 AAAA…")], ...
+    ],
+    BeforeValidator(_tuple),
+]
 Webhook = Annotated[str, _rule(r"https?://[!-~]{1,500}", "must be a URL that begins with http:// or https://")]
 PostQuantum = Annotated[
     tuple[Literal["encryption", "key-exchange", "signature"], ...],

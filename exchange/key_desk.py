@@ -17,7 +17,7 @@ from exchange.control import CLOCK_TOLERANCE
 from exchange.parts import Parts
 from exchange.sender import EXPIRES_AFTER
 from exchange.topology import Topology
-from keys import age, rotation, succession
+from keys import age, approvals, rotation, succession
 from keys.announcement import Announcement, Signed
 from keys.key_info import Purpose
 from keys.own_keys import OwnKey, OwnKeys, Sent
@@ -47,13 +47,17 @@ def rotate_as_asked(
     parts: Parts, purpose: Purpose, overlap: str, at: str | None, by: str, in_token: bool | None = None
 ) -> OwnKey:
     """The same as `rotate`, with the words of a person; raises Misuse for those that say nothing."""
+    return rotate(parts, purpose, *as_asked(overlap, at), by, in_token)
+
+
+def as_asked(overlap: str, at: str | None) -> tuple[timedelta, datetime | None]:
+    """A person's words for how long the old key stays, and from when on the new one is used; raises Misuse."""
     try:
-        length, begins = parse_duration(overlap), None if at is None else from_text(at)
+        return parse_duration(overlap), None if at is None else from_text(at)
     except BadUnit as problem:
         raise Misuse(f"--overlap {problem.message}") from None
     except BadTime:
         raise Misuse("--at is not a time", hint="write it in UTC, like 2026-12-01T09:00:00Z") from None
-    return rotate(parts, purpose, length, begins, by, in_token)
 
 
 def rotate(
@@ -63,6 +67,7 @@ def rotate(
     begins: datetime | None,
     by: str,
     in_token: bool | None = None,
+    approval: int | None = None,
 ) -> OwnKey:
     """Order a new key and make it at once; where the service runs, it may be quicker.
 
@@ -75,7 +80,9 @@ def rotate(
             "a partner has not accepted an earlier announcement yet",
             hint="'handover status' says which; accept it there, then make the first key",
         )
-    entry = rotation.order(parts.office, purpose, overlap=overlap, begins=begins, by=by, in_token=in_token)
+    entry = rotation.order(
+        parts.office, purpose, overlap=overlap, begins=begins, by=by, in_token=in_token, approval=approval
+    )
     rotation.finish(parts.office)
     made = [key for key in parts.own.keys if key.purpose == purpose and key.serial == entry.detail["serial"]]
     if not made:
@@ -125,22 +132,16 @@ def retire(parts: Parts, purpose: Purpose, by: str) -> OwnKey:
     )
 
 
-def revoke(parts: Parts, fingerprint: str, since: str | None, by: str) -> dict[str, Cell]:
+def revoke(parts: Parts, fingerprint: str, since: str | None, by: str, approval: int | None = None) -> dict[str, Cell]:
     """End a key of ours that somebody else may have, at once; a successor is made first where there is none.
 
     Nothing more is signed with it, and partners are told in its own name where they know no other; what it has signed
     counts only if it was recorded before `since` (now). Returns what was done, and how many handovers it protected.
     """
-    key = parts.own.find(fingerprint.strip())
-    if key is None or key.purpose == "host":
-        raise Misuse("none of our keys has this fingerprint", hint="'handover keys list' shows them")
-    try:
-        start = parts.effects.clock() if since is None else from_text(since)
-    except BadTime:
-        raise Misuse("--since is not a time", hint="write it in UTC, like 2026-12-01T09:00:00Z") from None
-    if key.ended is None and len(parts.own.usable(key.purpose)) < 2:
-        rotate(parts, key.purpose, timedelta(0), None, by)
-    rotation.revoke(parts.office, key, start, by)
+    key, start = to_revoke(parts, fingerprint, since)
+    if key.ended is None and key.purpose != "host" and len(parts.own.usable(key.purpose)) < 2:
+        rotate(parts, key.purpose, timedelta(0), None, by, approval=approval)
+    rotation.revoke(parts.office, key, start, by, approval=approval)
     tend(parts)
     successor = parts.own.usable(key.purpose)[-1]
     return {
@@ -150,6 +151,17 @@ def revoke(parts: Parts, fingerprint: str, since: str | None, by: str) -> dict[s
         "successor": successor.fingerprint,
         "handovers": len(affected(parts.ledger, key.fingerprint)),
     }
+
+
+def to_revoke(parts: Parts, fingerprint: str, since: str | None) -> tuple[OwnKey, datetime]:
+    """A person's words for a key of ours, and from when on it counts no more; raises Misuse."""
+    key = parts.own.find(fingerprint.strip())
+    if key is None or key.purpose == "host":
+        raise Misuse("none of our keys has this fingerprint", hint="'handover keys list' shows them")
+    try:
+        return key, parts.effects.clock() if since is None else from_text(since)
+    except BadTime:
+        raise Misuse("--since is not a time", hint="write it in UTC, like 2026-12-01T09:00:00Z") from None
 
 
 def affected(view: View, fingerprint: str) -> list[str]:
@@ -281,32 +293,41 @@ def waiting(view: View) -> list[Waiting]:
     return list(found.values())
 
 
-def accept(parts: Parts, partner: str, fingerprint: str, by: str) -> Announcement:
-    """Accept the announced key of that fingerprint, which a person has had read out; raises Misuse or Refused."""
+def chosen(parts: Parts, partner: str, fingerprint: str) -> Waiting:
+    """The announcement of a key of that fingerprint that waits, and may be accepted; raises Misuse or Refused."""
     ours = [one for one in waiting(parts.ledger) if one.partner == partner]
     if not ours:
         raise Misuse(f"no key of {partner} waits to be accepted", hint="'handover status' says what waits")
-    chosen = next((one for one in ours if one.announcement.fingerprint == fingerprint.strip()), None)
-    if chosen is None:
+    found = next((one for one in ours if one.announcement.fingerprint == fingerprint.strip()), None)
+    if found is None:
         raise Refused(
             f"no key of {partner} that waits has this fingerprint",
             hint="have the partner read it out again; nothing was accepted",
             reason="wrong-fingerprint",
         )
     standing, now = parts.trust.standing(partner), parts.effects.clock()
-    one = succession.check(standing, chosen.signed, now, confirmed=True)
+    one = succession.check(standing, found.signed, now, confirmed=True)
     parts.trust.following(partner, one)
+    return found
+
+
+def accept(parts: Parts, partner: str, fingerprint: str, by: str, approval: int | None = None) -> Announcement:
+    """Accept the announced key of that fingerprint, which a person has had read out; raises Misuse or Refused."""
+    found = chosen(parts, partner, fingerprint)
+    one = found.announcement
     detail: dict[str, Json] = {
         "number": one.number,
-        "sha256": chosen.signed.digest,
+        "sha256": found.signed.digest,
         "action": one.action,
         "purpose": one.purpose,
-        "announcement": chosen.signed.to_json(),
+        "announcement": found.signed.to_json(),
+        **approvals.named(approval),
     }
     draft = Draft(event="partner.key-accepted", actor="operator", partner=partner, key=one.fingerprint, detail=detail)
 
     def record(tx: Transaction) -> Entry | None:
-        left = any((known.partner, known.seq) == (partner, chosen.seq) for known in waiting(tx))
+        left = any((known.partner, known.seq) == (partner, found.seq) for known in waiting(tx))
+        approvals.permit(tx, draft, parts.effects.clock())
         return tx.append(draft.replace(private={"by": by})) if left else None
 
     parts.ledger.write(record)

@@ -19,7 +19,7 @@ from exchange import seldom
 from exchange.control import Due, Message, MessageRefused
 from exchange.envelope.key_news import Announced, Answer
 from exchange.parts import Parts
-from keys import succession
+from keys import approvals, succession
 from keys.announcement import Signed
 from keys.own_keys import Sent
 from ledger.canonical import Json
@@ -111,6 +111,8 @@ def be_told(parts: Parts, message: Message) -> None:
         seldom.append(parts, refused.replace(detail=detail), "number", "reason")
         return
     chain = parts.home.settings.partner(partner).accept_rotation == "chain"
+    # where two people have to accept a key, no setting of one of them can
+    chain = chain and not approvals.read(parts.ledger).policy.demands("keys accept")
     alone = one.action not in succession.COMES or (
         chain and not orphan and not succession.needs_person(standing, one, now)
     )

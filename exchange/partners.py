@@ -11,6 +11,7 @@ from exchange.assembly import agreements_with
 from exchange.audit import read_ledger
 from exchange.parts import Parts
 from exchange.topology import Topology
+from keys import approvals
 from keys import card as cards
 from keys.card import Card, Landing, SigningKey
 from keys.card_rules import MAX_KEYS, MAX_PQ_KEYS
@@ -23,6 +24,7 @@ from keys.trust import Trust
 from ledger.canonical import Json
 from ledger.entry import Draft
 from ledger.key_events import OF_PARTNERS, key_entries
+from ledger.store import Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,11 @@ def add_partner(parts: Parts, path: Path, fingerprint: str, *, weaker: bool = Fa
     A card without the post-quantum keys that the organisation had before is refused, unless `weaker` orders it, which
     is recorded.
     """
+    return trust_card(parts, *confirmed_by(path, fingerprint), weaker=weaker)
+
+
+def confirmed_by(path: Path, fingerprint: str) -> tuple[bytes, str]:
+    """A card and its signature, whose fingerprint a person has had read out; raises Refused or Misuse."""
     data, signature = _read(path)
     if not cards.same_fingerprint(cards.fingerprint(data), fingerprint):
         raise Refused(
@@ -117,6 +124,11 @@ def add_partner(parts: Parts, path: Path, fingerprint: str, *, weaker: bool = Fa
             hint="have the partner read it out again; never copy it from the message that brought the card",
             reason="wrong-fingerprint",
         )
+    return data, signature
+
+
+def usable_card(parts: Parts, data: bytes, signature: str, *, weaker: bool) -> Card:
+    """The card, if we could exchange files with that organisation; raises Refused or Misuse."""
     card = cards.verify(data, signature)
     if card.organisation == parts.me:
         raise Misuse("this is the card of this organisation itself", hint="give the partner's card")
@@ -124,36 +136,55 @@ def add_partner(parts: Parts, path: Path, fingerprint: str, *, weaker: bool = Fa
     # raises what this card has in common with another partner's, before it keeps everybody from reading any
     trust = parts.trust
     Trust([card, *(trust.card(other) for other in trust.partners if other != card.organisation)])
-    shown = _shown(card)
-    lost = [purpose for purpose in _shown_before(parts, card.organisation) if purpose not in shown]
+    lost = _lost(parts, card)
     if lost and not weaker:
         raise Refused(
             f"the card has no post-quantum {' and '.join(map(str, lost))} key any more, as the partner had before",
             hint="ask the partner by telephone whether that is meant; '--weaker' takes the card all the same",
             reason="downgrade",
         )
+    return card
+
+
+def trust_card(
+    parts: Parts, data: bytes, signature: str, approval: int | None = None, *, weaker: bool = False
+) -> dict[str, str]:
+    """Trust a confirmed card; NotApproved where administrators have to sign that, and `approval` does not allow it."""
+    card = usable_card(parts, data, signature, weaker=weaker)
+    lost = _lost(parts, card)
+    detail: dict[str, Json] = {
+        "card_sha256": digest(data),
+        "post_quantum": _shown(card),
+        **({"weaker": lost} if lost else {}),
+        **approvals.named(approval),
+    }
+    draft = Draft(event="partner.added", actor="operator", partner=card.organisation, detail=detail)
+    approvals.permit(parts.ledger, draft, parts.effects.clock())
     card_folder.stage(parts.home.cards, card.organisation, data, signature)
     agreement = agreements_with(parts.home, Trust([card]))[card.organisation]
     flows = agreement.flows_from(parts.me, card.organisation)
     categories = [flow.category for flow in flows]
     places = Topology.of(parts.home, card).places
     parts.home.create_partner_folders(card.organisation, categories, collects=places)
-    parts.ledger.write(
-        lambda tx: tx.append(
-            Draft(
-                event="partner.added",
-                actor="operator",
-                partner=card.organisation,
-                detail={
-                    "card_sha256": cards.fingerprint(data).replace(" ", ""),
-                    "post_quantum": shown,
-                    **({"weaker": lost} if lost else {}),
-                },
-            )
-        )
-    )
+
+    def record(tx: Transaction) -> None:
+        approvals.permit(tx, draft, parts.effects.clock())
+        tx.append(draft)
+
+    parts.ledger.write(record)
     card_folder.switch(parts.home.cards, card.organisation)
     return {"organisation": card.organisation, "name": card.name, "fingerprint": cards.fingerprint(data)}
+
+
+def digest(data: bytes) -> str:
+    """SHA-256 of a card, as the ledger has it."""
+    return cards.fingerprint(data).replace(" ", "")
+
+
+def _lost(parts: Parts, card: Card) -> list[Json]:
+    """For which purposes the organisation had such a key before, and has none on this card."""
+    shown = _shown(card)
+    return [purpose for purpose in _shown_before(parts, card.organisation) if purpose not in shown]
 
 
 def _shown(card: Card) -> list[Json]:

@@ -15,6 +15,7 @@ from config.errors import NotNow
 from config.home import MARKER
 from exchange import (
     absences,
+    approval_acts,
     clerk,
     crossed,
     destruction,
@@ -90,6 +91,9 @@ def recover(parts: Parts, stopping: Callable[[], bool] = lambda: False) -> None:
     parts.spool.create()
     parts.spool.clear_work_files()
     parts.spool.unfinished.update(parts.spool.outgoing())
+    with Failures().kept():
+        # what was signed, and not carried out because of a crash
+        approval_acts.carry_out(parts)
     with Failures().kept():
         # a key that was ordered while the service was stopped, or whose making a crash cut off
         key_desk.tend(parts)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from config.errors import HandoverError, Misuse
 from config.home import Home
 from config.times import system_clock
-from exchange import custody, key_list, landing, machine, troubles
+from exchange import approval_list, custody, key_list, landing, machine, troubles
 from exchange.assembly import agreements_with
 from exchange.drop import scan
 from exchange.envelope.numbers import in_words
@@ -145,6 +145,7 @@ def status(home: Home, ledger: Ledger, keyring: Keyring, trust: Trust) -> Status
             *_unfinished(ledger),
             *custody.problems(custody.listing(home, ledger, trust)),
             *_reviews(ledger),
+            *approval_list.problems(home, ledger, system_clock()),
             *troubles.problems(ledger, system_clock()),
             *_of_the_home(home),
         ),
@@ -232,6 +233,7 @@ def check_home(home: Home) -> dict[str, str | int | bool | None]:
     from exchange.assembly import trusted
 
     home.check_permissions()
+    approval = approval_list.checked(home)
     token = token_of(home)
     if token is not None:
         token.check()
@@ -252,4 +254,5 @@ def check_home(home: Home) -> dict[str, str | int | bool | None]:
         "agreements": ", ".join(f"{a.id}/{a.version}" for a in agreements.values()) or None,
         **({"token": home.settings.token.label} if token is not None else {}),
         "ways": "; ".join(f"{partner}: {way.said}" for partner, way in ways.items()) or None,
+        "approval": approval,
     }

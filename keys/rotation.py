@@ -18,7 +18,7 @@ from functools import partial
 from config import times
 from config.errors import Misuse, NotNow, Refused
 from keys import announcement as announcements
-from keys import own_keys
+from keys import approvals, own_keys
 from keys.announcement import Action, Announcement, Signed, Subject, can_sign
 from keys.composite import CompositeSigner
 from keys.key_errors import DamagedKey, ExposedKey, NoTokens, SwappedKey, TokenAway, UnfitToken, WrongPin
@@ -65,10 +65,12 @@ def order(
     begins: datetime | None,
     by: str,
     in_token: bool | None = None,
+    approval: int | None = None,
 ) -> Entry:
     """Record that a new key is wanted; raises Misuse while another one of that purpose is on its way.
 
     It is made where the present one is, unless `in_token` says otherwise; raises what is wrong with that token.
+    `approval` is the order that administrators have signed; NotApproved where one is needed and does not allow it.
     """
     if not timedelta(0) <= overlap <= LONGEST_OVERLAP:
         raise Misuse("an overlap is between 0s and 366d", hint="30d is as long as an envelope is valid")
@@ -97,9 +99,11 @@ def order(
             "begins": times.to_text(start),
             "overlap": int(overlap.total_seconds()),
             **({"token": True} if in_token else {}),
+            **approvals.named(approval),
         }
         old = usable[-1].fingerprint if usable else None
         draft = Draft(event="key.rotating", actor="operator", key=old, detail=detail)
+        approvals.permit(tx, draft, now)
         return tx.append(draft.replace(private={"by": by}))
 
     return office.ledger.write(ask)
@@ -241,8 +245,11 @@ def retire(office: Office, key: OwnKey, by: str, needed: Callable[[OwnKeys, OwnK
     return entry
 
 
-def revoke(office: Office, key: OwnKey, since: datetime, by: str) -> Entry:
-    """End a key at once that somebody else may have; raises Misuse if it has ended or nothing could take its place."""
+def revoke(office: Office, key: OwnKey, since: datetime, by: str, *, approval: int | None = None) -> Entry:
+    """End a key at once that somebody else may have; raises Misuse if it has ended or nothing could take its place.
+
+    NotApproved where administrators have to sign the order, and `approval` is none that allows it.
+    """
 
     def end(tx: Transaction) -> Entry:
         own = of_ledger(tx)
@@ -250,7 +257,10 @@ def revoke(office: Office, key: OwnKey, since: datetime, by: str) -> Entry:
             raise Misuse(f"{key.purpose} key {key.serial} has ended already")
         if len(own.usable(key.purpose)) < 2:
             raise Misuse(f"no other {key.purpose} key could take the place of {key.purpose} key {key.serial}")
-        return tx.append(_ending(office, own, "revoke", key, since, by))
+        draft = _ending(office, own, "revoke", key, since, by)
+        draft = draft.replace(detail={**draft.detail, **approvals.named(approval)})
+        approvals.permit(tx, draft, office.clock())
+        return tx.append(draft)
 
     return office.ledger.write(end)
 

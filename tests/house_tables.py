@@ -5,8 +5,8 @@ _PURE = {
     "config.agreement": "describe file model reference rules table",
     "ledger": "canonical checkpoint entry export handover identifier merkle note tlogproof vkey",
     "keys": (
-        "age announcement card card_rules composite composite_file openssh own_keys secret sshsig succession token_uri"
-        " trust"
+        "age announcement approval approvals card card_rules composite composite_file openssh own_keys secret sshsig"
+        " succession token_uri trust"
     ),
     "keys.age": "armor bech32 errors file header hybrid raw64 recipients scrypt source stream wrapping x25519",
     "exchange": "concern retry",
@@ -54,6 +54,7 @@ RULES = (
     ("keys.composite", "draft-ietf-lamps-pq-composite-sigs 3.3"),
     ("keys.composite_file", "PROTOCOL.key 1"),
     ("keys.trust", "one namespace per purpose"),
+    ("keys.approval", "one namespace per purpose"),
     ("keys.trust", "checked against the time at which it was recorded"),
     ("keys.trust", "always with a Z"),
     # FORMATS 5: ledger

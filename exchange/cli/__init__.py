@@ -30,6 +30,7 @@ COMMANDS = {
     "open": "envelopes",
     "partner": "partner",
     "keys": "keys",
+    "approval": "approval",
     "ledger": "ledger",
     "agreement": "reference",
     "authority": "reference",

@@ -100,19 +100,9 @@ def rotate_(
 
     The first signing-pq or witness-pq key is made the same way.
     """
-    from exchange.key_desk import rotate_as_asked
+    from exchange.approval_desk import rotate
 
-    key = rotate_as_asked(context.parts, purpose, overlap, at, context.person, in_token)
-    said: dict[str, show.Cell] = {
-        "purpose": key.purpose,
-        "serial": key.serial,
-        "fingerprint": key.fingerprint,
-        "begins": key.begins,
-    }
-    if as_json:
-        show.as_json(said)
-    else:
-        show.pairs(said)
+    show.told(rotate(context.parts, purpose, overlap, at, context.person, in_token), as_json)
 
 
 @keys_.command("accept", epilog="Example: handover keys accept ofsted --fingerprint SHA256:…")
@@ -121,11 +111,14 @@ def rotate_(
 @with_home
 def accept_(context: HomeContext, partner: str, fingerprint: str | None) -> None:
     """Accept a new key of partner P whose fingerprint somebody there has read out."""
-    from exchange.key_desk import accept
+    from exchange.approval_desk import accept
 
     confirmed = fingerprint or ask("fingerprint that the partner read out", instead="--fingerprint")
     one = accept(context.parts, partner, confirmed, context.person)
-    click.echo(f"accepted the {one.purpose} key {one.fingerprint} of {partner}")
+    if "order" in one:
+        show.pairs(one)
+    else:
+        click.echo(f"accepted the {one['purpose']} key {one['accepted']} of {partner}")
 
 
 @keys_.command("retire", epilog="Example: handover keys retire signing")
@@ -146,13 +139,9 @@ def retire_(context: HomeContext, purpose: "Purpose") -> None:
 @with_home
 def revoke_(context: HomeContext, fingerprint: str, since: str | None, as_json: bool) -> None:
     """End a key of ours that somebody else may have: at once here, and partners are told."""
-    from exchange.key_desk import revoke
+    from exchange.approval_desk import revoke
 
-    said = revoke(context.parts, fingerprint, since, context.person)
-    if as_json:
-        show.as_json(said)
-    else:
-        show.pairs(said)
+    show.told(revoke(context.parts, fingerprint, since, context.person), as_json)
 
 
 @keys_.command("announce", epilog="Example: handover keys announce")

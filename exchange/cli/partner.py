@@ -38,12 +38,14 @@ def card_(context: HomeContext, output: str | None, as_json: bool) -> None:
 @with_home
 def add_(context: HomeContext, card: str, fingerprint: str | None, weaker: bool, as_json: bool) -> None:
     """Trust a partner: CARD (with CARD.sig beside it) and the fingerprint that the partner read out."""
-    from exchange.partners import add_partner, named_in
+    from exchange.approval_desk import add_partner
+    from exchange.partners import named_in
 
     confirmed = fingerprint or ask("fingerprint that the partner read out", instead="--fingerprint")
-    added = add_partner(context.parts_replacing(named_in(Path(card))), Path(card), confirmed, weaker=weaker)
-    if as_json:
-        show.as_json(added)
+    parts = context.parts_replacing(named_in(Path(card)))
+    added = add_partner(parts, Path(card), confirmed, context.person, weaker=weaker)
+    if as_json or "order" in added:
+        show.told(added, as_json)
     else:
         click.echo(f"added {added['organisation']}")
 

@@ -50,6 +50,14 @@ def pairs(values: Mapping[str, Cell]) -> None:
         click.echo(f"{label:<{width}}  {harmless(value)}")
 
 
+def told(values: Mapping[str, Cell], as_json_: bool) -> None:
+    """One result: JSON for programs, else `pairs`."""
+    if as_json_:
+        as_json(values)
+    else:
+        pairs(values)
+
+
 def ordered(placed: Mapping[str, Cell], as_json_: bool) -> None:
     """An order that was recorded, and when it will be carried out."""
     if as_json_:

@@ -26,7 +26,7 @@ from pathlib import Path
 from types import FrameType
 
 from config.errors import HandoverError, NotNow, Tampered
-from exchange import embedded, key_desk, key_expiry, retention, rounds
+from exchange import approval_acts, embedded, key_desk, key_expiry, retention, rounds
 from exchange.assembly import agreements_with, confirmed_cards_of
 from exchange.collect import PickUp, collect
 from exchange.drop import Completeness
@@ -96,6 +96,7 @@ class Daemon:
             rounds.recover(self.parts, self.stopping.is_set)
             if self.stopping.is_set():
                 return
+            self._learn_partners()
             if self.parts.home.settings.landing.embedded:
                 server = embedded.serve(self.parts)
             scrape = answering(lambda: self.parts, self.log)
@@ -212,14 +213,18 @@ class Daemon:
             version = self.parts.ledger.data_version()
             if version == self._version:
                 return
+            approval_acts.carry_out(self.parts)
             key_desk.tend(self.parts)
-            cards = confirmed_cards_of(self.parts.home, self.parts.ledger)
-            self.parts = replace(self.parts, cards=cards, agreements=agreements_with(self.parts.home, cards))
+            self._learn_partners()
             self._start_workers()
             for worker in list(self.workers.values()):
                 worker.hurry()
             # last: what fails above is done again at the next look
             self._version = version
+
+    def _learn_partners(self) -> None:
+        cards = confirmed_cards_of(self.parts.home, self.parts.ledger)
+        self.parts = replace(self.parts, cards=cards, agreements=agreements_with(self.parts.home, cards))
 
     # --- workers ------------------------------------------------------------------------------------------------
 

@@ -27,6 +27,7 @@ NO_JSON = {
     "keys accept": "says in one line what it did",
     "keys retire": "says in one line what it did",
     "keys export": "prints a file of OpenSSH's",
+    "approval show": "prints what is signed, which is JSON",
     "ledger prove": "prints a proof file, a format of its own",
 }
 """Commands without `--json`, and why."""
@@ -51,6 +52,8 @@ PRINTS_JSON = {
     "keys incident": "{transport}",
     "keys rotate": "signing",
     "keys revoke": "{transport}",
+    "approval list": "",
+    "approval policy": "",
     "ledger query": "",
     "ledger show": "{id}",
     "ledger verify": "",
@@ -68,6 +71,8 @@ AT_OFSTED = {
     "destroy": "{id} --reason audit",
     "open": "X.age",
     "partner add": "lgsco.toml --fingerprint '{fingerprint}'",
+    "approval sign": "{to_sign} order.sig",
+    "approval reject": "{to_reject}",
 }
 
 
@@ -108,6 +113,22 @@ def answer(runner: Runner, command: str) -> str:
     return done.out
 
 
+def proposed(scene: Runner) -> Iterator[str]:
+    """Two orders that wait at Ofsted; order.sig is an administrator's signature over the second."""
+    for name in ("one", "two"):
+        answer(scene, f"ssh-keygen -q -t ed25519 -N '' -C '' -f {name}")
+    said = 'required = ["keys rotate"]\\nadministrators = ["one %s", "two %s"]\\nexpires = "%s"\\n'
+    for expires in ("7d", "5d"):
+        answer(scene, f'printf \'{said}\' "$(cat one.pub)" "$(cat two.pub)" {expires} | sed \'s/ "/"/g\' > said')
+        answer(scene, r"sed -i -e '/^\[approval\]/,/^\[/{/^[rae]/d}' -e '/^\[approval\]/r said' ofsted/handover.toml")
+        yield str(json.loads(answer(scene, "handover --home ofsted approval policy --propose --json"))["order"])
+    order = json.loads(answer(scene, "handover --home ofsted approval list --json"))[-1]["order"]
+    answer(
+        scene,
+        f"handover --home ofsted approval show {order} | ssh-keygen -q -Y sign -n approve@handover -f one > order.sig",
+    )
+
+
 @pytest.fixture(scope="module")
 def documents(scene: Runner) -> dict[str, Done]:
     """What each command of the tables prints with --json."""
@@ -125,6 +146,7 @@ def documents(scene: Runner) -> dict[str, Done]:
         "key": next(key["public"] for key in keys if key["purpose"] == "ledger"),
         "transport": next(key["fingerprint"] for key in keys if key["purpose"] == "transport"),
         "fingerprint": card.removeprefix("fingerprint: ").strip(),
+        **dict(zip(("to_reject", "to_sign"), proposed(scene), strict=True)),
     }
     at_lgsco = {name: f"handover --home lgsco {name} --json {rest}" for name, rest in PRINTS_JSON.items()}
     at_lgsco |= {name: f"handover {name} --json {PRINTS_JSON[name]}" for name in ("ledger check", "authority find")}
