@@ -38,6 +38,8 @@ from config.errors import Refused
 from keys import sshsig
 from keys.announcement import AnnouncementError, Signed
 from keys.openssh import BadKey, PublicKey
+from keys.sk import SkKey
+from keys.sshsig import SignatureError
 from keys.succession import COMES
 from ledger import canonical
 from ledger.canonical import Json
@@ -110,7 +112,8 @@ class Policy:
         made = cls(tuple(keys), tuple(required), lifetime, str(revoke))
         if set(required) - set(WHATS) or POLICY in required or lifetime < 1:
             raise OrderError("a policy asks for what is not known here")
-        if len({_key(line) for line in keys}) != len(keys) or (required and len(keys) < NEEDED):
+        # one private key is one person, however its public half is spelled
+        if len({_raw(line) for line in keys}) != len(keys) or (required and len(keys) < NEEDED):
             raise OrderError(f"a policy has fewer than {NEEDED} administrators with keys of their own")
         if made.to_json() != value:
             raise OrderError("a policy is not in its one spelling")
@@ -197,8 +200,16 @@ def from_json(value: object) -> Order:
 
 
 def signer(armored: str, order: Order) -> str:
-    """The key (an OpenSSH line) that signed an order; raises SignatureError. Says nothing about whose it is."""
-    return sshsig.verify(armored, BytesIO(order.encode()), NAMESPACE).line
+    """The key (an OpenSSH line) that signed an order; raises SignatureError. Says nothing about whose it is.
+
+    It may lie in a FIDO token, which somebody has to touch.
+    """
+    try:
+        return sshsig.verify(armored, BytesIO(order.encode()), NAMESPACE).line
+    except SignatureError as problem:
+        if problem.reason != "wrong-key-type":
+            raise
+    return sshsig.verify_sk(armored, BytesIO(order.encode()), NAMESPACE).line
 
 
 def administrator_key(text: str) -> str:
@@ -208,7 +219,7 @@ def administrator_key(text: str) -> str:
 
 def fingerprint(line: str) -> str:
     """How people know an administrator's key."""
-    return PublicKey.parse(line).fingerprint
+    return _parsed(line).fingerprint
 
 
 def what_of(said: Said) -> What | None:
@@ -258,11 +269,20 @@ def _begins(detail: Mapping[str, Json]) -> str | None:
 
 def _key(text: str) -> str:
     try:
-        return PublicKey.parse(text).line
+        return _parsed(text).line
     except BadKey as problem:
-        raise OrderError(
-            f"the key of an administrator is not usable: {problem.message}", reason=problem.reason
-        ) from None
+        what = f"the key of an administrator is not usable: {problem.message}"
+        raise OrderError(what, reason=problem.reason) from None
+
+
+def _raw(line: str) -> bytes:
+    if _key(line) != line:
+        raise OrderError("the key of an administrator has a comment")
+    return _parsed(line).raw
+
+
+def _parsed(text: str) -> PublicKey | SkKey:
+    return SkKey.parse(text) if text.startswith("sk-") else PublicKey.parse(text)
 
 
 def _texts(value: object) -> TypeGuard[list[str]]:

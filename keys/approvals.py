@@ -30,7 +30,15 @@ from ledger.view import View
 
 State = Literal["waits", "approved", "unapproved", "done", "rejected", "failed", "expired", "void"]
 
-EVENTS = ("approval.asked", "approval.bypassed", "approval.signed", "approval.rejected", "approval.failed", *ACTS)
+EVENTS = (
+    "approval.asked",
+    "approval.bypassed",
+    "approval.signed",
+    "approval.rejected",
+    "approval.failed",
+    "key.created",
+    *ACTS,
+)
 
 NONE = -1
 """The number of the policy where none was ever in force."""
@@ -78,6 +86,8 @@ class Book:
     orders: tuple[Standing, ...] = ()
     unapproved: tuple[int, ...] = ()
     """Entries that do what needed two signatures, without them."""
+    rotations: frozenset[int] = frozenset()
+    """Entries that ordered a new key as they should."""
     false: tuple[int, ...] = ()
     """Entries that claim an order or a signature, and hold none that counts."""
 
@@ -164,6 +174,8 @@ def after(book: Book, entry: Entry) -> Book:
             if known is None or known.done is not None:
                 return replace(book, false=(*book.false, entry.seq))
             return _with(book, replace(known, closed="rejected" if entry.event == "approval.rejected" else "failed"))
+        case "key.created":
+            return _created(book, entry)
     return _acted(book, entry)
 
 
@@ -202,12 +214,22 @@ def _signed(book: Book, entry: Entry) -> Book:
     return _with(book, replace(known, signed=(*known.signed, (key, entry.at))))
 
 
+def _created(book: Book, entry: Entry) -> Book:
+    """A new key of ours belongs to an order; a host key is its server's, and in handover.toml."""
+    ordered = entry.detail.get("rotation") in book.rotations or entry.detail.get("purpose") == "host"
+    if ordered or not book.policy.demands("keys rotate"):
+        return book
+    return replace(book, unapproved=(*book.unapproved, entry.seq))
+
+
 def _acted(book: Book, entry: Entry) -> Book:
     what = what_of(entry)
     if what is None:
         return book
     if book.objection(entry, from_text(entry.at)) is not None:
         return replace(book, unapproved=(*book.unapproved, entry.seq))
+    if entry.event == "key.rotating":
+        book = replace(book, rotations=book.rotations | {entry.seq})
     known = book.find(entry.detail.get("approval"))
     if known is None or known.order.what != what:
         return book

@@ -16,8 +16,8 @@ Specification: OpenSSH PROTOCOL.sshsig, signature version 1; integers and string
                 "ssh-mldsa44-ed25519": 1344 and 2484 bytes (`keys.composite`)
 
 Narrower than the specification, on purpose:
-- Whoever reads says which of the two types it must be. RSA, ECDSA and hardware-token signatures are refused by type,
-  weak Ed25519 keys by `keys.openssh`.
+- Whoever reads says which type it must be: Ed25519, composite, or Ed25519 in a FIDO token (`keys.sk`), which only
+  administrators have. RSA and ECDSA signatures are refused by type, weak Ed25519 keys by `keys.openssh`.
 - `reserved` must be empty, although the specification would have a reader ignore it: OpenSSH does not sign it, so bytes
   in it would ride along unsigned.
 - The armour is exact: no text before or after, lines of one width between 64 and 76 (PEM tools write 64, OpenSSH 70,
@@ -50,6 +50,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from config.errors import Refused
 from keys.composite import CompositeKey, CompositeSigner
 from keys.openssh import BadKey, KeySigner, PublicKey, Signer, put_string, take_string
+from keys.sk import EXTRA_BYTES, SkKey
 
 __all__ = [
     "BadKey",
@@ -66,6 +67,7 @@ __all__ = [
     "verify",
     "verify_any",
     "verify_composite",
+    "verify_sk",
 ]
 
 MAGIC = b"SSHSIG"
@@ -92,7 +94,7 @@ _NAMESPACE = re.compile(rf"[!-~]{{1,{MAX_NAMESPACE}}}")
 _READ = 1 << 18
 
 
-Key = TypeVar("Key", PublicKey, CompositeKey)
+Key = TypeVar("Key", PublicKey, CompositeKey, SkKey)
 
 
 class SignatureError(Refused):
@@ -115,12 +117,13 @@ class Signature(Generic[Key]):
     def encode(self) -> bytes:
         """The binary blob."""
         # SPEC: PROTOCOL.sshsig 2 blob format
+        made = self.public.signature_bytes
         fields = (
             self.public.blob,
             self.namespace.encode(),
             b"",
             self.hash.encode(),
-            put_string(self.public.kind.encode()) + put_string(self.signature),
+            put_string(self.public.kind.encode()) + put_string(self.signature[:made]) + self.signature[made:],
         )
         return MAGIC + VERSION + b"".join(map(put_string, fields))
 
@@ -161,6 +164,11 @@ def verify_any(armored: str, message: BinaryIO, namespace: str) -> PublicKey | C
     if len(armored) > MAX_ARMORED:
         return verify_composite(armored, message, namespace)
     return verify(armored, message, namespace)
+
+
+def verify_sk(armored: str, message: BinaryIO, namespace: str) -> SkKey:
+    """The same for a key in a FIDO token."""
+    return _verified(_parse(armored, SkKey, MAX_ARMORED), message, namespace)
 
 
 def _verified(signature: Signature[Key], message: BinaryIO, namespace: str) -> Key:
@@ -217,7 +225,8 @@ def _parse_blob(blob: bytes, columns: int, expected: type[Key]) -> Signature[Key
     if kind != expected.kind.encode():
         raise SignatureError(f"a signature is not of type {expected.kind}", reason="wrong-key-type")
     signature, rest = take_string(inner)
-    if rest or len(signature) != expected.signature_bytes:
+    # SPEC: PROTOCOL.u2f: a token's flags and counter follow its signature
+    if len(rest) != (EXTRA_BYTES if expected is SkKey else 0) or len(signature) != expected.signature_bytes:
         raise _malformed(f"a signature of type {expected.kind} is not {expected.signature_bytes} bytes long")
     name, hashed = namespace.decode("latin-1"), hash_name.decode("latin-1")
     # SPEC: PROTOCOL.sshsig 2: an empty namespace is not allowed
@@ -225,7 +234,7 @@ def _parse_blob(blob: bytes, columns: int, expected: type[Key]) -> Signature[Key
         raise SignatureError("a signature's namespace is not visible ASCII text", reason="wrong-namespace")
     if hashed not in HASHES:
         raise SignatureError("a signature uses a hash other than sha512 and sha256", reason="wrong-hash")
-    return Signature(public, name, hashed, signature, columns)
+    return Signature(public, name, hashed, signature + rest, columns)
 
 
 def _dearmor(armored: str, limit: int) -> tuple[bytes, int]:

@@ -5,8 +5,8 @@ _PURE = {
     "config.agreement": "describe file model reference rules table",
     "ledger": "canonical checkpoint entry export handover identifier merkle note tlogproof vkey",
     "keys": (
-        "age announcement approval approvals card card_rules composite composite_file openssh own_keys secret sshsig"
-        " succession token_uri trust"
+        "age announcement approval approvals card card_rules composite composite_file openssh own_keys secret sk"
+        " sshsig succession token_uri trust"
     ),
     "keys.age": "armor bech32 errors file header hybrid raw64 recipients scrypt source stream wrapping x25519",
     "exchange": "concern retry",
@@ -49,6 +49,7 @@ RULES = (
     # FORMATS 4: signatures
     ("keys.sshsig", "PROTOCOL.sshsig 2"),
     ("keys.sshsig", "PROTOCOL.sshsig 3"),
+    ("keys.sk", "PROTOCOL.u2f"),
     ("keys.openssh", "refuse low-order and non-canonical"),
     ("keys.composite", "draft-ietf-lamps-pq-composite-sigs 3.2"),
     ("keys.composite", "draft-ietf-lamps-pq-composite-sigs 3.3"),

@@ -12,9 +12,10 @@ from config.errors import Misuse, Refused
 from exchange import approval_acts, approval_desk, key_desk, partners, rounds
 from exchange.approval_desk import Told
 from exchange.approval_list import checked, policy, problems, rows
-from exchange.assembly import confirmed_cards_of
+from exchange.assembly import assemble, confirmed_cards_of
 from exchange.audit import verify_home
 from exchange.partners import make_card
+from exchange.service.daemon import Daemon
 from keys import approvals, rotation, sshsig
 from keys.approvals import NotApproved
 from keys.key_info import Purpose
@@ -22,8 +23,10 @@ from keys.sshsig import SignatureError
 from ledger.entry import Draft, Entry
 from ledger.store import Transaction
 from tests.exchange.administrators import ALL, Administrator, Board, state_of
+from tests.exchange.supervised import Logged, running, wait_for
 from tests.exchange.test_key_rotation import chained, exchange_files
-from tests.organisations import Organisation, Pair, restart
+from tests.keys.test_sk import KEY, touched
+from tests.organisations import PASSPHRASE, Organisation, Pair, restart
 
 
 @pytest.fixture
@@ -452,6 +455,7 @@ def test_entries_written_past_the_program_count_for_nothing_and_are_told(lgsco: 
             key="SHA256:x",
             detail={"purpose": "signing", "serial": 9, "begins": signed.at, "overlap": 0},
         ),
+        Draft(event="key.created", actor="operator", key="SHA256:x", detail={"purpose": "signing", "rotation": 3}),
         Draft(event="partner.added", actor="operator", partner="dfe", detail={"card_sha256": "00", "approval": order}),
     ]
     first = ledger.size
@@ -463,7 +467,7 @@ def test_entries_written_past_the_program_count_for_nothing_and_are_told(lgsco: 
     assert sorted((*after.false, *after.unapproved)) == list(range(first, ledger.size))
     said = [text for text in waiting_problems(lgsco) if text.startswith("entry ")]
     assert len(said) == len(forged)
-    assert f"entry {ledger.size - 2} (key.rotating) needed two signatures and has none: find out who did it" in said
+    assert f"entry {ledger.size - 3} (key.rotating) needed two signatures and has none: find out who did it" in said
     # who signs the policy anew has looked
     again = number(approval_desk.propose_policy(lgsco.parts, "root"))
     board.first.approves(lgsco, again)
@@ -505,3 +509,36 @@ def test_a_signature_file_that_is_none_is_refused_by_its_form(lgsco: Organisatio
     (tmp_path / "bytes").write_bytes(bytes(range(256)))
     with pytest.raises(Misuse, match="UnicodeDecodeError"):
         approval_desk.sign(lgsco.parts, order, tmp_path / "bytes", "root")
+
+
+def test_an_administrator_with_a_token_is_one_of_the_two(pair: Pair, board: Board, tmp_path: Path) -> None:
+    board.say(pair.lgsco, administrators=(board.first.said, f"token {KEY.line}"))
+    order = number(approval_desk.propose_policy(pair.lgsco.parts, "root"))
+    data = approval_desk.to_sign(pair.lgsco.parts.ledger, order)
+    (tmp_path / "untouched").write_text(touched(data, flags=0))
+    assert "does not fit" in refused(pair.lgsco, order, tmp_path / "untouched")
+    (tmp_path / "touched").write_text(touched(data))
+    approval_desk.sign(pair.lgsco.parts, order, tmp_path / "touched", "root")
+    assert board.first.approves(pair.lgsco, order)["state"] == "done"
+    [row] = rows(pair.lgsco.home.settings, pair.lgsco.parts.ledger, pair.clock())
+    assert row["signed_by"] == ["token", "casework"]
+
+
+def test_a_running_service_carries_out_what_another_process_left_approved(
+    pair: Pair, lgsco: Organisation, board: Board
+) -> None:
+    order = ask_to_rotate(lgsco)
+    board.first.approves(lgsco, order)
+    signature = board.second.signs(approval_desk.to_sign(lgsco.parts.ledger, order))
+    logged: Logged = []
+
+    def act(_daemon: Daemon) -> None:
+        other = assemble(lgsco.home, lambda: PASSPHRASE, lgsco.parts.effects)
+        with other.ledger, pytest.MonkeyPatch.context() as patch:
+            patch.setattr(approval_desk, "carry_out", lambda parts: 0)  # killed just here
+            approval_desk.sign(other, order, signature, "root")
+        wait_for(lambda: any(event == "key.created" for event, _ in logged))
+
+    with running(pair, logged, act):
+        assert state_of(lgsco, order) == "done"
+    assert [event for event, _ in logged].count("key.rotating") == 1
