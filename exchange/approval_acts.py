@@ -107,8 +107,8 @@ def _do_add(parts: Parts, known: Standing) -> None:
     card, signature = kept.get("card"), kept.get("card_signature")
     if not isinstance(card, str) or not isinstance(signature, str):
         raise Refused("the card is no longer kept with the order", reason="card-missing")
-    weaker = known.order.arguments["weaker"] is True
-    partners.trust_card(parts, card.encode(), signature, known.seq, weaker=weaker)
+    weaker, older = (known.order.arguments[name] is True for name in ("weaker", "older"))
+    partners.trust_card(parts, card.encode(), signature, known.seq, weaker=weaker, older=older)
 
 
 def _do_policy(parts: Parts, known: Standing) -> None:

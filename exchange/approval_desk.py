@@ -100,14 +100,17 @@ def accept(parts: Parts, partner: str, fingerprint: str, by: str) -> Told:
     return _ask(parts, "keys accept", arguments, by, partner=partner, key=one.fingerprint)
 
 
-def add_partner(parts: Parts, path: Path, fingerprint: str, by: str, *, weaker: bool = False) -> Told:
+def add_partner(
+    parts: Parts, path: Path, fingerprint: str, by: str, *, weaker: bool = False, older: bool = False
+) -> Told:
     """`partner add`: done, or asked for; the card is kept with the order."""
     if not _needs_signatures(parts, "partner add"):
-        return {**partners.add_partner(parts, path, fingerprint, weaker=weaker)}
+        return {**partners.add_partner(parts, path, fingerprint, weaker=weaker, older=older)}
     data, signature = partners.confirmed_by(path, fingerprint)
-    card = partners.usable_card(parts, data, signature, weaker=weaker)
+    card = partners.usable_card(parts, data, signature, weaker=weaker, older=older)
     digest = partners.digest(data)
-    arguments: dict[str, Json] = {"partner": card.organisation, "card_sha256": digest, "weaker": weaker}
+    open_: dict[str, Json] = {"weaker": weaker, "older": older}
+    arguments: dict[str, Json] = {"partner": card.organisation, "card_sha256": digest, **open_}
     kept: dict[str, Json] = {"card": data.decode(), "card_signature": signature}
     return _ask(parts, "partner add", arguments, by, partner=card.organisation, private=kept)
 

@@ -20,6 +20,8 @@ from ledger.view import View
 def accepted(entries: Iterable[Entry]) -> dict[str, Sequence[Announcement]]:
     """The announcements of every partner that were accepted since its card was confirmed, in that order.
 
+    A revocation counts for ever: no card brings back a key that somebody else may have.
+
     Raises AnnouncementError for an entry that holds none: what was accepted was read before it was recorded.
     """
     found: dict[str, list[Announcement]] = {}
@@ -28,7 +30,8 @@ def accepted(entries: Iterable[Entry]) -> dict[str, Sequence[Announcement]]:
         if entry.event == "partner.added":
             # the same card once more, perhaps because its file was broken, changes nothing
             if cards.get(str(entry.partner)) != entry.detail.get("card_sha256"):
-                found.pop(str(entry.partner), None)
+                revoked = [one for one in found.get(str(entry.partner), ()) if one.action == "revoke"]
+                found[str(entry.partner)] = revoked
             cards[str(entry.partner)] = entry.detail.get("card_sha256")
         elif entry.event == "partner.key-accepted" and "announcement" in entry.detail:
             signed = Signed.from_json(entry.detail["announcement"])

@@ -289,7 +289,11 @@ def waiting(view: View) -> list[Waiting]:
         elif entry.event == "partner.key-accepted":
             found.pop(which, None)
         elif entry.event == "partner.added":
-            found = {key: one for key, one in found.items() if key[0] != entry.partner}
+            # the card says what was announced before it was made
+            card = str(entry.detail.get("issued", "~"))
+            found = {
+                key: one for key, one in found.items() if key[0] != entry.partner or one.announcement.issued > card
+            }
     return list(found.values())
 
 

@@ -13,6 +13,7 @@ from exchange.parts import Parts
 from exchange.topology import Topology
 from keys import approvals
 from keys import card as cards
+from keys.announcement import Signed
 from keys.card import Card, Landing, SigningKey
 from keys.card_rules import MAX_KEYS, MAX_PQ_KEYS
 from keys.key_info import OPTIONAL, KeyInfo, Purpose
@@ -106,13 +107,15 @@ def named_in(path: Path) -> str:
     return cards.parse(_read(path)[0]).organisation
 
 
-def add_partner(parts: Parts, path: Path, fingerprint: str, *, weaker: bool = False) -> dict[str, str]:
+def add_partner(
+    parts: Parts, path: Path, fingerprint: str, *, weaker: bool = False, older: bool = False
+) -> dict[str, str]:
     """Trust the organisation whose card this is, after its fingerprint was confirmed by a person.
 
-    A card without the post-quantum keys that the organisation had before is refused, unless `weaker` orders it, which
-    is recorded.
+    A card without the post-quantum keys that the organisation had before is refused, unless `weaker` orders it, and one
+    that was made before what is known of it already, unless `older` does; both are recorded.
     """
-    return trust_card(parts, *confirmed_by(path, fingerprint), weaker=weaker)
+    return trust_card(parts, *confirmed_by(path, fingerprint), weaker=weaker, older=older)
 
 
 def confirmed_by(path: Path, fingerprint: str) -> tuple[bytes, str]:
@@ -127,7 +130,7 @@ def confirmed_by(path: Path, fingerprint: str) -> tuple[bytes, str]:
     return data, signature
 
 
-def usable_card(parts: Parts, data: bytes, signature: str, *, weaker: bool) -> Card:
+def usable_card(parts: Parts, data: bytes, signature: str, *, weaker: bool, older: bool) -> Card:
     """The card, if we could exchange files with that organisation; raises Refused or Misuse."""
     card = cards.verify(data, signature)
     if card.organisation == parts.me:
@@ -143,19 +146,35 @@ def usable_card(parts: Parts, data: bytes, signature: str, *, weaker: bool) -> C
             hint="ask the partner by telephone whether that is meant; '--weaker' takes the card all the same",
             reason="downgrade",
         )
+    known = _known(parts, card.organisation, digest(data))
+    if card.issued < known and not older:
+        raise Refused(
+            f"the card was made on {card.issued}, before what {card.organisation} has said of its keys ({known})",
+            hint="ask the partner for a card made now; if its clock was wrong then, '--older' takes this one, "
+            "and forgets the keys that were announced, but no revocation",
+            reason="older-card",
+        )
     return card
 
 
 def trust_card(
-    parts: Parts, data: bytes, signature: str, approval: int | None = None, *, weaker: bool = False
+    parts: Parts,
+    data: bytes,
+    signature: str,
+    approval: int | None = None,
+    *,
+    weaker: bool = False,
+    older: bool = False,
 ) -> dict[str, str]:
     """Trust a confirmed card; NotApproved where administrators have to sign that, and `approval` does not allow it."""
-    card = usable_card(parts, data, signature, weaker=weaker)
+    card = usable_card(parts, data, signature, weaker=weaker, older=older)
     lost = _lost(parts, card)
     detail: dict[str, Json] = {
         "card_sha256": digest(data),
+        "issued": card.issued,
         "post_quantum": _shown(card),
         **({"weaker": lost} if lost else {}),
+        **({"older": True} if card.issued < _known(parts, card.organisation, digest(data)) else {}),
         **approvals.named(approval),
     }
     draft = Draft(event="partner.added", actor="operator", partner=card.organisation, detail=detail)
@@ -185,6 +204,19 @@ def _lost(parts: Parts, card: Card) -> list[Json]:
     """For which purposes the organisation had such a key before, and has none on this card."""
     shown = _shown(card)
     return [purpose for purpose in _shown_before(parts, card.organisation) if purpose not in shown]
+
+
+def _known(parts: Parts, partner: str, card: str) -> str:
+    """When the newest was made that is known of a partner's keys: its card, or an announcement since; "" if nothing is,
+    or this is the very card that was confirmed last."""
+    entries = [entry for entry in key_entries(parts.ledger, OF_PARTNERS) if entry.partner == partner]
+    confirmed = [entry for entry in entries if entry.event == "partner.added"][-1:]
+    if any(entry.detail.get("card_sha256") == card for entry in confirmed):
+        return ""
+    cards_issued = [str(entry.detail.get("issued", "")) for entry in confirmed]
+    since = [entry for entry in entries if not confirmed or entry.seq > confirmed[0].seq]
+    announced = [Signed.from_json(one.detail["announcement"]) for one in since if "announcement" in one.detail]
+    return max([*cards_issued, *(one.announcement.issued for one in announced)], default="")
 
 
 def _shown(card: Card) -> list[Json]:

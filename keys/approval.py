@@ -10,7 +10,8 @@ their own that the service does not have, and with stock tools (`ssh-keygen -Y s
                      token (true, false, or null: where the present one is)
     keys revoke      purpose, fingerprint, since (time)
     keys accept      partner, purpose, fingerprint, sha256 (of the announcement)
-    partner add      partner, card_sha256, weaker (whether post-quantum keys of the card before may be gone)
+    partner add      partner, card_sha256, weaker (whether post-quantum keys of the card before may be gone),
+                     older (whether the card may be older than what is known of the partner's keys)
     approval policy  administrators (keys), required (orders), lifetime (seconds), revoke (at-once or wait)
 
 `policy` is the number of the entry with the policy in force (-1: none), so whatever changes the policy voids every
@@ -19,7 +20,7 @@ order that waits. `id` (UUIDv7) makes each order another text: a signature fits 
 A *policy* says which orders need two signatures, and by whom. It is an order itself.
 
 >>> asked, expires = "2026-11-24T09:30:00.000Z", "2026-12-01T09:30:00.000Z"
->>> what, arguments = "partner add", {"partner": "ofsted", "card_sha256": "00", "weaker": False}
+>>> what, arguments = "partner add", {"partner": "ofsted", "card_sha256": "00", "weaker": False, "older": False}
 >>> order = Order("lgsco", "019aae33-0000-7000-8000-000000000000", asked, expires, -1, what, arguments)
 >>> parse(order.encode()) == order
 True
@@ -62,7 +63,7 @@ _ARGUMENTS: Mapping[What, frozenset[str]] = {
     "keys rotate": frozenset({"purpose", "overlap", "begins", "replaces", "token"}),
     "keys revoke": frozenset({"purpose", "fingerprint", "since"}),
     "keys accept": frozenset({"partner", "purpose", "fingerprint", "sha256"}),
-    "partner add": frozenset({"partner", "card_sha256", "weaker"}),
+    "partner add": frozenset({"partner", "card_sha256", "weaker", "older"}),
     POLICY: frozenset({"administrators", "required", "lifetime", "revoke"}),
 }
 
@@ -253,7 +254,7 @@ def fits(order: Order, said: Said) -> bool:
             return same and detail.get("sha256") == asked["sha256"]
         case "partner.added" if order.what == "partner add":
             same = (said.partner, detail.get("card_sha256")) == (asked["partner"], asked["card_sha256"])
-            return same and (asked["weaker"] is True or not detail.get("weaker"))
+            return same and all(asked[name] is True or not detail.get(name) for name in ("weaker", "older"))
         case "approval.policy":
             return order.what == POLICY
     return False

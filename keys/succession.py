@@ -4,7 +4,8 @@
     check(standing, signed, at)  whether one more announcement is vouched for by keys that count now
     needs_person(standing, one)  what even the chain of signatures must not decide alone
 
-A new card is the whole truth from the moment it is confirmed: announcements issued before it are contained in it.
+A new card is the whole truth from the moment it is confirmed: announcements issued before it are contained in it. Only
+a revocation is not undone by any card.
 
     rotate   the key comes beside the old one; who encrypts uses the new one from `at` on
     add      the first key of a purpose that nobody needs to have: never beside one, nor after one that has ended
@@ -96,7 +97,7 @@ def standing(card: Card, accepted: Iterable[Announcement] = ()) -> Standing:
 
 def after(now: Standing, one: Announcement) -> Standing:
     """What one accepted announcement changes; raises AnnouncementRefused where the result could not be a card."""
-    if one.issued <= now.card.issued or _is_superseded(now, one):
+    if (one.issued <= now.card.issued and one.action != "revoke") or _is_superseded(now, one):
         return now
     try:
         changed = _with_new(now, one) if one.action in COMES else _without(now, one)

@@ -62,7 +62,7 @@ def test_after_a_crash_at_any_step_the_old_card_or_the_new_one_is_trusted(
             for one in cards_of(pair).iterdir():
                 one.unlink()
             if not fresh:
-                add_partner(pair.lgsco.parts, *older)
+                add_partner(pair.lgsco.parts, *older, older=True)
             machine.steps, machine.stop_at, machine.done = [], len(issued) // 2, after
             try:
                 with machine.on():
@@ -84,7 +84,7 @@ def test_no_reader_sees_a_card_without_its_signature(pair: Pair, tmp_path: Path)
 
     def exchange() -> None:
         for number in range(40):
-            add_partner(pair.lgsco.parts, *both[number % 2])
+            add_partner(pair.lgsco.parts, *both[number % 2], older=True)
             # nobody exchanges a card more often than a look takes
             enough = looks + 2
             while looks < enough and not ended.is_set():
@@ -193,7 +193,7 @@ def test_a_card_that_has_lost_its_post_quantum_keys_is_refused_without_an_order(
             add_partner(one, *old)
         assert caught.value.reason == "downgrade"
     assert trusted(pair.lgsco.home, pair.lgsco.parts.ledger).composite("ofsted")
-    add_partner(parts, *old, weaker=True)
+    add_partner(parts, *old, weaker=True, older=True)
     assert not trusted(pair.lgsco.home, pair.lgsco.parts.ledger).composite("ofsted")
     ledger = pair.lgsco.parts.ledger
     entries = [entry for entry in ledger.entries(0, ledger.size) if entry.event == "partner.added"]
