@@ -1,23 +1,18 @@
 """What an administrator does with keys: order, accept, retire; and what the service does on its own account meanwhile.
 
-tend     finish what was ordered, destroy what has ended, retire what was replaced and is needed no more
-needed   why a key that was replaced must stay: a partner has not accepted its successor, a handover that it signed
-         has no receipt, an envelope that only it opens lies here or may wait where we collect
+tend     finish what was ordered, destroy what has ended, retire what was replaced and is needed no more (key_needs)
 """
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 
 from config.errors import Misuse, NotNow, Refused
 from config.times import BadTime, from_text, to_text
 from config.units import BadUnit, parse_duration
-from exchange.control import CLOCK_TOLERANCE
+from exchange import key_needs
 from exchange.parts import Parts
-from exchange.sender import EXPIRES_AFTER
-from exchange.topology import Topology
-from keys import age, approvals, rotation, succession
+from keys import approvals, rotation, succession
 from keys.announcement import Announcement, Signed
 from keys.key_info import Purpose
 from keys.own_keys import OwnKey, OwnKeys, Sent
@@ -29,18 +24,6 @@ from ledger.store import Transaction
 from ledger.view import View
 
 Cell = str | int | bool | None
-
-_SIGNED_BY = (
-    "SELECT count(*) FROM handovers h WHERE h.direction = 'out' AND h.state IN ('sealed', 'sent') AND EXISTS "
-    "(SELECT 1 FROM entries e WHERE (e.handover, e.partner, e.direction) = (h.id, h.partner, h.direction) "
-    "AND e.event = 'sealed' AND ? IN (json_extract(CAST(e.entry AS TEXT), '$.detail.signed_by'), "
-    "json_extract(CAST(e.entry AS TEXT), '$.detail.signed_pq')) "
-    # what a courier carried may never be answered; it is refused after its time anyway
-    "AND (json_extract(CAST(e.entry AS TEXT), '$.detail.by_hand') IS NULL OR e.at >= ?))"
-)
-_SEALED_BEFORE = (
-    "SELECT count(*) FROM handovers WHERE direction = 'out' AND state IN ('sealed', 'sent') AND sealed_at < ?"
-)
 
 
 def rotate_as_asked(
@@ -102,8 +85,8 @@ def tend(parts: Parts) -> None:
     rotation.finish(parts.office)
     rotation.sweep(parts.office, lambda own, key: _is_kept(parts, own, key))
     for key in _over(parts):
-        if needed(parts, parts.own, key) is None:
-            rotation.retire(parts.office, key, "daemon", lambda own, old: needed(parts, own, old))
+        if key_needs.needed(parts, parts.own, key) is None:
+            rotation.retire(parts.office, key, "daemon", lambda own, old: key_needs.needed(parts, own, old))
 
 
 def _over(parts: Parts) -> list[OwnKey]:
@@ -120,27 +103,44 @@ def _over(parts: Parts) -> list[OwnKey]:
     ]
 
 
-def retire(parts: Parts, purpose: Purpose, by: str) -> OwnKey:
-    """End the replaced key of a purpose before its overlap is over; raises Misuse, or NotNow with what needs it."""
+def retire(parts: Parts, purpose: Purpose, by: str, without: Sequence[str] = ()) -> OwnKey:
+    """End the replaced key of a purpose before its overlap is over; raises Misuse, or NotNow with what needs it.
+
+    Partners named in `without` are not waited for, although they have not accepted the successor: nothing may be under
+    way between them and us.
+    """
     own = parts.own
     for key in own.usable(purpose):
         if key.fingerprint in own.replaced(purpose):
-            rotation.retire(parts.office, key, by, lambda now, old: needed(parts, now, old))
+            _check_left(parts, own, key, without)
+            rotation.retire(parts.office, key, by, lambda now, old: key_needs.needed(parts, now, old, without), without)
             return key
     raise Misuse(
         f"no {purpose} key is being replaced", hint=f"'handover keys rotate {purpose}' makes the successor first"
     )
 
 
+def _check_left(parts: Parts, own: OwnKeys, key: OwnKey, without: Sequence[str]) -> None:
+    for partner in without:
+        if partner not in parts.agreements:
+            raise Misuse(f"{partner} is not a partner", hint=f"partners: {', '.join(sorted(parts.agreements))}")
+        if any(one.replaces == key.fingerprint and partner in one.partners for one in own.usable(key.purpose)):
+            raise Misuse(f"{partner} has accepted the new {key.purpose} key", hint="leave out --without")
+
+
 def revoke(parts: Parts, fingerprint: str, since: str | None, by: str, approval: int | None = None) -> dict[str, Cell]:
     """End a key of ours that somebody else may have, at once; a successor is made first where there is none.
 
     Nothing more is signed with it, and partners are told in its own name where they know no other; what it has signed
-    counts only if it was recorded before `since` (now). Returns what was done, and how many handovers it protected.
+    counts only if it was recorded before `since` (now). Returns what was done, and how many handovers it protected; of
+    a signing key, how many of ours are under way and are `sealed_anew`; of an encryption key, how many envelopes that
+    lie here are still `to_open`, for which its private half stays.
     """
     key, start = to_revoke(parts, fingerprint, since)
     if key.ended is None and key.purpose != "host" and len(parts.own.usable(key.purpose)) < 2:
         rotate(parts, key.purpose, timedelta(0), None, by, approval=approval)
+    under_way = key_needs.unanswered(parts, key)
+    to_open = key_needs.to_open(parts, key) if key.purpose == "encryption" else None
     rotation.revoke(parts.office, key, start, by, approval=approval)
     tend(parts)
     successor = parts.own.usable(key.purpose)[-1]
@@ -150,6 +150,8 @@ def revoke(parts: Parts, fingerprint: str, since: str | None, by: str, approval:
         "since": to_text(start),
         "successor": successor.fingerprint,
         "handovers": len(affected(parts.ledger, key.fingerprint)),
+        "sealed_anew": under_way if key.purpose in ("signing", "signing-pq") else None,
+        "to_open": to_open,
     }
 
 
@@ -185,70 +187,7 @@ def _is_kept(parts: Parts, own: OwnKeys, key: OwnKey) -> bool:
     ]
     if not all(taken >= set(parts.agreements) for taken in told):
         return True
-    return key.purpose == "encryption" and _is_to_open(parts, key)
-
-
-def _is_to_open(parts: Parts, key: OwnKey) -> bool:
-    identities = parts.keyring.identities({key.fingerprint})
-    return any(_opens(path, identity) for identity in identities for path in _envelopes(parts))
-
-
-def needed(parts: Parts, own: OwnKeys, key: OwnKey) -> str | None:
-    """Why a replaced key must stay; None where nothing needs it."""
-    successor = next((one for one in own.usable(key.purpose) if one.replaces == key.fingerprint), None)
-    if successor is None:
-        return "nothing has replaced it"
-    if parts.effects.clock() < from_text(successor.begins):
-        return f"its successor is for later, from {successor.begins} on"
-    missing = [partner for partner in sorted(parts.agreements) if partner not in successor.partners]
-    if missing:
-        return f"{', '.join(missing)} has not accepted its successor"
-    if key.purpose in ("signing", "signing-pq", "ledger", "witness", "witness-pq"):
-        expired = parts.effects.clock() - EXPIRES_AFTER
-        number = _count(parts, _SIGNED_BY, key.fingerprint, to_text(expired))
-        if key.purpose not in ("signing", "signing-pq"):
-            number = _count(parts, _SEALED_BEFORE, successor.made_at)
-        if number:
-            return f"{number} handovers that were sealed with it have no receipt"
-    if key.purpose == "encryption":
-        if _is_to_open(parts, key):
-            return "an envelope that it opens has not been opened"
-        return _to_collect(parts, successor)
-    return None
-
-
-def _to_collect(parts: Parts, successor: OwnKey) -> str | None:
-    """Who may still have something for us under the replaced key where we cannot see it, and until when.
-
-    A collection that finds nothing proves nothing: what a partner sealed before may reach its server later. Once it
-    has accepted the successor it seals nothing more under the old key, and what it had sealed expires.
-    """
-    for partner, heard in sorted(successor.accepted):
-        if partner not in parts.agreements or not Topology.of(parts.home, parts.trust.card(partner)).collects:
-            continue
-        until = from_text(heard) + EXPIRES_AFTER + CLOCK_TOLERANCE
-        if parts.effects.clock() < until:
-            return f"an envelope that it opens may wait on the server of {partner} until {to_text(until)}"
-    return None
-
-
-def _count(parts: Parts, sql: str, *values: str) -> int:
-    return int(parts.ledger.rows(sql, *values)[0][0])
-
-
-def _envelopes(parts: Parts) -> Iterator[Path]:
-    """Every envelope that lies in this home and may still be opened."""
-    for folder in (parts.home.landing, parts.home.spool / "in", parts.home.quarantine):
-        yield from (path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
-
-
-def _opens(path: Path, identity: age.Identity) -> bool:
-    try:
-        with path.open("rb") as source:
-            age.Reader(source, [identity])
-    except (age.AgeError, OSError):
-        return False
-    return True
+    return key.purpose == "encryption" and bool(key_needs.to_open(parts, key))
 
 
 def announce(parts: Parts, by: str) -> int:
@@ -258,7 +197,7 @@ def announce(parts: Parts, by: str) -> int:
     rotation.announce_hosts(parts.office, lines, by)
     for key in parts.own.usable("host"):
         if key.public not in lines:
-            rotation.retire(parts.office, key, by, lambda own, old: needed(parts, own, old))
+            rotation.retire(parts.office, key, by, lambda own, old: key_needs.needed(parts, own, old))
     return sum(1 for sent in parts.own.announcements if not sent.taken >= set(parts.agreements))
 
 

@@ -135,6 +135,8 @@ def problems(
         over = now >= from_text(key.begins) + datetime.timedelta(seconds=key.overlap)
         if missing and over:
             goes_on = "the old one goes on" if key.replaces is not None else "it is not used towards them"
+            if (old := own.find(key.replaces or "")) is not None and old.ended is not None:
+                goes_on = "the old one has ended: give it a new card ('handover partner card')"
             found.append(f"{', '.join(missing)} has not accepted our {key.purpose} key {key.serial}: {goes_on}")
     return found
 

@@ -114,10 +114,11 @@ class Parts:
     def announcer(self, partner: str) -> Signer:
         """Signs announcements, also with a key that was revoked, as long as the partner knows no other.
 
-        Where every key that the partner has accepted has expired, with one that it may know from a new card.
+        Where every key that the partner has accepted has expired or was retired, with one that it may know from a new
+        card.
         """
         own = self.own
-        known = own.fingerprints("signing", partner) or own.leaving("signing")
+        known = own.fingerprints("signing", partner) or own.leaving("signing") or own.fingerprints("signing")
         try:
             return self.keyring.signer("signing", among=known)
         except KeyExpired:

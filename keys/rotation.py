@@ -221,8 +221,17 @@ def _vouchers(office: Office, own: OwnKeys, one: Announcement, about: OwnKey | N
     return [office.keyring.voucher_of(fingerprint) for fingerprint in both[-announcements.MAX_SIGNATURES :]]
 
 
-def retire(office: Office, key: OwnKey, by: str, needed: Callable[[OwnKeys, OwnKey], str | None]) -> Entry:
-    """End a key that was replaced; `needed` says what still needs it (None: nothing). Raises Refused or Misuse."""
+def retire(
+    office: Office,
+    key: OwnKey,
+    by: str,
+    needed: Callable[[OwnKeys, OwnKey], str | None],
+    without: Sequence[str] = (),
+) -> Entry:
+    """End a key that was replaced; `needed` says what still needs it (None: nothing). Raises Refused or Misuse.
+
+    Partners that are left behind, `without` the successor, are named in the entry.
+    """
 
     def end(tx: Transaction) -> Entry:
         own = of_ledger(tx)
@@ -238,7 +247,9 @@ def retire(office: Office, key: OwnKey, by: str, needed: Callable[[OwnKeys, OwnK
         why = needed(own, now)
         if why is not None:
             raise NotNow(f"{key.purpose} key {key.serial} is still needed: {why}", hint="nothing was changed")
-        return tx.append(_ending(office, own, "retire", now, office.clock(), by))
+        draft = _ending(office, own, "retire", now, office.clock(), by)
+        left: dict[str, Json] = {"without": sorted(without)} if without else {}
+        return tx.append(draft.replace(detail={**draft.detail, **left}))
 
     entry = office.ledger.write(end)
     sweep(office)

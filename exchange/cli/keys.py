@@ -123,13 +123,16 @@ def accept_(context: HomeContext, partner: str, fingerprint: str | None) -> None
 
 @keys_.command("retire", epilog="Example: handover keys retire signing")
 @click.argument("purpose", type=a_purpose)
+@click.option("--without", multiple=True, metavar="P", help="Leave partner P behind, which never accepted the new key.")
 @with_home
-def retire_(context: HomeContext, purpose: "Purpose") -> None:
+def retire_(context: HomeContext, purpose: "Purpose", without: tuple[str, ...]) -> None:
     """Destroy the private half of a key that was replaced, before its overlap is over."""
     from exchange.key_desk import retire
 
-    key = retire(context.parts, purpose, context.person)
+    key = retire(context.parts, purpose, context.person, without)
     click.echo(f"retired {key.purpose} key {key.serial} ({key.fingerprint})")
+    for partner in without:
+        click.echo(f"{partner} does not know the new one: give it a new card ('handover partner card')", err=True)
 
 
 @keys_.command("revoke", epilog="Example: handover keys revoke SHA256:… --since 2026-12-01T09:00:00Z")

@@ -184,6 +184,16 @@ def test_a_file_that_may_not_be_sealed_anew_stays_and_its_old_envelope_does_not_
     assert pair.lgsco.states() == ["sent"]
 
 
+def test_a_revocation_says_what_is_sealed_anew_and_what_is_still_to_be_opened(pair: Pair) -> None:
+    drop(pair)
+    pair.lgsco.send()
+    assert revoke(pair.lgsco, "signing")["sealed_anew"] == 1
+    done = revoke(pair.ofsted, "encryption")
+    assert (done["to_open"], done["sealed_anew"]) == (1, None)
+    # what lies here is opened before the private half goes
+    assert (pair.ofsted.home.keys / "encryption-1.age").exists()
+
+
 def test_nothing_is_sealed_anew_without_need(pair: Pair) -> None:
     chained(pair)
     drop(pair)
