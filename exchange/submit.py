@@ -1,9 +1,12 @@
 """`submit`: puts files into the outbound folders as a person would, with a sidecar for what folders cannot say."""
 
 import datetime
+import fcntl
+import os
 import shutil
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from config.authorities import Register
@@ -60,22 +63,45 @@ def submit(
 def _drop(path: Path, directory: Path, sidecar: str | None) -> Path:
     """The sidecar first, then the file by one rename: the scan never sees the file without it."""
     files.make_directory(directory)
-    target = directory / path.name
+    target, beside = directory / path.name, directory / (path.name + SIDECAR)
     taken = Refused(f"a file of that name waits in the outbound folder already: {target}", reason="name-taken")
-    if target.exists():
+    if files.is_there(target):
         raise taken
     with path.open("rb") as source, half_copy(directory) as copy:
         shutil.copyfileobj(source, copy.file, 1 << 20)
         copy.finish()
-        if sidecar is not None:
-            _write_sidecar(directory / (path.name + SIDECAR), sidecar)
-        if not files.move_new(copy.path, target):
-            raise taken
+        with _alone_in(directory):
+            if not _has_sidecar(beside, sidecar):
+                raise taken
+            if not files.move_new(copy.path, target):
+                if sidecar is not None:
+                    files.remove(beside)
+                raise taken
     return target
 
 
-def _write_sidecar(target: Path, text: str) -> None:
+@contextmanager
+def _alone_in(directory: Path) -> Iterator[None]:
+    """No two of us at a time: a file must not get the sidecar of another."""
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _has_sidecar(target: Path, text: str | None) -> bool:
+    """Whether what lies beside the place of a file is what belongs to it; written now where there is nothing."""
+    try:
+        # one that says the same was left by a try that was killed
+        return target.read_text("utf-8") == text
+    except FileNotFoundError:
+        if text is None:
+            return True
+    except (OSError, UnicodeDecodeError):
+        return False
     with half_copy(target.parent, 0o640) as copy:
         copy.file.write(text.encode())
         copy.finish()
-        files.move(copy.path, target)
+        return files.move_new(copy.path, target)

@@ -31,7 +31,7 @@ def below(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.rglob("*") if not path.is_dir())
 
 
-@pytest.mark.parametrize("where", ["sync_file", "move", "move_new"])
+@pytest.mark.parametrize("where", ["sync_file", "move_new"])
 def test_what_a_killed_submit_left_goes_when_the_service_starts_and_what_others_write_stays(
     pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
