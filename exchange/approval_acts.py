@@ -94,7 +94,8 @@ def _purpose(text: Json) -> Purpose:
 
 def _do_revoke(parts: Parts, known: Standing) -> None:
     asked = known.order.arguments
-    key_desk.revoke(parts, str(asked["fingerprint"]), str(asked["since"]), "two administrators", known.seq)
+    fingerprint, since = str(asked["fingerprint"]), str(asked["since"])
+    key_desk.revoke(parts, fingerprint, since, "two administrators", known.seq, lost="lost" in asked)
 
 
 def _do_accept(parts: Parts, known: Standing) -> None:

@@ -70,17 +70,18 @@ def rotate(parts: Parts, purpose: Purpose, overlap: str, at: str | None, by: str
     return _ask(parts, "keys rotate", arguments, by, key=usable[-1].fingerprint if usable else None)
 
 
-def revoke(parts: Parts, fingerprint: str, since: str | None, by: str) -> Told:
+def revoke(parts: Parts, fingerprint: str, since: str | None, by: str, *, lost: bool = False) -> Told:
     """`keys revoke`: done, and to be signed afterwards where the policy says so; or asked for."""
     if not _needs_signatures(parts, "keys revoke"):
-        return key_desk.revoke(parts, fingerprint, since, by)
-    key, moment = key_desk.to_revoke(parts, fingerprint, since)
+        return key_desk.revoke(parts, fingerprint, since, by, lost=lost)
+    key, moment = key_desk.to_revoke(parts, fingerprint, since, lost=lost)
     start = to_text(moment)
     arguments: dict[str, Json] = {"purpose": key.purpose, "fingerprint": key.fingerprint, "since": start}
+    arguments |= {"lost": True} if lost else {}
     told = _ask(parts, "keys revoke", arguments, by, key=key.fingerprint)
     if told["state"] != "carried out before it is signed":
         return told
-    done = key_desk.revoke(parts, key.fingerprint, start, by, int(str(told["order"])))
+    done = key_desk.revoke(parts, key.fingerprint, start, by, int(str(told["order"])), lost=lost)
     return {**done, "order": told["order"], "state": "carried out, and to be signed: 'handover approval show'"}
 
 

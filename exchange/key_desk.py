@@ -51,6 +51,8 @@ def rotate(
     by: str,
     in_token: bool | None = None,
     approval: int | None = None,
+    *,
+    lost: bool = False,
 ) -> OwnKey:
     """Order a new key and make it at once; where the service runs, it may be quicker.
 
@@ -64,7 +66,7 @@ def rotate(
             hint="'handover status' says which; accept it there, then make the first key",
         )
     entry = rotation.order(
-        parts.office, purpose, overlap=overlap, begins=begins, by=by, in_token=in_token, approval=approval
+        parts.office, purpose, overlap=overlap, begins=begins, by=by, in_token=in_token, approval=approval, lost=lost
     )
     rotation.finish(parts.office)
     made = [key for key in parts.own.keys if key.purpose == purpose and key.serial == entry.detail["serial"]]
@@ -128,20 +130,26 @@ def _check_left(parts: Parts, own: OwnKeys, key: OwnKey, without: Sequence[str])
             raise Misuse(f"{partner} has accepted the new {key.purpose} key", hint="leave out --without")
 
 
-def revoke(parts: Parts, fingerprint: str, since: str | None, by: str, approval: int | None = None) -> dict[str, Cell]:
+def revoke(
+    parts: Parts, fingerprint: str, since: str | None, by: str, approval: int | None = None, *, lost: bool = False
+) -> dict[str, Cell]:
     """End a key of ours that somebody else may have, at once; a successor is made first where there is none.
 
     Nothing more is signed with it, and partners are told in its own name where they know no other; what it has signed
     counts only if it was recorded before `since` (now). Returns what was done, and how many handovers it protected; of
     a signing key, how many of ours are under way and are `sealed_anew`; of an encryption key, how many envelopes that
     lie here are still `to_open`, for which its private half stays.
+
+    A key whose private half is `lost` says nothing, and its successor is made in a file, vouched for by itself:
+    partners believe it when a person there has confirmed our new card.
     """
-    key, start = to_revoke(parts, fingerprint, since)
+    key, start = to_revoke(parts, fingerprint, since, lost=lost)
     if key.ended is None and key.purpose != "host" and len(parts.own.usable(key.purpose)) < 2:
-        rotate(parts, key.purpose, timedelta(0), None, by, approval=approval)
+        place = False if lost else None
+        rotate(parts, key.purpose, timedelta(0), None, by, in_token=place, approval=approval, lost=lost)
     under_way = key_needs.unanswered(parts, key)
     to_open = key_needs.to_open(parts, key) if key.purpose == "encryption" else None
-    rotation.revoke(parts.office, key, start, by, approval=approval)
+    rotation.revoke(parts.office, key, start, by, approval=approval, lost=lost)
     tend(parts)
     successor = parts.own.usable(key.purpose)[-1]
     return {
@@ -155,11 +163,16 @@ def revoke(parts: Parts, fingerprint: str, since: str | None, by: str, approval:
     }
 
 
-def to_revoke(parts: Parts, fingerprint: str, since: str | None) -> tuple[OwnKey, datetime]:
+def to_revoke(parts: Parts, fingerprint: str, since: str | None, *, lost: bool = False) -> tuple[OwnKey, datetime]:
     """A person's words for a key of ours, and from when on it counts no more; raises Misuse."""
     key = parts.own.find(fingerprint.strip())
     if key is None or key.purpose == "host":
         raise Misuse("none of our keys has this fingerprint", hint="'handover keys list' shows them")
+    if lost and key.purpose == "ledger":
+        raise Misuse(
+            "a ledger whose key is lost cannot say so: every entry needs that key's signature",
+            hint="make a new home, as docs/token.md says; the old ledger still proves what it says",
+        )
     try:
         return key, parts.effects.clock() if since is None else from_text(since)
     except BadTime:

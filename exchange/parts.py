@@ -114,8 +114,8 @@ class Parts:
     def announcer(self, partner: str) -> Signer:
         """Signs announcements, also with a key that was revoked, as long as the partner knows no other.
 
-        Where every key that the partner has accepted has expired or was retired, with one that it may know from a new
-        card.
+        Where every key that the partner has accepted has expired, was retired or is lost, with one that it may know
+        from a new card.
         """
         own = self.own
         known = own.fingerprints("signing", partner) or own.leaving("signing") or own.fingerprints("signing")

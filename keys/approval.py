@@ -8,7 +8,7 @@ their own that the service does not have, and with stock tools (`ssh-keygen -Y s
     what             arguments
     keys rotate      purpose, overlap (seconds), begins (time or null: at once), replaces (fingerprint),
                      token (true, false, or null: where the present one is)
-    keys revoke      purpose, fingerprint, since (time)
+    keys revoke      purpose, fingerprint, since (time); lost, if it is
     keys accept      partner, purpose, fingerprint, sha256 (of the announcement)
     partner add      partner, card_sha256, weaker (whether post-quantum keys of the card before may be gone),
                      older (whether the card may be older than what is known of the partner's keys)
@@ -66,6 +66,8 @@ _ARGUMENTS: Mapping[What, frozenset[str]] = {
     "partner add": frozenset({"partner", "card_sha256", "weaker", "older"}),
     POLICY: frozenset({"administrators", "required", "lifetime", "revoke"}),
 }
+_WHERE_TRUE: Mapping[What, frozenset[str]] = {"keys revoke": frozenset({"lost"})}
+"""Arguments that are left out unless they are true."""
 
 ACTS: Mapping[str, What] = {
     "key.rotating": "keys rotate",
@@ -184,7 +186,7 @@ def from_json(value: object) -> Order:
     texts = {
         name: text for name in ("organisation", "id", "asked", "expires") if isinstance(text := fields.get(name), str)
     }
-    if what is None or not isinstance(arguments, Mapping) or set(arguments) != _ARGUMENTS[what]:
+    if what is None or not isinstance(arguments, Mapping) or not _are_known(what, arguments):
         raise OrderError("an order says nothing that is known here")
     if len(texts) != 4 or type(policy) is not int or policy < -1 or not is_id(texts["id"]):
         raise OrderError("an order lacks a field")
@@ -198,6 +200,12 @@ def from_json(value: object) -> Order:
     elif not all(isinstance(value, str | int | None) for value in arguments.values()):
         raise OrderError("an order's arguments are not plain values")
     return made
+
+
+def _are_known(what: What, arguments: Mapping[str, Json]) -> bool:
+    more = set(arguments) - _ARGUMENTS[what]
+    left_out = _ARGUMENTS[what] - set(arguments)
+    return not left_out and more <= _WHERE_TRUE.get(what, frozenset()) and all(arguments[name] is True for name in more)
 
 
 def signer(armored: str, order: Order) -> str:
@@ -241,14 +249,15 @@ def fits(order: Order, said: Said) -> bool:
     match said.event:
         case "key.rotating" if order.what == "keys revoke":
             # what a revoked key is replaced by belongs to the revocation
-            return detail.get("purpose") == asked["purpose"]
+            return detail.get("purpose") == asked["purpose"] and detail.get("lost") == asked.get("lost")
         case "key.rotating" if order.what == "keys rotate":
             same = all(detail.get(name) == asked[name] for name in ("purpose", "overlap"))
             open_ = {"begins": detail.get("begins"), "token": detail.get("token", False)}
             left = all(asked[name] in (None, value) for name, value in open_.items())
             return same and left and (said.key or "") == asked["replaces"]
         case "key.revoked" if order.what == "keys revoke":
-            return said.key == asked["fingerprint"] and _begins(detail) == asked["since"]
+            same = said.key == asked["fingerprint"] and detail.get("lost") == asked.get("lost")
+            return same and _begins(detail) == asked["since"]
         case "partner.key-accepted" if order.what == "keys accept":
             same = (said.partner, said.key) == (asked["partner"], asked["fingerprint"])
             return same and detail.get("sha256") == asked["sha256"]

@@ -42,6 +42,8 @@ class OwnKey:
     ended: EndedBy | None = None
     ended_at: str | None = None
     destroyed: bool = False
+    lost: bool = False
+    """Its private half is out of reach for ever: it was revoked without its own word."""
 
     @property
     def partners(self) -> frozenset[str]:
@@ -84,6 +86,8 @@ class Making:
     replaces: str
     """Fingerprint of the key before it; empty for the first key of an optional purpose."""
     in_token: bool = False
+    lost: bool = False
+    """Whether the key before it can vouch for nothing, because its private half is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +111,7 @@ class OwnKeys:
     def leaving(self, purpose: Subject) -> frozenset[str]:
         """Revoked keys whose private half is still here: only to tell partners so, and to open what is on its way."""
         keys = (key for key in self.keys if key.purpose == purpose and key.ended == "revoked" and not key.destroyed)
-        return frozenset(key.fingerprint for key in keys)
+        return frozenset(key.fingerprint for key in keys if not key.lost)
 
     def find(self, fingerprint: str) -> OwnKey | None:
         """The recorded key of that fingerprint."""
@@ -149,7 +153,8 @@ def from_entries(entries: Iterable[Entry]) -> OwnKeys:
                 announcements[sent.number] = replace(sent, sent=tuple(went.items()))
             case "key.retired" | "key.revoked" if entry.key in keys:
                 by: EndedBy = "retired" if entry.event == "key.retired" else "revoked"
-                keys[entry.key] = replace(keys[entry.key], ended=by, ended_at=entry.at)
+                lost = entry.detail.get("lost") is True
+                keys[entry.key] = replace(keys[entry.key], ended=by, ended_at=entry.at, lost=lost)
                 if (by, keys[entry.key].purpose) == ("revoked", "ledger"):
                     prove_from = entry.seq + 1
             case "key.destroyed" if entry.key in keys:
@@ -202,6 +207,7 @@ def _making(entry: Entry) -> Making:
         overlap=_number(entry, "overlap"),
         replaces=entry.key or "",
         in_token=entry.detail.get("token") is True,
+        lost=entry.detail.get("lost") is True,
     )
 
 

@@ -18,13 +18,11 @@ from functools import partial
 from config import times
 from config.errors import Misuse, NotNow, Refused
 from keys import announcement as announcements
-from keys import approvals, own_keys
-from keys.announcement import Action, Announcement, Signed, Subject, can_sign
-from keys.composite import CompositeSigner
+from keys import approvals, own_keys, vouching
+from keys.announcement import Action, Announcement, Signed, Subject
 from keys.key_errors import DamagedKey, ExposedKey, NoTokens, SwappedKey, TokenAway, UnfitToken, WrongPin
 from keys.key_info import OPTIONAL, KeyInfo, Purpose
 from keys.keyring import Keyring
-from keys.openssh import Signer
 from keys.own_keys import Making, OwnKey, OwnKeys
 from keys.private_keys import Encryption
 from ledger.canonical import Json
@@ -66,10 +64,12 @@ def order(
     by: str,
     in_token: bool | None = None,
     approval: int | None = None,
+    lost: bool = False,
 ) -> Entry:
     """Record that a new key is wanted; raises Misuse while another one of that purpose is on its way.
 
     It is made where the present one is, unless `in_token` says otherwise; raises what is wrong with that token.
+    Where the private half of the present one is `lost`, that vouches for nothing.
     `approval` is the order that administrators have signed; NotApproved where one is needed and does not allow it.
     """
     if not timedelta(0) <= overlap <= LONGEST_OVERLAP:
@@ -100,6 +100,7 @@ def order(
             "overlap": int(overlap.total_seconds()),
             **({"token": True} if in_token else {}),
             **approvals.named(approval),
+            **({"lost": True} if lost else {}),
         }
         old = usable[-1].fingerprint if usable else None
         draft = Draft(event="key.rotating", actor="operator", key=old, detail=detail)
@@ -151,7 +152,17 @@ def _finish_one(office: Office, making: Making) -> Entry | None:
         if old is None and action == "rotate":
             raise Misuse(f"the {making.purpose} key that is to be replaced is not recorded")
         replaces = None if old is None else old.public
-        signed = _announce(office, own, action, making.purpose, old, info.public, replaces=replaces, at=making.begins)
+        signed = _announce(
+            office,
+            own,
+            action,
+            making.purpose,
+            old,
+            info.public,
+            replaces=replaces,
+            at=making.begins,
+            lost=making.replaces if making.lost else None,
+        )
         return tx.append(_created(info, making, signed))
 
     return office.ledger.write(record)
@@ -188,8 +199,10 @@ def _announce(
     *,
     replaces: str | None,
     at: str,
+    lost: str | None = None,
 ) -> Signed:
-    """The announcement of one change, signed by everybody who has to; `about` is the key that is there already."""
+    """The announcement of one change, signed by everybody who has to but the one key that is `lost`; `about` is the key
+    that is there already."""
     one = Announcement(
         organisation=office.me,
         number=own.next_number,
@@ -200,25 +213,7 @@ def _announce(
         replaces=replaces,
         at=at,
     )
-    return announcements.sign(one, *_vouchers(office, own, one, about))
-
-
-def _vouchers(office: Office, own: OwnKeys, one: Announcement, about: OwnKey | None) -> list[Signer | CompositeSigner]:
-    # two of each while they are being replaced themselves: every partner knows one of them
-    composite = [key.fingerprint for key in own.usable("signing-pq")]
-    if about is None or not can_sign(one.purpose):
-        keys = [key.fingerprint for key in (*own.usable("signing"), *own.usable("ledger"))]
-        if about is None and can_sign(one.purpose):
-            keys.append(one.fingerprint)
-    elif one.action == "rotate":
-        keys = [about.fingerprint, one.fingerprint]
-    else:
-        keys = [key.fingerprint for key in own.usable(one.purpose) if key.fingerprint != about.fingerprint]
-        if one.action == "revoke":
-            # a partner that does not know the successor yet takes the key's own word that it counts no more
-            keys.append(about.fingerprint)
-    both = list(dict.fromkeys([*keys, *composite]))
-    return [office.keyring.voucher_of(fingerprint) for fingerprint in both[-announcements.MAX_SIGNATURES :]]
+    return vouching.vouched(office.keyring, own, one, about, lost)
 
 
 def retire(
@@ -256,8 +251,10 @@ def retire(
     return entry
 
 
-def revoke(office: Office, key: OwnKey, since: datetime, by: str, *, approval: int | None = None) -> Entry:
-    """End a key at once that somebody else may have; raises Misuse if it has ended or nothing could take its place.
+def revoke(
+    office: Office, key: OwnKey, since: datetime, by: str, *, approval: int | None = None, lost: bool = False
+) -> Entry:
+    """End a key at once that somebody else may have, or is lost; raises Misuse if it has ended or has no successor.
 
     NotApproved where administrators have to sign the order, and `approval` is none that allows it.
     """
@@ -268,7 +265,7 @@ def revoke(office: Office, key: OwnKey, since: datetime, by: str, *, approval: i
             raise Misuse(f"{key.purpose} key {key.serial} has ended already")
         if len(own.usable(key.purpose)) < 2:
             raise Misuse(f"no other {key.purpose} key could take the place of {key.purpose} key {key.serial}")
-        draft = _ending(office, own, "revoke", key, since, by)
+        draft = _ending(office, own, "revoke", key, since, by, lost=lost)
         draft = draft.replace(detail={**draft.detail, **approvals.named(approval)})
         approvals.permit(tx, draft, office.clock())
         return tx.append(draft)
@@ -276,13 +273,17 @@ def revoke(office: Office, key: OwnKey, since: datetime, by: str, *, approval: i
     return office.ledger.write(end)
 
 
-def _ending(office: Office, own: OwnKeys, action: Action, key: OwnKey, at: datetime, by: str) -> Draft:
-    signed = _announce(office, own, action, key.purpose, key, key.public, replaces=None, at=times.to_text(at))
+def _ending(
+    office: Office, own: OwnKeys, action: Action, key: OwnKey, at: datetime, by: str, *, lost: bool = False
+) -> Draft:
+    silent, when = key.fingerprint if lost else None, times.to_text(at)
+    signed = _announce(office, own, action, key.purpose, key, key.public, replaces=None, at=when, lost=silent)
     detail: dict[str, Json] = {
         "purpose": key.purpose,
         "serial": key.serial,
         "number": signed.announcement.number,
         "announcement": signed.to_json(),
+        **({"lost": True} if lost else {}),
     }
     event = "key.retired" if action == "retire" else "key.revoked"
     return Draft(event=event, actor="operator", key=key.fingerprint, detail=detail, private={"by": by})

@@ -138,13 +138,14 @@ def retire_(context: HomeContext, purpose: "Purpose", without: tuple[str, ...]) 
 @keys_.command("revoke", epilog="Example: handover keys revoke SHA256:… --since 2026-12-01T09:00:00Z")
 @click.argument("fingerprint", metavar="FINGERPRINT")
 @click.option("--since", metavar="TIME", help="From when on somebody else may have had it (default: now).")
+@click.option("--lost", is_flag=True, help="It is gone, with its token: partners then need your new card.")
 @json_option
 @with_home
-def revoke_(context: HomeContext, fingerprint: str, since: str | None, as_json: bool) -> None:
+def revoke_(context: HomeContext, fingerprint: str, since: str | None, lost: bool, as_json: bool) -> None:
     """End a key of ours that somebody else may have: at once here, and partners are told."""
     from exchange.approval_desk import revoke
 
-    show.told(revoke(context.parts, fingerprint, since, context.person), as_json)
+    show.told(revoke(context.parts, fingerprint, since, context.person, lost=lost), as_json)
 
 
 @keys_.command("announce", epilog="Example: handover keys announce")

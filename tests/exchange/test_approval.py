@@ -495,7 +495,7 @@ def test_an_approved_order_allows_nothing_else(pair: Pair, lgsco: Organisation, 
 def test_a_revocation_that_does_not_wait_makes_no_key_of_another_purpose(lgsco: Organisation) -> None:
     key = lgsco.parts.own.usable("signing")[0].fingerprint
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(key_desk, "revoke", lambda *_args: {})
+        patch.setattr(key_desk, "revoke", lambda *_args, **_more: {})
         order = number(approval_desk.revoke(lgsco.parts, key, None, "root"))
     with pytest.raises(NotApproved, match="it is not what was ordered"):
         key_desk.rotate(lgsco.parts, "transport", timedelta(0), None, "root", approval=order)

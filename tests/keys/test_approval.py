@@ -11,11 +11,12 @@ from keys.approval import Order, OrderError, Policy, parse
 from keys.openssh import PublicKey
 from keys.sshsig import SignatureError
 from ledger.canonical import Json
+from ledger.entry import Draft
 from tests.keys.cards import public
 from tests.keys.test_sk import KEY, touched
 
 ID, ASKED, EXPIRES = "019aae33-0000-7000-8000-000000000000", "2026-11-24T09:30:00.000Z", "2026-12-01T09:30:00.000Z"
-CARD: dict[str, Json] = {"partner": "ofsted", "card_sha256": "00", "weaker": False}
+CARD: dict[str, Json] = {"partner": "ofsted", "card_sha256": "00", "weaker": False, "older": False}
 ORDER = Order("lgsco", ID, ASKED, EXPIRES, -1, "partner add", CARD)
 LINES = (public("one").line, KEY.line, public("three").line)
 POLICY = Policy(LINES, ("keys rotate", "partner add"), 3600, "wait")
@@ -101,3 +102,32 @@ def test_an_administrator_may_sign_with_a_token() -> None:
     for armored in (touched(ORDER.encode(), flags=0), touched(b"another"), touched(ORDER.encode(), "file")):
         with pytest.raises(SignatureError):
             approval.signer(armored, ORDER)
+
+
+REVOKED: dict[str, Json] = {"purpose": "signing", "fingerprint": "SHA256:a", "since": ASKED}
+
+
+@pytest.mark.parametrize(
+    ("more", "known"),
+    [({}, True), ({"lost": True}, True), ({"lost": False}, False), ({"lost": "yes"}, False), ({"later": True}, False)],
+)
+def test_that_a_key_is_lost_is_said_in_one_way(more: dict[str, Json], *, known: bool) -> None:
+    fields = Order("lgsco", ID, ASKED, EXPIRES, -1, "keys revoke", {**REVOKED, **more}).to_json()
+    try:
+        assert approval.from_json(fields).to_json() == fields
+    except OrderError:
+        assert not known
+    else:
+        assert known
+
+
+@pytest.mark.parametrize(("asked", "done"), [(False, True), (True, False)])
+def test_a_key_that_is_not_said_to_be_lost_is_not_revoked_as_lost(*, asked: bool, done: bool) -> None:
+    def said(*, lost: bool) -> Draft:
+        detail: dict[str, Json] = {"purpose": "signing", **({"lost": True} if lost else {})}
+        return Draft(event="key.rotating", actor="operator", detail=detail)
+
+    arguments: dict[str, Json] = {**REVOKED, **({"lost": True} if asked else {})}
+    order = Order("lgsco", ID, ASKED, EXPIRES, -1, "keys revoke", arguments)
+    assert approval.fits(order, said(lost=asked))
+    assert not approval.fits(order, said(lost=done))

@@ -5,13 +5,15 @@ import secrets
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pkcs11
 import pytest
+from pkcs11.types import SignMixin
 
 from config.errors import Misuse, NotNow
+from keys import token as token_module
 from keys import token_uri
 from keys.key_errors import ExposedKey, MissingKey, NoTokens, SwappedKey, TokenAway, UnfitToken, WrongPin
 from keys.openssh import PublicKey
@@ -191,14 +193,78 @@ def test_a_wrong_pin_is_tried_once_and_not_said(hsm: SoftHsm) -> None:
     assert "horse" not in repr(token)
 
 
-class Flagged:
-    """A token that says something else of itself."""
+def test_a_wrong_pin_is_not_given_to_the_token_again(hsm: SoftHsm, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a service that tries again and again does not lock it."""
+    place = new(hsm.token())
+    softhsm.forget()
+    tried: list[object] = []
 
-    def __init__(self, real: pkcs11.Token, flag: pkcs11.TokenFlag) -> None:
-        self._real, self.flags = real, real.flags | flag
+    class Counting(Watched):
+        def open(self, user_pin: str | None = None) -> object:
+            tried.append(user_pin)
+            return self.real.open(user_pin=user_pin)
+
+    token = hsm.token(pin=Secret("wrong-horse-2"))
+    with monkeypatch.context() as changed:
+        changed.setattr(pkcs11, "lib", library_of(Counting))
+        for _ in range(3):
+            with pytest.raises(WrongPin):
+                token.sign(place, "signing key 2", MESSAGE)
+    assert len(tried) == 1
+
+
+def test_one_thread_at_a_time_is_in_the_module(hsm: SoftHsm, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody has promised it more."""
+    one, other = hsm.token(), hsm.token()
+    place = new(one)
+    one.generate(place)
+    inside, most = [0], [0]
+    real = token_module._sign
+
+    def counted(key: SignMixin, data: bytes) -> bytes:
+        inside[0] += 1
+        most[0] = max(most[0], inside[0])
+        made = real(key, data)
+        inside[0] -= 1
+        return made
+
+    monkeypatch.setattr(token_module, "_sign", counted)
+    threads = [
+        threading.Thread(target=lambda mine=mine: [mine.sign(place, "x", b"%d" % n) for n in range(50)])
+        for mine in (one, other, one, other)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert most == [1]
+
+
+class Watched:
+    """A token of which something is changed."""
+
+    flag = pkcs11.TokenFlag(0)
+
+    def __init__(self, real: pkcs11.Token) -> None:
+        self.real, self.flags = real, real.flags | self.flag
 
     def __getattr__(self, name: str) -> object:
-        return getattr(self._real, name)
+        return getattr(self.real, name)
+
+
+def library_of(kind: type[Watched]) -> Callable[[str], object]:
+    """The module, whose tokens are of that kind."""
+    real = pkcs11.lib(str(MODULE))
+
+    class Library:
+        def get_tokens(self) -> Iterator[object]:
+            return (kind(token) for token in real.get_tokens())
+
+        def finalize(self) -> None:
+            real.finalize()
+            real.initialize()
+
+    return lambda so: Library()
 
 
 @pytest.mark.parametrize(
@@ -214,15 +280,11 @@ def test_the_last_try_before_the_token_locks_itself_is_left_to_people(
     """SoftHSM never locks itself, so its answer is changed."""
     place = new(hsm.token())
     softhsm.forget()
-    real = pkcs11.lib(str(MODULE))
 
-    class Library:
-        def get_tokens(self) -> Iterator[object]:
-            return (Flagged(token, flag) for token in real.get_tokens())
+    class Flagged(Watched):
+        pass
 
-        def finalize(self) -> None:
-            real.finalize()
-
+    Flagged.flag = flag
     asked: list[int] = []
 
     def ask() -> Secret:
@@ -230,7 +292,7 @@ def test_the_last_try_before_the_token_locks_itself_is_left_to_people(
         return PIN
 
     with monkeypatch.context() as changed:
-        changed.setattr(pkcs11, "lib", lambda so: Library())
+        changed.setattr(pkcs11, "lib", library_of(Flagged))
         with pytest.raises(WrongPin, match=words):
             Token(MODULE, LABEL, ask).sign(place, "signing key 2", MESSAGE)
     assert asked == []
