@@ -89,7 +89,7 @@ class Parts:
     def office(self) -> Office:
         """What is needed to change our own keys."""
         kind = self.home.settings.keys.encryption
-        return Office(self.me, self.ledger, self.keyring, self.effects.clock, kind)
+        return Office(self.me, self.ledger, self.keyring, self.effects.clock, self.book.own, kind)
 
     def recipient(self, partner: str) -> age.Recipient:
         """Whom to encrypt to, for a partner."""

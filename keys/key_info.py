@@ -30,6 +30,7 @@ import base64
 import hashlib
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Literal, TypeGuard, get_args
 
 from config import times
@@ -124,8 +125,12 @@ def describe(
     )
 
 
+@lru_cache(maxsize=256)
 def parse(data: bytes) -> KeyInfo:
-    """Read a file; `parse(data).encode() == data`, or InfoError."""
+    """Read a file; `parse(data).encode() == data`, or InfoError.
+
+    The service reads its key folder again and again: the same bytes say the same, and are worked out once.
+    """
     try:
         fields = canonical.decode(data, limit=MAX_INFO)
     except canonical.CanonicalError:

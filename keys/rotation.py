@@ -43,11 +43,9 @@ class Office:
     ledger: Ledger
     keyring: Keyring
     clock: times.Clock
+    own: Callable[[], OwnKeys]
+    """Our keys as the ledger has them now, from whoever reads them only when there is something new of them."""
     encryption: Encryption = "pq"
-
-    def own(self) -> OwnKeys:
-        """Our keys as the ledger has them now."""
-        return of_ledger(self.ledger)
 
 
 def of_ledger(view: View) -> OwnKeys:

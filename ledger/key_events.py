@@ -48,22 +48,19 @@ OF_PARTNERS = ("partner.added", "partner.key-accepted", "partner.key-waiting", "
 ENDINGS = ("key.retired", "key.revoked")
 """Events after which a key of ours is used no more."""
 
+_LAST = "SELECT max(seq) FROM entries WHERE event IN"
 _CHANGES = ("key.created", *ENDINGS)
 
 
 def key_entries(view: View, events: Sequence[str] = (*OF_OURS, *OF_PARTNERS)) -> list[Entry]:
     """Every entry about keys, in order."""
-    return [view.entry(seq) for (seq,) in view.rows(f"{_about('seq', events)} ORDER BY seq", *events)]
+    return view.entries_saying(events)
 
 
 def last_change(rows: Rows, events: Sequence[str] = (*OF_OURS, *OF_PARTNERS)) -> int:
     """The number of the last entry about keys; -1 if there is none."""
-    found = rows(_about("max(seq)", events), *events)
+    found = rows(" ".join((_LAST, f"({', '.join('?' * len(events))})")), *events)
     return -1 if not found or found[0][0] is None else int(found[0][0])
-
-
-def _about(what: str, events: Sequence[str]) -> str:
-    return " ".join(("SELECT", what, "FROM entries WHERE event IN", f"({', '.join('?' * len(events))})"))
 
 
 def changed_since(view: View, seq: int) -> bool:

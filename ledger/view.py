@@ -4,6 +4,7 @@ Reading never changes anything and never repairs anything: what should be there 
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from config.errors import Refused, Tampered
@@ -15,6 +16,7 @@ from ledger.known import Known
 
 _VERIFY = "run 'handover ledger verify'; restore a backup if it finds the same"
 _NOTE = "SELECT note FROM checkpoints"
+_ABOUT = "SELECT seq, entry FROM entries WHERE event IN"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,12 @@ class View(Known):
     def entries(self, start: int, stop: int) -> list[Entry]:
         """The entries from `start` to before `stop`, in order."""
         found = self.rows("SELECT seq, entry FROM entries WHERE seq >= ? AND seq < ? ORDER BY seq", start, stop)
+        return [_parsed(seq, bytes(data)) for seq, data in found]
+
+    def entries_saying(self, events: Sequence[str]) -> list[Entry]:
+        """Every entry of one of these `events`, in order."""
+        sql = " ".join((_ABOUT, f"({', '.join('?' * len(events))})", "ORDER BY seq"))
+        found = self.rows(sql, *events)
         return [_parsed(seq, bytes(data)) for seq, data in found]
 
     def entries_of(self, handover: Handover) -> list[Entry]:

@@ -14,6 +14,7 @@ from keys.openssh import PublicKey
 from keys.own_keys import OwnKey
 from keys.trust import UntrustedKey
 from ledger import tlogproof
+from ledger.entry import Entry, parse
 from tests.ledger.ledgers import sqlite3
 from tests.ledger.tampering import FREE, restored_triggers
 from tests.organisations import CASE, Organisation, Pair
@@ -91,6 +92,23 @@ def test_a_rotation_goes_its_whole_way_while_files_are_exchanged(pair: Pair, pur
         assert report.ok, report.problems
     assert set(pair.lgsco.states()) == {"acknowledged"}
     assert len(pair.ofsted.inbound()) == 5
+
+
+def test_tending_reads_no_entry_again_while_nothing_happened_to_keys(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key_desk.tend(pair.lgsco.parts)
+    read: list[bytes] = []
+
+    def parsed(data: bytes) -> Entry:
+        read.append(data)
+        return parse(data)
+
+    monkeypatch.setattr("ledger.view.parse", parsed)
+    key_desk.tend(pair.lgsco.parts)
+    assert read == []
+    rotate(pair.lgsco, "signing")
+    assert len(read) > 0
 
 
 def test_without_the_chain_a_new_key_waits_for_a_person_and_the_old_one_goes_on(pair: Pair) -> None:

@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from unittest import mock
 
@@ -20,6 +20,7 @@ from exchange.setup import initialise
 from keys.age.hybrid import HybridRecipient
 from keys.card import Card
 from keys.keyring import Keyring
+from ledger import entry
 from tests.organisations import NAMES, PASSPHRASE
 
 START = datetime(2026, 11, 2, 8, tzinfo=UTC)
@@ -83,5 +84,6 @@ def remembered() -> Iterator[None]:
         mock.patch.object(Register, "shipped", return_value=register),
         mock.patch.object(HybridRecipient, "parse", cache(HybridRecipient.parse)),
         mock.patch.object(library, "shipped", cache(library.shipped)),
+        mock.patch("ledger.view.parse", lru_cache(4096)(entry.parse)),
     ):
         yield
