@@ -9,8 +9,9 @@
 Nothing is decided by the clock that cannot be undone: entries are ordered by their number, and ids are never the same.
 """
 
+import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -41,17 +42,22 @@ class Troubles:
     _ahead: float | None = None
     """How far the clock was ahead of the time since the start, at the last look."""
     _unusable: bool = False
+    _looking: threading.Lock = field(default_factory=threading.Lock)
 
     def note(self, parts: Parts, watched: bool) -> tuple[str, ...]:
-        """Record what began and what is over; returns what is to be told although it cannot be recorded."""
-        try:
-            parts.require_ledger()
-            self._record(parts, watched)
-        except NotNow:
-            told, self._unusable = self._unusable, True
-            return () if told else (UNUSABLE,)
-        self._unusable = False
-        return ()
+        """Record what began and what is over; returns what is to be told although it cannot be recorded.
+
+        Any thread may look; once this has returned, whatever anybody has seen is recorded.
+        """
+        with self._looking:
+            try:
+                parts.require_ledger()
+                self._record(parts, watched)
+            except NotNow:
+                told, self._unusable = self._unusable, True
+                return () if told else (UNUSABLE,)
+            self._unusable = False
+            return ()
 
     def _record(self, parts: Parts, watched: bool) -> None:
         full = machine.full_disks(parts.home)
@@ -61,16 +67,14 @@ class Troubles:
             if now[name] != is_open(parts.ledger, name):
                 detail = {"of": ", ".join(full)} if name == "disk" and full else {}
                 drafts.append(Draft(event=began if now[name] else ended, actor="daemon", detail=detail))
-        jumped = self._jumped(parts)
+        ahead = parts.effects.clock().timestamp() - parts.effects.monotonic()
+        jumped = 0.0 if self._ahead is None else ahead - self._ahead
         if abs(jumped) > TOLERANCE.total_seconds():
             drafts.append(Draft(event="clock.jumped", actor="daemon", detail={"seconds": round(jumped)}))
         if drafts:
             parts.ledger.write(lambda tx: [tx.append(draft) for draft in drafts])
-
-    def _jumped(self, parts: Parts) -> float:
-        ahead = parts.effects.clock().timestamp() - parts.effects.monotonic()
-        before, self._ahead = self._ahead, ahead
-        return 0.0 if before is None else ahead - before
+        # last: a jump that could not be recorded is seen again by the next look
+        self._ahead = ahead
 
 
 def is_behind(ledger: View, now: datetime) -> bool:

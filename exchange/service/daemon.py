@@ -105,7 +105,6 @@ class Daemon:
                 self._watcher.watch(self.parts.home.landing, self.landed)
                 self._start("watch", self._watch_round)
             self._start("ledger", self._ledger_round)
-            self._start("machine", self._machine_round)
             self.begin()
             notify(self._environment, "READY=1")
             self.log("daemon.ready", organisation=self.parts.me, partners=len(self.parts.agreements))
@@ -232,6 +231,7 @@ class Daemon:
         self._start("drop", self._drop_round)
         self._start("overdue", self._overdue_round)
         self._start("retention", self._retention_round)
+        self._start("machine", self._machine_round)
         for partner in self.parts.agreements:
             if f"in:{partner}" in self.workers:
                 continue
@@ -314,6 +314,8 @@ class Daemon:
         return self._rescan
 
     def _retention_round(self) -> float:
+        # first: a clock that has jumped since the last look is in doubt before anything is destroyed by it
+        self._machine_round()
         retention.retain(self.parts)
         return self._rescan
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,6 +12,7 @@ from config.home import Home
 from exchange import custody, locate, receipts, retention
 from exchange.audit import verify_home
 from exchange.orders import place
+from exchange.service.daemon import Daemon
 from ledger.copies import digest_of
 from ledger.entry import Draft, Entry
 from ledger.handover import Handover
@@ -89,6 +91,18 @@ def test_nothing_is_destroyed_for_its_times_sake_by_a_clock_in_doubt(pair: Pair,
     pair.clock.advance(hours=1)
     assert pair.lgsco.retain() == 1
     assert pair.lgsco.states() == ["destroyed"]
+
+
+def test_a_clock_that_has_just_jumped_destroys_nothing_before_anybody_has_looked_at_it(pair: Pair) -> None:
+    original = acknowledged(pair)
+    effects = replace(pair.lgsco.parts.effects, monotonic=lambda: 0.0)
+    daemon = Daemon(replace(pair.lgsco.parts, effects=effects), lambda _event, **_ids: None, {}, launch=lambda _: None)
+    daemon.begin()
+    daemon.workers["machine"].turn()
+    pair.clock.advance(days=200)
+    daemon.workers["retention"].turn()
+    assert original.read_bytes() == CONTENT
+    assert [entry.detail for entry in told(pair.lgsco, "clock.jumped")] == [{"seconds": 200 * 24 * 3600}]
 
 
 def test_nothing_is_destroyed_while_the_ledger_is_ahead_of_the_clock(pair: Pair) -> None:

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from config.errors import NotNow
 from exchange import sender
 from exchange.parts import Parts
 from exchange.service.alerts import EVENTS
 from exchange.status import status
 from exchange.troubles import UNUSABLE, Troubles
+from ledger.store import Ledger
 from tests.exchange.test_ledger_trouble import locked
 from tests.exchange.test_rounds_full import fill, small_disk
 from tests.organisations import CASE, ManualClock, Organisation, Pair, Template, restart
@@ -84,6 +86,26 @@ def test_a_clock_that_jumps_under_a_running_service_is_recorded_once(pair: Pair,
     assert events(pair.lgsco, "clock.jumped") == ["clock.jumped"]
     assert "the clock of this machine jumped by 24 h 0 min" in problems_at(pair.lgsco.parts, pair.clock)
     assert {"clock.jumped", "clock.wrong", "clock.disagrees", "disk.full", UNUSABLE} <= EVENTS
+
+
+@pytest.mark.parametrize("at", ["check_writable", "write"])
+def test_a_jump_that_cannot_be_recorded_is_recorded_when_it_can(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    parts = replace(pair.lgsco.parts, effects=replace(pair.lgsco.parts.effects, monotonic=lambda: 0.0))
+    troubles = Troubles()
+    troubles.note(parts, True)
+    pair.clock.advance(days=90)
+
+    def fail(*_: object) -> None:
+        raise NotNow("the disk that holds the ledger is full")
+
+    with monkeypatch.context() as full:
+        full.setattr(Ledger, at, fail)
+        assert troubles.note(parts, True) == (UNUSABLE,)
+    assert events(pair.lgsco, "clock.jumped") == []
+    troubles.note(parts, True)
+    assert events(pair.lgsco, "clock.jumped") == ["clock.jumped"]
 
 
 def problems_at(parts: Parts, clock: ManualClock) -> str:
