@@ -49,7 +49,8 @@ faults: $(VENV)/tested
 	tests/setup
 	$(BIN)/python -m tests.faults.sweep $(if $(SECONDS),--seconds $(SECONDS)) $(if $(TOPOLOGY),--topology $(TOPOLOGY))
 
-# Two organisations in one process under simulated faults, one run a seed: SEEDS=1000 is 0 to 999, SEEDS=17-40 a range.
+# Two or three organisations in one process under simulated faults, one run a seed: SEEDS=1000 is 0 to 999, SEEDS=17-40
+# a range, and the seed draws who has a server, what happens, and what is kept.
 # Prints days, faults and violations, and how to see the run of a seed that showed one
 SEEDS ?= 1000
 simulate: $(VENV)/tested

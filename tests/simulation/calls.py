@@ -61,7 +61,7 @@ class Calls:
             machine = None if isinstance(file, int) or not set("wxa+") & set(mode) else self._of(file)
             if machine is None:
                 return real_io_open(file, mode, *args, **kwargs)
-            flags = os.O_CLOEXEC | os.O_CREAT | os.O_WRONLY
+            flags = os.O_CLOEXEC | os.O_CREAT | (os.O_RDWR if "+" in mode else os.O_WRONLY)
             flags |= os.O_TRUNC if "w" in mode else os.O_EXCL if "x" in mode else os.O_APPEND
             handle = self._step(machine, "create", partial(machine.disk.opened, _text(file), flags, 0o666))
             return real_io_open(handle, mode.replace("x", "w"), *args, **kwargs)
@@ -88,6 +88,9 @@ class Calls:
                 return said
             return os.statvfs_result((*said[:3], 0, 0, *said[5:]))
 
+        def fstatvfs(handle: int) -> os.statvfs_result:
+            return statvfs(Path(f"/proc/self/fd/{handle}").readlink())
+
         def commit(ledger: Ledger, jobs: Any) -> None:
             machine = self._of(ledger.path)
             act = partial(real_commit, ledger, jobs)
@@ -106,6 +109,7 @@ class Calls:
                 (os, "fsync", fsync),
                 (os, "stat", stat_),
                 (os, "statvfs", statvfs),
+                (os, "fstatvfs", fstatvfs),
                 (os, "replace", self._two("rename", os.replace, lambda m: m.disk.rename)),
                 (os, "rename", self._two("rename", os.rename, lambda m: m.disk.rename)),
                 (files, "rename_new", self._two("rename", rename.rename_new, lambda m: partial(_rename_new, m))),

@@ -14,7 +14,7 @@ import os
 import random
 import shutil
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +31,8 @@ class Change:
     paths: tuple[str, ...]
     at: float
     undo: Callable[[], None]
+    grave: str | None = None
+    """Where what it took away lies."""
     removes: bool = False
     makes: bool = False
     synced: bool = False
@@ -75,14 +77,14 @@ class Disk:
             if grave is not None:
                 link_free_rename(grave, target)
 
-        self._note((source, target), undo)
+        self._note((source, target), undo, grave)
 
     def unlink(self, path: str) -> None:
         """os.unlink."""
         if stat.S_ISDIR(os.lstat(path).st_mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
         grave = self._bury(path)
-        self._note((path,), lambda: link_free_rename(grave, path))
+        self._note((path,), lambda: link_free_rename(grave, path), grave)
 
     def mkdir(self, path: str, mode: int) -> None:
         """os.mkdir."""
@@ -127,6 +129,12 @@ class Disk:
         pending = any(str(path) in change.paths for change in self._changes if not change.synced)
         return not pending and path.stat().st_ino not in self._unsynced
 
+    def may_come_back(self) -> Iterator[bytes]:
+        """The content of every file that was taken away and would be there again after a power cut now."""
+        for change in self._changes:
+            if change.grave is not None and not change.synced and os.path.lexists(change.grave):
+                yield Path(change.grave).read_bytes()
+
     def lose_power(self, chance: random.Random) -> int:
         """Take back what chance takes of all that was not synced; returns how many things that were."""
         self._forget()
@@ -162,9 +170,15 @@ class Disk:
     # --- inside -----------------------------------------------------------------------------------------------------
 
     def _note(
-        self, paths: tuple[str, ...], undo: Callable[[], None], removes: bool = False, makes: bool = False
+        self,
+        paths: tuple[str, ...],
+        undo: Callable[[], None],
+        grave: str | None = None,
+        *,
+        removes: bool = False,
+        makes: bool = False,
     ) -> None:
-        self._changes.append(Change(paths, self._now(), undo, removes, makes))
+        self._changes.append(Change(paths, self._now(), undo, grave, removes, makes))
         if len(self._changes) > 500:
             self._forget()
 

@@ -8,6 +8,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from unittest import mock
 
+from config.agreement import file as agreement_file
 from config.agreement import library
 from config.authorities import Register
 from config.home import Home
@@ -21,7 +22,8 @@ from keys.age.hybrid import HybridRecipient
 from keys.card import Card
 from keys.keyring import Keyring
 from ledger import entry
-from tests.organisations import NAMES, PASSPHRASE
+from tests.organisations import PASSPHRASE
+from tests.simulation.setting import HUB, NAMES, SETTINGS, THIRD, Setting
 
 START = datetime(2026, 11, 2, 8, tzinfo=UTC)
 """The simulated Monday on which every run begins."""
@@ -29,39 +31,63 @@ START = datetime(2026, 11, 2, 8, tzinfo=UTC)
 MADE = START - timedelta(days=40)
 """When the homes and their keys were made."""
 
-PARTNER = {"lgsco": "ofsted", "ofsted": "lgsco"}
-
 
 class Homes:
-    """The template of one process."""
+    """The templates of one process, one for each setting."""
 
     def __init__(self, base: Path) -> None:
         self._base = base
-        for organisation, name in NAMES.items():
-            values: dict[str, Value] = {
-                "landing.host": f"sftp.{organisation}.example",
-                "landing.host_keys": [_HOST_KEY],
-            }
-            initialise(
-                base / organisation, organisation, name, PASSPHRASE, values=values, work_factor=1, clock=lambda: MADE
-            )
-        for organisation in NAMES:
-            _introduce(base, organisation)
 
-    def copy(self, folder: Path) -> None:
-        """Two introduced homes in `folder`."""
-        shutil.copytree(self._base, folder, symlinks=True, dirs_exist_ok=True)
+    def make_all(self) -> None:
+        """Before several processes use them."""
+        for setting in SETTINGS:
+            if not (self._base / setting.name).exists():
+                _make(self._base / setting.name, setting)
+
+    def copy(self, setting: Setting, folder: Path) -> None:
+        """Introduced homes in `folder`."""
+        template = self._base / setting.name
+        if not template.exists():
+            _make(template, setting)
+        for organisation in setting.organisations:
+            shutil.copytree(template / organisation, folder / organisation, symlinks=True)
 
 
+def _make(base: Path, setting: Setting) -> None:
+    base.mkdir(parents=True)
+    values: dict[str, Value] = {}
+    if THIRD in setting.organisations:
+        agreement = base / f"{THIRD}-{HUB}.toml"
+        agreement.write_text(_SHIPPED.read_text("utf-8").replace("ofsted", THIRD), "utf-8")
+        values["agreements.files"] = [str(agreement)]
+    for organisation in setting.organisations:
+        server: dict[str, Value] = {
+            "landing.host": f"sftp.{organisation}.example",
+            "landing.host_keys": [_HOST_KEY],
+        }
+        initialise(
+            base / organisation,
+            organisation,
+            NAMES[organisation],
+            PASSPHRASE,
+            values=values | ({} if organisation in setting.without_server else server),
+            work_factor=1,
+            clock=lambda: MADE,
+        )
+    for organisation, partner in setting.ways:
+        _introduce(base, organisation, partner)
+
+
+_SHIPPED = Path(__file__).parents[2] / "config" / "data" / "ofsted-lgsco.toml"
 _HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti"
 
 
-def _introduce(base: Path, organisation: str) -> None:
+def _introduce(base: Path, organisation: str, partner: str) -> None:
     """Its partner gets the card of an organisation, and trusts it."""
-    card = base / f"{organisation}.toml"
-    home, partner = Home.open(base / organisation), Home.open(base / PARTNER[organisation])
+    card = base / f"card-of-{organisation}-for-{partner}.toml"
+    home, knows = Home.open(base / organisation), Home.open(base / partner)
     made = make_card(home, Keyring.open(home.keys, lambda: PASSPHRASE, clock=lambda: MADE), card)
-    with (parts := assemble(partner, lambda: PASSPHRASE, beside(lambda: MADE))).ledger:
+    with (parts := assemble(knows, lambda: PASSPHRASE, beside(lambda: MADE))).ledger:
         add_partner(parts, card, made.fingerprint)
 
 
@@ -85,5 +111,6 @@ def remembered() -> Iterator[None]:
         mock.patch.object(HybridRecipient, "parse", cache(HybridRecipient.parse)),
         mock.patch.object(library, "shipped", cache(library.shipped)),
         mock.patch("ledger.view.parse", lru_cache(4096)(entry.parse)),
+        mock.patch("config.agreement.library.parse", cache(agreement_file.parse)),
     ):
         yield

@@ -22,7 +22,8 @@ from keys.key_info import Purpose
 from keys.own_keys import OwnKey
 from ledger.entry import Entry
 from tests.organisations import PASSPHRASE
-from tests.simulation.homes import PARTNER, beside
+from tests.simulation.commands import set_for_partner
+from tests.simulation.homes import beside
 from tests.simulation.network import DAY, HOUR
 
 if TYPE_CHECKING:
@@ -35,8 +36,10 @@ class KeyLife:
 
     def __init__(self, world: "World", chance: random.Random) -> None:
         self._world, self._chance = world, chance
-        self._node = world.nodes[chance.choice(sorted(world.nodes))]
-        self._partner = world.nodes[PARTNER[self._node.name]]
+        # of three organisations one of those that have one partner: only that one has to hear of the new key
+        spokes = [one for one in world.plan.troubled if len(world.setting.partners(one)) == 1]
+        self._node = world.nodes[chance.choice(spokes)]
+        self._partner = world.nodes[world.setting.partners(self._node.name)[0]]
         self._purpose: Purpose = chance.choice(("signing", "signing", "encryption"))
         self._ends = world.now + chance.uniform(0.2, 0.9) * world.plan.days * DAY
         self._end = (world.date + timedelta(seconds=self._ends)).replace(microsecond=0)
@@ -46,10 +49,8 @@ class KeyLife:
     def begin(self) -> None:
         """The key will end, its card says so, and everybody knows it before anything else happens."""
         if self._chance.random() < 0.5:
-            config = self._partner.root / "handover.toml"
             with self._world.calls.by(None):
-                text = f'\n[partners.{self._node.name}]\naccept_rotation = "chain"\n'
-                config.write_text(config.read_text() + text)
+                set_for_partner(self._partner.root, self._node.name, 'accept_rotation = "chain"')
         with self._commands(self._node) as parts:
             parts.keyring.end(parts.keyring.current(self._purpose).fingerprint, self._end)
         self._give_card()

@@ -12,7 +12,6 @@ from keys.key_errors import KeyExpired
 from ledger.entry import Draft
 from ledger.handover import Handover
 from ledger.store import Transaction
-from tests.simulation.homes import PARTNER
 
 if TYPE_CHECKING:
     from tests.simulation.node import Node
@@ -26,8 +25,8 @@ def tell(world: "World", chance: random.Random, patience: int = 40) -> None:
 
 
 def _lie(world: "World", chance: random.Random) -> bool:
-    liar = world.nodes[chance.choice(sorted(world.nodes))]
-    victim = world.nodes[PARTNER[liar.name]]
+    liar = world.nodes[chance.choice(world.plan.troubled)]
+    victim = world.nodes[chance.choice(world.setting.partners(liar.name))]
     if liar.daemon is None or victim.daemon is None:
         return False
     theirs = liar.daemon.parts.ledger

@@ -1,6 +1,7 @@
 """The network between two organisations, and what may happen to a message in a landing zone.
 
-A `Link` leads from one organisation into the landing zone of another. What it raises is what the real one raises:
+A `Link` leads from one organisation to another: into the receiver's landing zone, or, where the receiver has no server,
+through a pick-up folder on the sender's (`pickups.py`). What it raises is what the real one raises:
 
     away, refused, another host key, unknown key     nothing can be connected
     cut at any byte, reply lost, stalled             the connection is lost; what arrived stays
@@ -58,30 +59,37 @@ class Link:
     """How likely one file is to be refused."""
     hazard: float = 0.0
     """How likely something happens to a message that has arrived."""
+    collected: set[str] = field(default_factory=set)
+    """What was safe with the receiver when it was removed from the sender's server."""
     until: dict[str, float] = field(default_factory=dict)
     """What keeps everything out, and when that ends: away, host key, login, full."""
 
     @property
+    def server(self) -> str:
+        """On whose server messages wait."""
+        return self.world.setting.server(self.sender, self.receiver)
+
+    @property
+    def place(self) -> str:
+        """The server, as an error names it."""
+        return f"sftp.{self.server}.example:22"
+
+    @property
     def zone(self) -> Path:
-        """The landing zone, as the folder that it is."""
-        return self.world.nodes[self.receiver].root / "landing" / self.sender
+        """The landing zone or pick-up folder, as the folder that it is."""
+        root = self.world.nodes[self.server].root
+        return root / "landing" / self.sender if self.server == self.receiver else root / "collect" / self.receiver
 
     def is_now(self, what: str) -> bool:
         """Whether something that was said to last is still so."""
         return self.until.get(what, 0.0) > self.world.now
 
-    def connect(self) -> "SimulatedLanding":
-        """A connection; raises LandingError."""
-        self.check()
-        return SimulatedLanding(self)
-
     def check(self) -> None:
         """Raise what keeps everything out."""
-        place = f"sftp.{self.receiver}.example:22"
-        if self.is_now("away") or not self.world.nodes[self.receiver].has_power:
+        place = self.place
+        if self.is_now("away") or not self.world.nodes[self.server].has_power:
             self.world.count("away")
-            if self.chance.random() < 0.3:
-                self.world.now += STALL
+            self.stall()
             raise Unreachable(place)
         if self.is_now("host key"):
             self.world.count("host key changed")
@@ -91,9 +99,22 @@ class Link:
             raise AuthenticationRefused(place)
         if self.chance.random() < self.breaking:
             self.world.count("connection lost")
-            if self.chance.random() < 0.3:
-                self.world.now += STALL
+            self.stall()
             raise ConnectionLost(place)
+
+    def stall(self) -> None:
+        """Some servers keep one waiting before one knows. Where only one partner fails, nobody else may notice that."""
+        if self.chance.random() < 0.3 and self.world.plan.spared is None:
+            self.world.now += STALL
+
+    def refuse(self) -> None:
+        """Raise what keeps one file out: LandingFull, PermissionDenied, LandingFailed."""
+        if self.is_now("full") or self.world.nodes[self.server].machine.full:
+            self.world.count("zone full")
+            raise LandingFull(self.place)
+        if self.chance.random() < self.refusing:
+            self.world.count("file refused")
+            raise self.chance.choice((PermissionDenied, LandingFailed))(self.place)
 
     def heal(self) -> None:
         """From now on nothing fails."""
@@ -101,20 +122,58 @@ class Link:
         self.until.clear()
 
 
-class SimulatedLanding(FolderLanding):
-    """One connection over a link."""
+class OverLink(FolderLanding):
+    """One connection over a link; whoever opens it has seen that nothing keeps it out."""
 
     def __init__(self, link: Link) -> None:
         super().__init__(link.zone)
         self._link = link
-        self._place = f"sftp.{link.receiver}.example:22"
+        self._place = link.place
         self._open = True
+
+    def size(self, name: str) -> int | None:
+        with self._using():
+            return super().size(name)
+
+    def remove(self, name: str) -> None:
+        with self._using():
+            super().remove(name)
+
+    @contextmanager
+    def _using(self) -> Iterator[None]:
+        """Around one operation: the zone is another machine's, so nothing in it is a step of the one that connects."""
+        self._begin()
+        with self._link.world.calls.by(None):
+            yield
+
+    def _begin(self) -> None:
+        if self._open:
+            try:
+                self._link.check()
+            except LandingError:
+                # an open connection does not learn why
+                self._open = False
+        if not self._open:
+            raise ConnectionLost(self._place)
+
+    def _break(self, how: str) -> None:
+        self._link.world.count(how)
+        self._open = False
+        self._link.stall()
+        raise ConnectionLost(self._place)
+
+    def _zone_file(self, name: str) -> Path:
+        return self._link.zone / name
+
+
+class SimulatedLanding(OverLink):
+    """A connection into the receiver's landing zone."""
 
     def put(
         self, source: BinaryIO, size: int, name: str, *, offset: int = 0, progress: Callable[[int], None] | None = None
     ) -> None:
         with self._using():
-            self._refuse()
+            self._link.refuse()
             source.seek(offset)
             data = source.read()
             assert offset + len(data) == size
@@ -147,7 +206,7 @@ class SimulatedLanding(FolderLanding):
 
     def _put_small(self, file: Small) -> None:
         with self._using():
-            self._refuse()
+            self._link.refuse()
             if self._link.chance.random() < self._link.breaking:
                 self._write(file.name, file.data[: self._link.chance.randrange(len(file.data) + 1)], 0, False)
                 self._break("upload cut")
@@ -170,49 +229,6 @@ class SimulatedLanding(FolderLanding):
             self._link.world.zones.arrived(self._link, new)
             if self._link.chance.random() < self._link.breaking:
                 self._break("rename reply lost")
-
-    def size(self, name: str) -> int | None:
-        with self._using():
-            return super().size(name)
-
-    def remove(self, name: str) -> None:
-        with self._using():
-            super().remove(name)
-
-    @contextmanager
-    def _using(self) -> Iterator[None]:
-        """Around one operation: the zone is another machine's, so nothing in it is a step of the one that uploads."""
-        self._begin()
-        with self._link.world.calls.by(None):
-            yield
-
-    def _begin(self) -> None:
-        if self._open:
-            try:
-                self._link.check()
-            except LandingError:
-                # an open connection does not learn why
-                self._open = False
-        if not self._open:
-            raise ConnectionLost(self._place)
-
-    def _refuse(self) -> None:
-        if self._link.is_now("full") or self._link.world.nodes[self._link.receiver].machine.full:
-            self._link.world.count("zone full")
-            raise LandingFull(self._place)
-        if self._link.chance.random() < self._link.refusing:
-            self._link.world.count("file refused")
-            raise self._link.chance.choice((PermissionDenied, LandingFailed))(self._place)
-
-    def _break(self, how: str) -> None:
-        self._link.world.count(how)
-        self._open = False
-        if self._link.chance.random() < 0.3:
-            self._link.world.now += STALL
-        raise ConnectionLost(self._place)
-
-    def _zone_file(self, name: str) -> Path:
-        return self._link.zone / name
 
     def _write(self, name: str, data: bytes, offset: int, synced: bool) -> None:
         self._link.world.watch_wire(data)

@@ -22,6 +22,7 @@ from ledger.entry import Entry
 from ledger.store import Ledger
 from tests.exchange.crashes import Crash
 from tests.organisations import PASSPHRASE
+from tests.simulation import pickups
 from tests.simulation.machine import Machine
 from tests.simulation.share import Share
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 RESTART = 60.0
 """Seconds until the service manager starts a service again."""
 
-LAZIEST = 8 * 3600.0
+LAZIEST = 12 * 3600.0
 """Seconds that a worker waits at most between two rounds that find nothing: nothing happens meanwhile."""
 
 EXPECTED_LOOKS = ("NotNow", "OSError", "KeyExpired", "KeyNotYetValid")
@@ -44,6 +45,8 @@ class Node:
         self.world, self.name, self.root, self.machine = world, name, root, machine
         self.chance = chance
         self.offset = timedelta()
+        self.was_ever_wrong = False
+        self._turned: tuple[float, int] | None = None
         self.has_power = True
         self.daemon: Daemon | None = None
         self.share: Share | None = None
@@ -59,6 +62,19 @@ class Node:
         """What this machine takes for the time."""
         return self.world.date + self.offset
 
+    def turn_clock(self, offset: timedelta) -> None:
+        """From now on its clock is so much off."""
+        self.offset = offset
+        self.was_ever_wrong = True
+        self._turned = self.world.now, self._life
+
+    def is_deceived(self, doubt: timedelta) -> bool:
+        """Whether its clock is ahead and the service cannot know: it began after that, or its doubt is over."""
+        if self._turned is None or self.offset <= timedelta():
+            return False
+        at, life = self._turned
+        return life != self._life or self.world.now - at >= doubt.total_seconds()
+
     def effects(self) -> Effects:
         """Everything from outside, simulated."""
         return Effects(
@@ -66,7 +82,8 @@ class Node:
             monotonic=lambda: self.world.now,
             random=self.chance.randbytes,
             jitter=lambda: self.chance.uniform(0.5, 1.0),
-            connect=lambda card: self.world.link(self.name, card.organisation).connect(),
+            connect=lambda card: pickups.connect(self.world.link(self.name, card.organisation)),
+            collect=lambda card: pickups.collect(self.world.link(card.organisation, self.name)),
         )
 
     # --- life -------------------------------------------------------------------------------------------------------
@@ -118,9 +135,11 @@ class Node:
         pauses: list[float] = []
         if not self._guarded(lambda: pauses.append(worker.turn())):
             return
+        if worker.name.startswith("co:"):
+            pickups.note_collected(self.world.link(worker.name[3:], self.name))
         idle = 0 if self.seen > before else self._idle.get(worker.name, 0) + 1
         self._idle[worker.name] = idle
-        self._schedule(worker, min(max(pauses[0], 8.0 * 4**idle if idle > 2 else 0), max(pauses[0], LAZIEST)))
+        self._schedule(worker, min(max(pauses[0], 8.0**idle if idle > 2 else 0), max(pauses[0], LAZIEST)))
         self._heed()
 
     def hint(self, act: Callable[[Daemon], None]) -> None:
@@ -128,6 +147,12 @@ class Node:
         if self.daemon is not None:
             act(self.daemon)
             self._heed()
+
+    def expect(self, worker: str, within: float) -> None:
+        """What a worker looks for is there, and it will see it within so many seconds: it looks that often."""
+        if self.daemon is not None and worker in self.daemon.workers:
+            self._idle[worker] = 0
+            self._schedule(self.daemon.workers[worker], self.chance.uniform(0, within))
 
     def _guarded(self, act: Callable[[], None]) -> bool:
         assert self.daemon is not None
@@ -203,7 +228,8 @@ class Node:
 
     def new_entries(self, ledger: Ledger) -> list[Entry]:
         """What the ledger holds since the last call."""
-        entries = list(ledger.entries(self.seen, ledger.size))
+        size = ledger.size
+        entries = list(ledger.entries(self.seen, size)) if size != self.seen else []
         self.seen += len(entries)
         return entries
 

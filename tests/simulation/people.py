@@ -13,7 +13,8 @@ from exchange import orders
 from exchange.assembly import assemble
 from exchange.drop import SIDECAR
 from tests.organisations import PASSPHRASE
-from tests.simulation.homes import PARTNER, beside
+from tests.simulation.homes import beside
+from tests.simulation.setting import FLOWS
 
 if TYPE_CHECKING:
     from tests.simulation.node import Node
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 MAGIC = b"Concern, plainly fictional. "
 ORDERS: tuple[orders.What, ...] = ("retry", "release", "withdraw")
-FLOWS = {"lgsco": "upheld-decision", "ofsted": "unimplemented-recommendation"}
 COUNCILS = ("Birmingham", "Leeds", "E08000025")
 SIDECARS = ('reference = "24 015 493"\n', "event_date = 2026-10-01\n", "reference = 7\n")
 PLAIN = "24 015 493 decision {n}.pdf"
@@ -41,6 +41,7 @@ class Dropped:
     """A file that a person dropped, and what must be somewhere of it."""
 
     organisation: str
+    partner: str
     name: str
     content: bytes
     path: Path
@@ -57,8 +58,8 @@ class People:
         self._number = 0
         self.dropped: list[Dropped] = []
 
-    def drop(self, node: "Node") -> None:
-        """A person puts a file into an outbound folder."""
+    def drop(self, node: "Node", receiver: str) -> None:
+        """A person puts a file for a receiver into an outbound folder."""
         if node.share is not None:
             return
         chance = self._chance
@@ -66,7 +67,7 @@ class People:
         name = (chance.choice(ODD_NAMES) if chance.random() < 0.2 else PLAIN).format(n=self._number)
         content = self._content(node)
         sidecar = chance.choice(SIDECARS) if chance.random() < 0.2 else None
-        partner = PARTNER[node.name] if chance.random() < 0.95 else "nobody"
+        partner = receiver if chance.random() < 0.95 else "nobody"
         folder = (
             node.root
             / "outbound"
@@ -83,7 +84,7 @@ class People:
             if sidecar is not None:
                 path = folder / name[:200]
             self._write(path, content, synced)
-        file = Dropped(node.name, path.name, content, path, self._world.now, synced)
+        file = Dropped(node.name, partner, path.name, content, path, self._world.now, synced)
         self.dropped.append(file)
         self._world.files += 1
         self._world.say(node.name, f"file {self._number} dropped, {len(content)} bytes")

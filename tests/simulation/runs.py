@@ -1,6 +1,7 @@
 """Many runs, each with its own seed: on all cores, and the same in every process."""
 
 import multiprocessing
+import os
 import re
 import shutil
 import time
@@ -8,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tests.exchange.crashes import memory_folder
@@ -64,15 +66,15 @@ def _run(seed: int, folder: Path, homes: Homes) -> Run:
 
 def run_on_all_cores(seeds: Iterable[int], processes: int = 2) -> Iterator[Run]:
     """The same, shared among processes; in the order of the seeds."""
-    every = list(seeds)
-    parts = [every[start : start + 10] for start in range(0, len(every), 10)]
-    with multiprocessing.get_context("fork").Pool(processes) as pool:
-        for part in pool.imap(_run_part, parts):
-            yield from part
+    with memory_folder() as memory, remembered():
+        homes = Homes(memory / "homes")
+        homes.make_all()
+        with multiprocessing.get_context("fork").Pool(processes) as pool:
+            yield from pool.imap(partial(_run_here, memory, homes), seeds)
 
 
-def _run_part(seeds: list[int]) -> list[Run]:
-    return list(run_all(seeds))
+def _run_here(memory: Path, homes: Homes, seed: int) -> Run:
+    return _run(seed, memory / f"run-{os.getpid()}", homes)
 
 
 def parse_seeds(text: str) -> range:

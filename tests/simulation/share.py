@@ -28,6 +28,8 @@ class Share:
             for folder in ("ofsted/upheld-decision/Leeds", "lgsco/unimplemented-recommendation/Leeds"):
                 (self._mounted / folder).mkdir(parents=True)
                 (self._mounted / folder / "24 015 493 foreign.pdf").write_bytes(FOREIGN)
+            # it has lain there for a long time
+            self._node.machine.disk.settle()
         self._node.world.after(seconds, self.bring_back)
 
     def bring_back(self) -> None:

@@ -6,7 +6,10 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
+from exchange.sender import ENDING
+from ledger.identifier import new_id
 from tests.simulation import lies
+from tests.simulation.keeping import Keeping
 from tests.simulation.key_life import KeyLife
 from tests.simulation.network import DAY, HOUR, MINUTE, Link
 from tests.simulation.plan import Trouble, dice
@@ -20,9 +23,9 @@ if TYPE_CHECKING:
 def arrange(world: "World") -> None:
     """Put everything that the plan foresees into the queue of events."""
     plan = world.plan
-    for at, name in plan.drops:
-        world.after(at, partial(world.people.drop, world.nodes[name]))
-    for link in world.links.values():
+    for drop in plan.drops:
+        world.after(drop.at, partial(world.people.drop, world.nodes[drop.sender], drop.receiver))
+    for link in _links(world):
         link.breaking = _rate(world, link, "breaking", 0.02, 0.1, 0.3)
         link.refusing = _rate(world, link, "refusing", 0.05, 0.3)
         link.hazard = _rate(world, link, "hazard", 0.1, 0.5)
@@ -43,6 +46,9 @@ def arrange(world: "World") -> None:
     some("orders", 6, lambda chance: world.people.order(_node(world, chance)))
     some("share away", 1, lambda chance: Share(_node(world, chance)).take_away(chance.uniform(MINUTE, DAY)))
     some("liar", 6, partial(lies.tell, world))
+    some("rubbish", 6, partial(_litter, world))
+    if world.keeping is not None:
+        _keep(world, world.keeping, dice(world.seed, "keeping"))
     if "keys" in plan.troubles:
         world.key_life = KeyLife(world, dice(world.seed, "keys"))
         world.key_life.begin()
@@ -66,12 +72,30 @@ def end(world: "World") -> None:
     world.zones.settle()
 
 
+def _keep(world: "World", keeping: Keeping, chance: random.Random) -> None:
+    """What people do about what is kept."""
+    for act, most in ((keeping.hold, 3), (keeping.destroy, 3), (keeping.change, 1)):
+        for _ in range(chance.randint(0, most)):
+            moment = chance.choice((world.plan.moment(chance), chance.uniform(0, world.plan.days * DAY)))
+            world.after(moment, partial(act, _node(world, chance)))
+    if "clock" in world.plan.troubles:
+        # by such a clock every original's time is over
+        hours = chance.choice((24 * 8, 24 * 35))
+        world.after(chance.uniform(0, world.plan.days * DAY), partial(_turn, world, _node(world, chance), hours))
+
+
 def _node(world: "World", chance: random.Random) -> "Node":
-    return world.nodes[chance.choice(sorted(world.nodes))]
+    return world.nodes[chance.choice(world.plan.troubled)]
+
+
+def _links(world: "World") -> list[Link]:
+    """Those on which something may happen."""
+    spared = world.plan.spared
+    return [link for _, link in sorted(world.links.items()) if spared not in (link.sender, link.receiver)]
 
 
 def _keep_out(world: "World", what: str, chance: random.Random) -> None:
-    link = world.links[chance.choice(sorted(world.links))]
+    link = chance.choice(_links(world))
     seconds = chance.choice((MINUTE, HOUR, 6 * HOUR, 2 * DAY)) * chance.random()
     link.until[what] = max(link.until.get(what, 0.0), world.now + seconds)
     world.say("network", f"{link.sender} to {link.receiver}: {what} for {seconds:.0f} s")
@@ -100,9 +124,22 @@ def _break_disk(world: "World", chance: random.Random) -> None:
     machine.fail_at = machine.steps + chance.randint(1, 60)
 
 
+def _litter(world: "World", chance: random.Random) -> None:
+    """Somebody puts something else than an envelope where a partner's messages go."""
+    link = chance.choice(_links(world))
+    name = f"{new_id(world.date, chance.randbytes)}{ENDING}"
+    if link.server == link.receiver:
+        name = chance.choice((name, "notes.txt", "-rf", "1.age"))
+    world.count("rubbish")
+    world.zones.put(link, name, chance.randbytes(chance.choice((0, 40, 5000))))
+
+
 def _turn_clock(world: "World", chance: random.Random) -> None:
-    node = _node(world, chance)
     hours = chance.choice((0, 1, 20, 24, 36, 24 * 8, 24 * 35)) * chance.choice((-1, 1))
-    node.offset = timedelta(hours=hours)
+    _turn(world, _node(world, chance), hours)
+
+
+def _turn(world: "World", node: "Node", hours: int) -> None:
+    node.turn_clock(timedelta(hours=hours))
     world.faults["clock wrong"] += 1
     world.say(node.name, f"the clock is {hours} hours off")

@@ -21,7 +21,8 @@ from ledger.store import Ledger
 from tests.simulation import checks, troubles
 from tests.simulation.calls import Calls
 from tests.simulation.disk import Disk
-from tests.simulation.homes import PARTNER, START, Homes
+from tests.simulation.homes import START, Homes
+from tests.simulation.keeping import Keeping
 from tests.simulation.key_life import KeyLife
 from tests.simulation.machine import Machine
 from tests.simulation.network import Link
@@ -35,6 +36,10 @@ PATIENCE = 4 * DAY
 
 LOOK = 3600.0
 """Seconds between two looks whether it has."""
+
+
+COLLECTED = 30.0
+"""Seconds after which, at the latest, somebody looks for what waits on a partner's server."""
 
 
 class World:
@@ -53,15 +58,17 @@ class World:
         self.lied_about: set[str] = set()
         self.came_late: set[str] = set()
         self.key_life: KeyLife | None = None
+        self.accepted: dict[str, float] = {}
         self.outages: dict[tuple[str, str], str] = {}
         self._events: list[tuple[float, float, int, Callable[[], None]]] = []
         self._numbers: dict[str, int] = {}
         self._order = random.Random(f"{seed} order")
-        homes.copy(folder / "homes")
+        self.setting = self.plan.setting
+        homes.copy(self.setting, folder / "homes")
         self.folder = folder / "homes"
         machines = {
             name: Machine(Disk(self.folder / name, folder / f"graves-{name}", lambda: self.now), self.faults)
-            for name in PARTNER
+            for name in self.setting.organisations
         }
         self.calls = Calls(list(machines.values()), random.Random(f"{seed} names"))
         self.nodes = {
@@ -70,10 +77,12 @@ class World:
         }
         self.links = {
             (one, other): Link(self, one, other, random.Random(f"{seed} {one} {other}"))
-            for one, other in PARTNER.items()
+            for one, other in sorted(self.setting.ways)
         }
         self.zones = Zones(self)
         self.people = People(self, random.Random(f"{seed} people"))
+        keeping = "keeping" in self.plan.troubles
+        self.keeping = Keeping(self, random.Random(f"{seed} what is kept")) if keeping else None
 
     # --- time -------------------------------------------------------------------------------------------------------
 
@@ -172,8 +181,10 @@ class World:
         return self.links[sender, receiver]
 
     def landed(self, link: Link) -> None:
-        """The receiver may hear at once that something came."""
-        if link.chance.random() < 0.8:
+        """The receiver may hear at once that something came, or finds it when it looks."""
+        if link.server == link.sender:
+            self.nodes[link.receiver].expect(f"co:{link.sender}", COLLECTED)
+        elif link.chance.random() < 0.8 or self.plan.spared is not None:
             self.nodes[link.receiver].hint(_landed)
 
     def watch_wire(self, data: bytes) -> None:

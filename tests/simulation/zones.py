@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from exchange.sender import ENDING
 from tests.simulation.network import DAY, HOUR, MINUTE, Link
 
 if TYPE_CHECKING:
@@ -23,10 +24,19 @@ class Zones:
 
     def arrived(self, link: Link, name: str) -> None:
         """A message has got its final name."""
+        self._require_meant(link, name)
         if link.chance.random() < link.hazard:
             what = link.chance.choice((self._late, self._twice, self._lost, self._damaged))
-            what(link, name)
+            with self.world.calls.by(None):
+                what(link, name)
         self.world.landed(link)
+
+    def _require_meant(self, link: Link, name: str) -> None:
+        """Not even an envelope that only another could open goes to somebody else."""
+        daemon = self.world.nodes[link.sender].daemon
+        known = [] if daemon is None else daemon.parts.ledger.find_handovers(name.removesuffix(ENDING))
+        if any(one.direction == "out" and one.partner != link.receiver for one in known):
+            self.world.violate(f"{link.sender} sends {link.receiver} what is for another")
 
     def settle(self) -> None:
         """Whatever is still under way arrives now."""
