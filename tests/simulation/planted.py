@@ -9,15 +9,22 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from types import FunctionType
+from typing import Literal
 from unittest import mock
 
-from exchange import delivery, receipts, receiver, rounds, sender
+from exchange import collect, delivery, destruction, receipts, receiver, retention, rounds, sender
+from exchange.destruction import _Work
+from exchange.service.daemon import Daemon
 from keys.trust import Trust
-from tests.simulation.plan import Trouble, plan
+from tests.simulation.plan import Plan, Trouble, plan
 from tests.simulation.runs import Patch
 
 Edit = tuple[object, str, tuple[tuple[str, str], ...]]
 """(module or class, name of its function, pairs of what stands there and what stands there instead)"""
+
+
+Need = Trouble | Literal["collecting", "three", "one is spared"]
+"""A kind of trouble, or a setting."""
 
 
 @dataclass(frozen=True)
@@ -25,18 +32,28 @@ class Bug:
     """One bug: what it is, and how the text of the program differs."""
 
     name: str
-    needs: Trouble | None
-    """Without this kind of trouble it does no harm that anybody would see."""
+    needs: tuple[Need, ...]
+    """Without this it does no harm that anybody would see."""
     edits: Sequence[Edit]
 
     def seeds(self, among: Iterable[int]) -> Iterator[int]:
-        """Those whose runs have the trouble that it needs."""
-        return (seed for seed in among if self.needs is None or self.needs in plan(seed).troubles)
+        """Those whose runs have all that it needs."""
+        return (seed for seed in among if all(_has(plan(seed), need) for need in self.needs))
 
     @property
     def patch(self) -> Patch:
         """Plants it for the length of a `with` block."""
         return lambda: _planted(self.edits)
+
+
+def _has(plan: Plan, need: Need) -> bool:
+    if need == "collecting":
+        return bool(plan.setting.without_server)
+    if need == "three":
+        return len(plan.setting.spokes) > 1
+    if need == "one is spared":
+        return plan.spared is not None
+    return need in plan.troubles
 
 
 @contextmanager
@@ -59,8 +76,11 @@ def _edited(function: FunctionType, changes: tuple[tuple[str, str], ...]) -> Fun
     return made[function.__name__]
 
 
-def _bug(name: str, needs: Trouble | None, owner: object, function: str, *changes: tuple[str, str]) -> Bug:
-    return Bug(name, needs, [(owner, function, changes)])
+def _bug(
+    name: str, needs: Need | tuple[Need, ...] | None, owner: object, function: str, *changes: tuple[str, str]
+) -> Bug:
+    wanted = () if needs is None else needs if isinstance(needs, tuple) else (needs,)
+    return Bug(name, wanted, [(owner, function, changes)])
 
 
 BUGS = (
@@ -68,14 +88,13 @@ BUGS = (
     _bug(
         "takes a failed delivery for a duplicate", "hazard", receiver, "_pass_on",
         (
-            "if known is not None and known.is_answered:\n        _repeat(parts, arrival, opened, known)\n",
+            "if known is not None and known.is_answered:\n        repetition.repeat(parts, opened, known)\n",
             "if known is not None:\n",
         ),
     ),
     _bug(
-        "believes a receipt without its digest", "liar", receipts, "_check",
-        ("not hmac.compare_digest(receipt.manifest_sha256, handover.manifest_sha256)", "False"),
-        ("not hmac.compare_digest(receipt.envelope_sha256, handover.envelope_sha256)", "False"),
+        "believes a receipt without its digest", "liar", receipts, "_is_same",
+        (" and hmac.compare_digest(said, recorded)", ""),
     ),
     _bug(
         "believes a receipt that another entry proves", "liar", receipts, "_check",
@@ -91,7 +110,7 @@ BUGS = (
     ),
     _bug(
         "records an upload that it does not make", None, sender, "upload",
-        ("    if landing.size(", "    _record_sent(parts, handover)\n    return\n    if landing.size("),
+        ("    if _is_sealed_anew(", "    _record_sent(parts, handover)\n    return\n    if _is_sealed_anew("),
     ),
     _bug(
         "never sends again", "hazard", sender, "needs_resending",
@@ -104,5 +123,60 @@ BUGS = (
     _bug(
         "believes a key that has ended", "keys", Trust, "signing_key",
         ("if not keys[0].covers(at):", "if False:"),
+    ),
+    Bug(
+        "ignores a hold", ("keeping",),
+        [
+            (retention, "_due", ((" and not holds.over(handover)", ""),)),
+            (destruction, "_may", (("not open_holds(tx, parts.register.with_predecessors).over(now)", "True"),)),
+            (_Work, "_unlink_and_certify", (("if files.is_there(self._payload) and", "if False and"),)),
+        ],
+    ),
+    _bug(
+        "destroys an original a day before its time", "keeping", retention, "_due",
+        ("now - (today.keep or _NOTHING)", "now + timedelta(days=1) - (today.keep or _NOTHING)"),
+        ("until <= now and", "until <= now + timedelta(days=1) and"),
+    ),
+    _bug(
+        "takes today's rule for the one that was recorded", "keeping", retention, "_due",
+        ("longer(copy.kept.detail if copy.kept else {}, today)", "today"),
+    ),
+    _bug(
+        "destroys by a clock that has jumped", ("keeping", "clock"), retention, "_due",
+        ("if clock_in_doubt(parts.ledger, now):", "if False:"),
+    ),
+    _bug(
+        "destroys before it has looked at the clock", ("keeping", "clock"), Daemon, "_retention_round",
+        ("self._machine_round()", "pass"),
+    ),
+    Bug(
+        "certifies what it leaves", ("keeping",),
+        [
+            (_Work, "_unlink_and_certify", (("files.remove(path)", "pass"),)),
+            (_Work, "finish", (("files.remove_tree(self._folder)", "pass"),)),
+        ],
+    ),
+    Bug(
+        "certifies what a power cut brings back", ("keeping",),
+        [
+            (_Work, "_unlink_and_certify", (("files.remove(path)", "path.unlink(missing_ok=True)"),)),
+            (_Work, "finish", (("files.remove_tree(self._folder)", "[p.unlink() for p in self._folder.iterdir()]"),)),
+        ],
+    ),
+    _bug(
+        "deletes at the partner before it is durable here", "collecting", collect, "_fetch",
+        ("files.sync_file(file)", "file.flush()"),
+    ),
+    _bug(
+        "sends one partner what is for another", "three", rounds, "_under_way",
+        ("partner=partner, ", ""),
+    ),
+    _bug(
+        "has one queue for all partners", "one is spared", rounds, "send_files",
+        (
+            "    parts.spool.require()\n",
+            "    if any(h.partner != connection.partner for h in parts.ledger.handovers(states=('sealed', 'sent'))):\n"
+            "        return 0\n",
+        ),
     ),
 )  # fmt: skip
