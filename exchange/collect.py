@@ -147,7 +147,8 @@ def _collect_one(
     """Fetch one file, if it was not fetched before, and remove it there; returns how many were fetched."""
     count = 0
     if parts.spool.size_taken_in(pickup.partner, name) == size:
-        # a crash came between the rename and the removal
+        # a crash came between the rename and the removal, perhaps before the name was durable
+        files.sync_directory(parts.spool.fetched(pickup.partner).folder)
         pickup.fetched.add(name)
     if name not in pickup.fetched and _fetch(parts, landing, pickup.partner, name, size):
         count = 1

@@ -90,6 +90,23 @@ def test_a_death_between_the_rename_and_the_removal_costs_no_second_delivery_and
     assert list(pair.ofsted.landing().iterdir()) == []
 
 
+def test_what_a_death_left_is_made_durable_before_it_is_removed_at_the_partner(
+    pair: Pair, server: Faulty, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wait_there(pair, b"decision")
+    server.before_remove = fail(KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        pair.ofsted.receive()
+    pair.ofsted = restart(pair.ofsted, pair.lgsco, pair.clock)
+    connect_to(pair, server)
+    synced: list[Path] = []
+    removed: list[list[Path]] = []
+    monkeypatch.setattr(files, "sync_directory", synced.append)
+    server.before_remove = lambda name: removed.append(list(synced))
+    collect(pair.ofsted.parts, pair.ofsted.pickup)
+    assert [pair.ofsted.home.spool / "in" / "lgsco" in before for before in removed] == [True]
+
+
 def test_what_was_delivered_and_answered_before_a_death_is_answered_once_more(pair: Pair, server: Faulty) -> None:
     (waiting,) = wait_there(pair, b"decision")
     data = waiting.read_bytes()
