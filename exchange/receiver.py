@@ -172,10 +172,12 @@ def _check_strength(parts: Parts, partner: str, opened: Opened) -> None:
     known = own.fingerprints("encryption", partner) or own.fingerprints("encryption")
     current = parts.keyring.newest("encryption", known)
     # a key that is being replaced is still good, also by a stronger one: what was sealed to it is on its way
-    leaving = age.fingerprint(ours) in own.replaced("encryption") | own.leaving("encryption")
+    good = own.replaced("encryption") | own.leaving("encryption")
+    # and so is its successor, also a weaker one: the acceptance that tells us of it comes sealed to it
+    good |= {key.fingerprint for key in own.usable("encryption") if key.replaces == current.fingerprint}
     if not post_quantum.check_recipient(parts.home.settings, partner, opened):
         raise NotAccepted("an envelope is sealed more weakly than require_pq asks for", reason="downgrade")
-    if current.post_quantum and ours.kind != "pq" and not leaving:
+    if current.post_quantum and ours.kind != "pq" and age.fingerprint(ours) not in good:
         raise NotAccepted("an envelope is sealed more weakly than our card asks for", reason="downgrade")
 
 

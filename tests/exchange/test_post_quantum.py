@@ -12,16 +12,19 @@ import pytest
 
 from config.errors import NotNow, Refused
 from exchange import by_hand, key_desk, post_quantum
+from exchange.assembly import system_effects
 from exchange.audit import verify_home
 from exchange.envelope import tar
 from exchange.envelope.manifest import Manifest
 from exchange.envelope.sealing import COMPOSITE, Opened, open_envelope
+from exchange.landing import HostKeyChanged, KeyExchangeTooWeak, LandingError
 from keys import sshsig
 from keys.composite import CompositeSigner
 from tests.exchange.envelopes import member
 from tests.exchange.hostile import CONTENT, encrypted, land, manifest, receive, signed, silence
 from tests.exchange.test_key_rotation import begin, chained, exchange_files, quiet, rotate
 from tests.organisations import DECISION, Organisation, Pair
+from tests.sshd import Sshd
 
 
 def require(pair: Pair, *what: str) -> None:
@@ -322,21 +325,23 @@ def test_a_courier_is_held_to_it_both_ways(strong: Pair, tmp_path: Path) -> None
     assert caught.value.reason == "no-composite-signature"
 
 
-def test_a_recipient_that_is_not_hybrid_is_not_encrypted_to_where_that_is_required(pair: Pair) -> None:
-    require(pair, "encryption")
-    exchange_files(pair, "one")
-    for one in (pair.lgsco, pair.ofsted):
-        one.parts = replace(one.parts, home=one.parts.home)
-    weak = replace(pair.ofsted.parts.office, encryption="x25519")
+def weaken(pair: Pair) -> None:
+    """Ofsted has an X25519 key, which a person at LGSCO has accepted."""
     settings = pair.ofsted.home.settings
     keys = settings.keys.model_copy(update={"encryption": "x25519"})
-    changed = settings.model_copy(update={"keys": keys})
-    pair.ofsted.parts = replace(pair.ofsted.parts, home=replace(pair.ofsted.home, settings=changed))
-    assert weak.encryption == "x25519"
+    home = replace(pair.ofsted.home, settings=settings.model_copy(update={"keys": keys}))
+    pair.ofsted.parts = replace(pair.ofsted.parts, home=home)
     rotate(pair.ofsted, "encryption", timedelta(0))
     pair.settle()
     [waiting] = key_desk.waiting(pair.lgsco.parts.ledger)
     key_desk.accept(pair.lgsco.parts, "ofsted", waiting.announcement.fingerprint, "root")
+
+
+def test_a_recipient_that_is_not_hybrid_is_not_encrypted_to_where_that_is_required(pair: Pair) -> None:
+    require(pair, "encryption")
+    exchange_files(pair, "one")
+    pair.clock.advance(days=1)
+    weaken(pair)
     with pytest.raises(NotNow, match="no post-quantum encryption key"):
         post_quantum.recipient(pair.lgsco.parts, "ofsted")
     pair.lgsco.drop(b"two", "24 015 493 two.pdf", DECISION)
@@ -344,3 +349,34 @@ def test_a_recipient_that_is_not_hybrid_is_not_encrypted_to_where_that_is_requir
     with pytest.raises(NotNow, match="require_pq"):
         pair.lgsco.send()
     assert pair.lgsco.states()[-1] == "accepted"
+
+
+def test_what_was_sealed_to_a_key_that_is_not_hybrid_is_refused_where_that_is_required(pair: Pair) -> None:
+    chained(pair)
+    pair.clock.advance(days=1)
+    weaken(pair)
+    # it hears first that its key was accepted, then uses it
+    pair.clock.advance(hours=7)
+    for _ in range(3):
+        pair.settle()
+    exchange_files(pair, "allowed")
+    settings = pair.ofsted.home.settings
+    said = settings.partner("lgsco").model_copy(update={"require_pq": ("encryption",)})
+    home = replace(pair.ofsted.home, settings=settings.model_copy(update={"partners": {"lgsco": said}}))
+    pair.ofsted.parts = replace(pair.ofsted.parts, home=home)
+    pair.lgsco.drop(b"two", "24 015 493 two.pdf", DECISION)
+    pair.settle()
+    assert pair.lgsco.states()[-1] == "rejected"
+    assert detail_of(pair.ofsted, "rejected")["reason"] == "downgrade"
+
+
+@pytest.mark.parametrize(("required", "error"), [((), HostKeyChanged), (("key-exchange",), KeyExchangeTooWeak)])
+def test_the_policy_reaches_the_login(pair: Pair, required: tuple[str, ...], error: type[LandingError]) -> None:
+    """This server has another host key than the card names; by the policy it never comes so far."""
+    parts, settings = pair.lgsco.parts, pair.lgsco.home.settings
+    with Sshd() as server:
+        where = {"host": "127.0.0.1", "port": server.port, "user": server.user, "path": "x", "require_pq": required}
+        said = settings.partner("ofsted").model_copy(update=where)
+        home = replace(parts.home, settings=settings.model_copy(update={"partners": {"ofsted": said}}))
+        with pytest.raises(error):
+            system_effects(home, parts.keyring, parts.book).connect(parts.trust.card("ofsted"))
