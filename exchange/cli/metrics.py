@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from config.errors import Misuse
 from exchange.cli.context import HomeContext, with_home
 
 
@@ -20,6 +21,9 @@ def metrics_(context: HomeContext, output: str | None) -> None:
     if output is None:
         sys.stdout.write(text.decode())
     else:
-        write_new(Path(output), text, 0o644)
+        path = Path(output)
+        if not path.parent.is_dir():
+            raise Misuse(f"{output} cannot be written: there is no such folder")
+        write_new(path, text, 0o644)
     if failure is not None:
         raise failure

@@ -36,6 +36,11 @@ def of(one: Organisation, fingerprint: str, since: datetime | None = None, until
     return incident(one.home, ledger, trust, fingerprint, since, until, now)
 
 
+def hosts(one: Organisation) -> bool:
+    """Whether it has an SFTP server."""
+    return bool(one.home.settings.landing.host_keys)
+
+
 def replaced(pair: Pair, one: Organisation, purpose: Purpose) -> tuple[str, str]:
     """A file before, and one after the key was exchanged; the old key and the new one."""
     chained(pair)
@@ -59,6 +64,9 @@ def test_both_sides_know_what_a_senders_key_protected(pair: Pair, purpose: Purpo
     for one in (pair.lgsco, pair.ofsted):
         # by time, a partner's ledger key counts for what that partner answered, and this one only sends
         how = SENDER.get(purpose) if one is pair.lgsco or purpose != "ledger" else None
+        if purpose == "transport" and not hosts(pair.ofsted):
+            # it logs in nowhere: its files wait on its own server
+            how = None
         for fingerprint, handover, state in ((old, before, "retired"), (new, after, "current")):
             found = of(one, fingerprint)
             assert [(row.handover, row.how) for row in found.handovers] == ([(handover, how)] if how else [])
@@ -66,25 +74,29 @@ def test_both_sides_know_what_a_senders_key_protected(pair: Pair, purpose: Purpo
             assert found.key.ours == (one is pair.lgsco)
 
 
-@pytest.mark.parametrize("purpose", [p for p in NEEDED if p != "transport"])
+@pytest.mark.parametrize("purpose", NEEDED)
 def test_both_sides_know_what_a_recipients_key_protected(pair: Pair, purpose: Purpose) -> None:
     old, new = replaced(pair, pair.ofsted, purpose)
     before, after = (one.id for one in pair.lgsco.handovers())
+    # where it has a server of its own, it logs in to bring receipts, and no file
+    how = RECIPIENT.get(purpose, None if hosts(pair.ofsted) else "transported")
     for one in (pair.lgsco, pair.ofsted):
         for fingerprint, handover in ((old, before), (new, after)):
             found = of(one, fingerprint)
-            assert [(row.handover, row.how) for row in found.handovers] == [(handover, RECIPIENT[purpose])]
-            assert found.handovers[0].direction == ("in" if one is pair.ofsted else "out")
+            direction = "in" if one is pair.ofsted else "out"
+            expected = [(handover, how, direction)] if how else []
+            assert [(row.handover, row.how, row.direction) for row in found.handovers] == expected
 
 
-def test_a_host_key_served_what_was_uploaded_to_it(pair: Pair) -> None:
+def test_a_host_key_served_what_was_uploaded_to_it_or_collected_from_it(pair: Pair) -> None:
     exchange_files(pair, "one")
-    [line] = pair.ofsted.home.settings.landing.host_keys
+    host, guest = (pair.ofsted, pair.lgsco) if hosts(pair.ofsted) else (pair.lgsco, pair.ofsted)
+    [line] = host.home.settings.landing.host_keys
     fingerprint = announcement.fingerprint("host", line)
-    key_desk.announce(pair.ofsted.parts, "root")
-    [sent] = of(pair.lgsco, fingerprint).handovers
-    assert (sent.direction, sent.how) == ("out", "transported")
-    assert of(pair.ofsted, fingerprint).key.ours
+    key_desk.announce(host.parts, "root")
+    [carried] = of(guest, fingerprint).handovers
+    assert (carried.direction, carried.how) == ("out" if guest is pair.lgsco else "in", "transported")
+    assert of(host, fingerprint).key.ours
 
 
 def test_after_a_revocation_it_is_said_when_by_whom_since_when_what_is_in_doubt_and_who_knows(pair: Pair) -> None:
