@@ -4,9 +4,15 @@ import subprocess
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pytest
+
+from config.errors import Refused
 from exchange import approval_desk
 from exchange.approval_desk import Told
+from exchange.approval_list import problems
 from keys import approvals
+from keys.key_info import Purpose
+from ledger.entry import Entry
 from tests.organisations import Organisation
 
 ALL = ("keys rotate", "keys revoke", "keys accept", "partner add")
@@ -92,3 +98,28 @@ def state_of(one: Organisation, order: object) -> str:
     known = book.find(order)
     assert known is not None
     return book.state(known, one.parts.effects.clock())
+
+
+def events(one: Organisation, *names: str) -> list[Entry]:
+    ledger = one.parts.ledger
+    return [entry for entry in ledger.entries(0, ledger.size) if entry.event in names]
+
+
+def number(told: Told) -> int:
+    return int(str(told["order"]))
+
+
+def ask_to_rotate(one: Organisation, purpose: Purpose = "signing") -> int:
+    return number(approval_desk.rotate(one.parts, purpose, "30d", None, "root"))
+
+
+def waiting_problems(one: Organisation) -> list[str]:
+    return list(problems(one.home, one.parts.ledger, one.parts.effects.clock()))
+
+
+def refused(one: Organisation, order: int, signature: Path) -> str:
+    before = one.parts.ledger.size
+    with pytest.raises(Refused) as caught:
+        approval_desk.sign(one.parts, order, signature, "root")
+    assert one.parts.ledger.size == before
+    return caught.value.message

@@ -2,31 +2,32 @@
 
 from dataclasses import replace
 from datetime import timedelta
-from functools import partial
 from io import BytesIO
 from pathlib import Path
 
 import pytest
 
 from config.errors import Misuse, Refused
-from exchange import approval_acts, approval_desk, key_desk, partners, rounds
-from exchange.approval_desk import Told
-from exchange.approval_list import checked, policy, problems, rows
-from exchange.assembly import assemble, confirmed_cards_of
+from exchange import approval_acts, approval_desk, key_desk, rounds
+from exchange.approval_list import checked, policy, rows
+from exchange.assembly import confirmed_cards_of
 from exchange.audit import verify_home
 from exchange.partners import make_card
-from exchange.service.daemon import Daemon
 from keys import approvals, rotation, sshsig
 from keys.approvals import NotApproved
-from keys.key_info import Purpose
-from keys.sshsig import SignatureError
-from ledger.entry import Draft, Entry
-from ledger.store import Transaction
-from tests.exchange.administrators import ALL, Administrator, Board, state_of
-from tests.exchange.supervised import Logged, running, wait_for
+from tests.exchange.administrators import (
+    ALL,
+    Administrator,
+    Board,
+    ask_to_rotate,
+    events,
+    number,
+    refused,
+    state_of,
+    waiting_problems,
+)
 from tests.exchange.test_key_rotation import chained, exchange_files
-from tests.keys.test_sk import KEY, touched
-from tests.organisations import PASSPHRASE, Organisation, Pair, restart
+from tests.organisations import Organisation, Pair, restart
 
 
 @pytest.fixture
@@ -39,23 +40,6 @@ def lgsco(pair: Pair, board: Board) -> Organisation:
     """LGSCO with the policy in force."""
     board.rule(pair.lgsco)
     return pair.lgsco
-
-
-def events(one: Organisation, *names: str) -> list[Entry]:
-    ledger = one.parts.ledger
-    return [entry for entry in ledger.entries(0, ledger.size) if entry.event in names]
-
-
-def number(told: Told) -> int:
-    return int(str(told["order"]))
-
-
-def ask_to_rotate(one: Organisation, purpose: Purpose = "signing") -> int:
-    return number(approval_desk.rotate(one.parts, purpose, "30d", None, "root"))
-
-
-def waiting_problems(one: Organisation) -> list[str]:
-    return list(problems(one.home, one.parts.ledger, one.parts.effects.clock()))
 
 
 # --- the way of an order ----------------------------------------------------------------------------------------------
@@ -161,14 +145,6 @@ def test_an_order_that_makes_no_sense_when_it_is_approved_is_closed(lgsco: Organ
 
 
 # --- signatures that do not count -------------------------------------------------------------------------------------
-
-
-def refused(one: Organisation, order: int, signature: Path) -> str:
-    before = one.parts.ledger.size
-    with pytest.raises(Refused) as caught:
-        approval_desk.sign(one.parts, order, signature, "root")
-    assert one.parts.ledger.size == before
-    return caught.value.message
 
 
 def test_one_person_is_never_two(lgsco: Organisation, board: Board) -> None:
@@ -409,136 +385,3 @@ def test_a_revocation_goes_at_once_even_if_handover_toml_was_changed(lgsco: Orga
     board.say(lgsco, required=(), administrators=())
     stolen = lgsco.parts.own.usable("signing")[0].fingerprint
     assert approval_desk.revoke(lgsco.parts, stolen, None, "root")["revoked"] == stolen
-
-
-# --- past the program -------------------------------------------------------------------------------------------------
-
-
-def test_who_calls_the_inner_functions_is_refused(pair: Pair, lgsco: Organisation) -> None:
-    new = key_desk.rotate(pair.ofsted.parts, "signing", timedelta(days=30), None, "root")
-    pair.settle()
-    card = pair.base / "ofsted-new.toml"
-    made = make_card(pair.ofsted.home, pair.ofsted.parts.keyring, card)
-    own = lgsco.parts.own.usable("signing")[0].fingerprint
-    before = lgsco.parts.ledger.size
-    for attempt in (
-        lambda: key_desk.rotate(lgsco.parts, "signing", timedelta(0), None, "root"),
-        lambda: key_desk.revoke(lgsco.parts, own, None, "root"),
-        lambda: key_desk.accept(lgsco.parts, "ofsted", new.fingerprint, "root"),
-        lambda: partners.add_partner(lgsco.parts, card, made.fingerprint),
-        lambda: approval_acts._do_policy(lgsco.parts, approvals.read(lgsco.parts.ledger).orders[0]),
-    ):
-        with pytest.raises(NotApproved):
-            attempt()
-    assert lgsco.parts.ledger.size == before
-    assert not list(lgsco.home.cards.glob("*.new*"))
-
-
-def test_entries_written_past_the_program_count_for_nothing_and_are_told(lgsco: Organisation, board: Board) -> None:
-    order = ask_to_rotate(lgsco)
-    ledger = lgsco.parts.ledger
-    board.first.approves(lgsco, order)
-    [signed] = [entry for entry in events(lgsco, "approval.signed") if entry.detail["order"] == order]
-    forged = [
-        Draft(event="approval.signed", actor="operator", detail=dict(signed.detail)),
-        Draft(event="approval.signed", actor="operator", detail={"order": order, "signature": "none"}),
-        Draft(event="approval.signed", actor="operator", detail={"order": 10**6, "signature": "none"}),
-        Draft(event="approval.asked", actor="operator", detail={"order": {"what": "keys rotate"}}),
-        Draft(event="approval.asked", actor="operator", detail=dict(ledger.entry(order).detail)),
-        Draft(event="approval.bypassed", actor="operator", detail=dict(ledger.entry(order).detail)),
-        Draft(event="approval.rejected", actor="operator", detail={"order": 10**6}),
-        Draft(event="approval.policy", actor="operator", detail={"approval": order}),
-        Draft(event="approval.policy", actor="operator"),
-        Draft(
-            event="key.rotating",
-            actor="operator",
-            key="SHA256:x",
-            detail={"purpose": "signing", "serial": 9, "begins": signed.at, "overlap": 0},
-        ),
-        Draft(event="key.created", actor="operator", key="SHA256:x", detail={"purpose": "signing", "rotation": 3}),
-        Draft(event="partner.added", actor="operator", partner="dfe", detail={"card_sha256": "00", "approval": order}),
-    ]
-    first = ledger.size
-    before = approvals.read(ledger)
-    for draft in forged:
-        ledger.write(partial(Transaction.append, draft=draft))
-    after = approvals.read(ledger)
-    assert (after.policy, after.policy_seq, after.orders) == (before.policy, before.policy_seq, before.orders)
-    assert sorted((*after.false, *after.unapproved)) == list(range(first, ledger.size))
-    said = [text for text in waiting_problems(lgsco) if text.startswith("entry ")]
-    assert len(said) == len(forged)
-    assert f"entry {ledger.size - 3} (key.rotating) needed two signatures and has none: find out who did it" in said
-    # who signs the policy anew has looked
-    again = number(approval_desk.propose_policy(lgsco.parts, "root"))
-    board.first.approves(lgsco, again)
-    board.second.approves(lgsco, again)
-    assert [text for text in waiting_problems(lgsco) if text.startswith("entry ")] == []
-
-
-def test_an_approved_order_allows_nothing_else(pair: Pair, lgsco: Organisation, board: Board) -> None:
-    order = ask_to_rotate(lgsco)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(approval_desk, "carry_out", lambda parts: 0)
-        board.first.approves(lgsco, order)
-        board.second.approves(lgsco, order)
-    signing = lgsco.parts.own.usable("signing")[0].fingerprint
-    for attempt in (
-        lambda: key_desk.rotate(lgsco.parts, "transport", timedelta(days=30), None, "root", approval=order),
-        lambda: key_desk.rotate(lgsco.parts, "signing", timedelta(days=1), None, "root", approval=order),
-        lambda: key_desk.revoke(lgsco.parts, signing, None, "root", approval=order),
-    ):
-        with pytest.raises(NotApproved, match="it is not what was ordered"):
-            attempt()
-    assert state_of(lgsco, order) == "approved"
-
-
-def test_a_revocation_that_does_not_wait_makes_no_key_of_another_purpose(lgsco: Organisation) -> None:
-    key = lgsco.parts.own.usable("signing")[0].fingerprint
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(key_desk, "revoke", lambda *_args, **_more: {})
-        order = number(approval_desk.revoke(lgsco.parts, key, None, "root"))
-    with pytest.raises(NotApproved, match="it is not what was ordered"):
-        key_desk.rotate(lgsco.parts, "transport", timedelta(0), None, "root", approval=order)
-
-
-def test_a_signature_file_that_is_none_is_refused_by_its_form(lgsco: Organisation, tmp_path: Path) -> None:
-    order = ask_to_rotate(lgsco)
-    (tmp_path / "long").write_text("-----BEGIN SSH SIGNATURE-----\n" + "A" * 9000)
-    with pytest.raises(SignatureError):
-        approval_desk.sign(lgsco.parts, order, tmp_path / "long", "root")
-    (tmp_path / "bytes").write_bytes(bytes(range(256)))
-    with pytest.raises(Misuse, match="UnicodeDecodeError"):
-        approval_desk.sign(lgsco.parts, order, tmp_path / "bytes", "root")
-
-
-def test_an_administrator_with_a_token_is_one_of_the_two(pair: Pair, board: Board, tmp_path: Path) -> None:
-    board.say(pair.lgsco, administrators=(board.first.said, f"token {KEY.line}"))
-    order = number(approval_desk.propose_policy(pair.lgsco.parts, "root"))
-    data = approval_desk.to_sign(pair.lgsco.parts.ledger, order)
-    (tmp_path / "untouched").write_text(touched(data, flags=0))
-    assert "does not fit" in refused(pair.lgsco, order, tmp_path / "untouched")
-    (tmp_path / "touched").write_text(touched(data))
-    approval_desk.sign(pair.lgsco.parts, order, tmp_path / "touched", "root")
-    assert board.first.approves(pair.lgsco, order)["state"] == "done"
-    [row] = rows(pair.lgsco.home.settings, pair.lgsco.parts.ledger, pair.clock())
-    assert row["signed_by"] == ["token", "casework"]
-
-
-def test_a_running_service_carries_out_what_another_process_left_approved(
-    pair: Pair, lgsco: Organisation, board: Board
-) -> None:
-    order = ask_to_rotate(lgsco)
-    board.first.approves(lgsco, order)
-    signature = board.second.signs(approval_desk.to_sign(lgsco.parts.ledger, order))
-    logged: Logged = []
-
-    def act(_daemon: Daemon) -> None:
-        other = assemble(lgsco.home, lambda: PASSPHRASE, lgsco.parts.effects)
-        with other.ledger, pytest.MonkeyPatch.context() as patch:
-            patch.setattr(approval_desk, "carry_out", lambda parts: 0)  # killed just here
-            approval_desk.sign(other, order, signature, "root")
-        wait_for(lambda: any(event == "key.created" for event, _ in logged))
-
-    with running(pair, logged, act):
-        assert state_of(lgsco, order) == "done"
-    assert [event for event, _ in logged].count("key.rotating") == 1
