@@ -6,6 +6,8 @@ import subprocess
 from pathlib import Path
 
 import pkcs11
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from keys.secret import Secret
 from keys.token import Token
@@ -46,8 +48,11 @@ class SoftHsm:
         """What OpenSC's pkcs11-tool says of the token, logged in."""
         return self._run("pkcs11-tool", "--module", str(MODULE), "--login", "--pin", PIN.reveal(), *arguments)
 
-    def put(self, private: Path, identity: bytes, label: str = LABEL) -> None:
-        """Bring a private key (PKCS #8) in from outside."""
+    def bring_in(self, identity: bytes, label: str = LABEL) -> None:
+        """Put a private key there that was made outside."""
+        private = self.folder / "outside.pem"
+        key = Ed25519PrivateKey.generate()
+        private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         place = ["--token", label, "--label", "from outside", "--id", identity.hex(), "--pin", PIN.reveal()]
         self._run("softhsm2-util", "--import", str(private), *place)
 

@@ -243,9 +243,7 @@ def spoil(folder: Path, hsm: SoftHsm, how: str) -> None:
             swap(folder, "signing-2.token", "ledger-2.token")
         case "key from outside":
             hsm.tool("--delete-object", "--type", "privkey", "--id", place.id.hex())
-            made = folder.parent / "k.pem"
-            subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", made], check=True)
-            hsm.put(made, place.id)
+            hsm.bring_in(place.id)
         case "place is nonsense":
             file.write_text("pkcs11:token=handover?pin-value=1234\n")
         case "place is a link":
