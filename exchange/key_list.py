@@ -120,6 +120,12 @@ def problems(
         for one in key_desk.waiting(ledger)
     ]
     found += [f"a new {making.purpose} key was ordered and is not made yet" for making in own.making]
+    making = {f"{one.purpose} key {one.serial}" for one in own.making}
+    found += [
+        f"{label} has a private half and no public one: restore it from the backup of the keys, or find out what it is"
+        for label in keyring.halves()
+        if label not in making
+    ]
     for info in keyring.infos():
         known = own.find(info.fingerprint)
         if known is None:

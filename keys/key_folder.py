@@ -50,3 +50,11 @@ def next_serial(folder: Path, purpose: Purpose) -> int:
     """One more than any file has, finished or left over."""
     matches = [_NAME.fullmatch(name) for name in key_files.names(folder)]
     return 1 + max((int(match[2]) for match in matches if match and match[1] == purpose), default=0)
+
+
+def halves(folder: Path) -> tuple[str, ...]:
+    """Which keys have a private half and no public one, like `signing key 7`: being made, or cut off, or damaged."""
+    matches = [match for name in key_files.names(folder) if (match := _NAME.fullmatch(name))]
+    public = {(match[1], match[2]) for match in matches if match[3] == "json"}
+    alone = {(match[1], match[2]) for match in matches} - public
+    return tuple(f"{purpose} key {serial}" for purpose, serial in sorted(alone))

@@ -230,6 +230,10 @@ class Keyring:
             self.reload()
         return info
 
+    def halves(self) -> tuple[str, ...]:
+        """Which keys have a private half and no public one, as people call them."""
+        return key_folder.halves(self._folder)
+
     def next_serial(self, purpose: Purpose) -> int:
         """The number that another key of that purpose gets."""
         return key_folder.next_serial(self._folder, purpose)

@@ -12,7 +12,7 @@ from config.errors import HandoverError, Misuse
 from config.home import Home
 from exchange import key_desk, key_list, rounds
 from exchange.audit import verify_home
-from keys import token_uri
+from keys import rotation, token_uri
 from keys.key_errors import KeyProblem, MissingKey, NoTokens, SwappedKey, TokenAway, WrongPin
 from keys.key_info import Purpose
 from keys.own_keys import OwnKey
@@ -275,6 +275,26 @@ def test_without_a_token_none_is_ordered(pair: Pair) -> None:
 
 class Crash(BaseException):
     """The process ends here."""
+
+
+def test_a_private_half_without_a_public_one_that_nobody_ordered_is_told_and_left_alone(pair: Pair) -> None:
+    """It may be what a partial restore has left of a key in use: only people can tell."""
+
+    def told() -> list[str]:
+        parts = pair.lgsco.parts
+        problems = key_list.problems(parts.keyring, parts.ledger, parts.trust, ("ofsted",), pair.lgsco.home.settings)
+        return [problem for problem in problems if "has a private half and no public one" in problem]
+
+    assert told() == []
+    entry = rotation.order(pair.lgsco.parts.office, "signing", overlap=timedelta(0), begins=None, by="root")
+    ordered = pair.lgsco.home.keys / f"signing-{entry.detail['serial']}.age"
+    left = pair.lgsco.home.keys / "signing-7.token"
+    for file in (ordered, left):
+        file.touch(0o600)
+    [said] = told()
+    assert said.startswith("signing key 7 has a private half")
+    key_desk.tend(pair.lgsco.parts)
+    assert left.exists()
 
 
 @pytest.mark.parametrize("after", [False, True])
