@@ -203,7 +203,7 @@ class Metrics(Section):
 
 
 class Approval(Section):
-    """Orders that two administrators have to sign. In force is what they have signed: `handover approval policy`."""
+    """Orders that two administrators have to sign; `handover approval policy` shows what of it they have signed."""
 
     required: tuple[Literal["keys rotate", "keys revoke", "keys accept", "partner add"], ...] = Field(
         default=(),

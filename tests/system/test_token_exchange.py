@@ -85,8 +85,10 @@ def test_files_and_receipts_go_both_ways_with_keys_in_the_token(running: Both, h
     # Ofsted is stopped: what LGSCO sends next lies on its server, and is opened with its encryption key
     assert ofsted.stop() == 0
     lgsco.drop(b"a decision", f"{CASE} signed.pdf")
-    wait_for(lambda: any(path.suffix == ".age" for path in ofsted.waiting()))
-    [envelope] = [path for path in ofsted.waiting() if path.suffix == ".age"]
+    wait_for(lambda: any(row.state == "sent" for row in lgsco.rows()))
+    [handover] = [row.id for row in lgsco.rows() if row.state == "sent"]
+    # receipts and announcements may lie beside it
+    [envelope] = [path for path in ofsted.waiting() if path.name == f"{handover}.age"]
     assert verified_by_ssh_keygen(running, envelope)
     ofsted.start()
     wait_for(lambda: set(lgsco.states()) == {"acknowledged"})
