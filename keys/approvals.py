@@ -216,7 +216,10 @@ def _signed(book: Book, entry: Entry) -> Book:
 
 def _created(book: Book, entry: Entry) -> Book:
     """A new key of ours belongs to an order; a host key is its server's, and in handover.toml."""
-    ordered = entry.detail.get("rotation") in book.rotations or entry.detail.get("purpose") == "host"
+    # compared one by one: what an entry holds there need not be a number
+    ordered = (
+        any(entry.detail.get("rotation") == seq for seq in book.rotations) or entry.detail.get("purpose") == "host"
+    )
     if ordered or not book.policy.demands("keys rotate"):
         return book
     return replace(book, unapproved=(*book.unapproved, entry.seq))

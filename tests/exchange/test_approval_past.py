@@ -90,6 +90,8 @@ def test_entries_written_past_the_program_count_for_nothing_and_are_told(lgsco: 
             detail={"purpose": "signing", "serial": 9, "begins": signed.at, "overlap": 0},
         ),
         Draft(event="key.created", actor="operator", key="SHA256:x", detail={"purpose": "signing", "rotation": 3}),
+        Draft(event="key.created", actor="operator", key="SHA256:x", detail={"purpose": [], "rotation": [{}]}),
+        Draft(event="approval.signed", actor="operator", detail={"order": [order], "signature": {}}),
         Draft(event="partner.added", actor="operator", partner="dfe", detail={"card_sha256": "00", "approval": order}),
     ]
     first = ledger.size
@@ -101,7 +103,7 @@ def test_entries_written_past_the_program_count_for_nothing_and_are_told(lgsco: 
     assert sorted((*after.false, *after.unapproved)) == list(range(first, ledger.size))
     said = [text for text in waiting_problems(lgsco) if text.startswith("entry ")]
     assert len(said) == len(forged)
-    assert f"entry {ledger.size - 3} (key.rotating) needed two signatures and has none: find out who did it" in said
+    assert f"entry {ledger.size - 5} (key.rotating) needed two signatures and has none: find out who did it" in said
     # who signs the policy anew has looked
     again = number(approval_desk.propose_policy(lgsco.parts, "root"))
     board.first.approves(lgsco, again)
