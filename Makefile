@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # Tests wait more than they compute: one process more than there are cores
 WORKERS ?= $(shell expr $$(nproc) + 1)
 
-.PHONY: demo test test-collect coverage lint docs bench faults powerloss simulate soak lock clean
+.PHONY: demo test test-collect coverage lint docs bench faults powerloss simulate soak rotations lock clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed
@@ -61,6 +61,12 @@ simulate: $(VENV)/tested
 soak: $(VENV)/tested
 	tests/setup
 	$(BIN)/python -m tests.soak.run $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
+
+# Every key of two organisations is replaced, ROUNDS (10) times, while files go both ways, daemons die and messages are
+# late, drawn from SEED (1)
+rotations: $(VENV)/tested
+	tests/setup
+	$(BIN)/python -m tests.rotation.storm $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SEED),--seed $(SEED))
 
 # The power goes after every step of the way of a file, of every command and of what people order, and each state that it
 # may leave is started again: hours, or with STATES=… that many of each recording
