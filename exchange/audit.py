@@ -1,6 +1,7 @@
 """Verifying, proving and checking: what an auditor does with a ledger, without any private key."""
 
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Never
@@ -9,13 +10,13 @@ from config.errors import Misuse, Refused, Tampered
 from config.home import Home
 from config.times import system_clock
 from exchange.assembly import ledger_verifiers, trusted
-from exchange.key_book import carried_forward
+from exchange.key_book import carried_forward, former_witnesses
 from keys.keyring import Keyring, Secret
 from keys.trust import Trust
 from ledger import checkpoint, entry, note, tlogproof, verify
 from ledger.database import connect
 from ledger.known import rows_of
-from ledger.note import NoteError
+from ledger.note import NoteError, Verifier
 from ledger.store import Ledger
 from ledger.verify import Report
 from ledger.view import View
@@ -50,8 +51,10 @@ def verify_home(home: Home) -> Report:
 
 def verify_ledger(home: Home, keyring: Keyring, trust: Trust, since: Path | None) -> Report:
     """Recompute everything; with `since`, also that the ledger continues that checkpoint."""
-    known = _with_announced(home, trust)
-    witnesses = {partner: known.witness_verifiers(partner) for partner in known.partners}
+    known, former = _with_announced(home, trust)
+    witnesses = {
+        partner: _each_once(*known.witness_verifiers(partner), *former.get(partner, ())) for partner in known.partners
+    }
     return verify.verify(
         home.ledger,
         ledger_verifiers(keyring),
@@ -60,19 +63,25 @@ def verify_ledger(home: Home, keyring: Keyring, trust: Trust, since: Path | None
     )
 
 
-def _with_announced(home: Home, trust: Trust) -> Trust:
-    """With the witness keys that partners announced, as far as the ledger, which is in question, can be read at all.
+def _each_once(*verifiers: Verifier) -> tuple[Verifier, ...]:
+    return tuple({(one.name, one.key_id): one for one in verifiers}.values())
+
+
+def _with_announced(home: Home, trust: Trust) -> tuple[Trust, Mapping[str, Sequence[Verifier]]]:
+    """With the witness keys that partners announced, and those of older cards, as far as the ledger, which is in
+    question, can be read at all.
 
     Whoever changed it to name another witness key also changed what our own checkpoints say.
     """
     try:
         connection = connect(home.ledger, writable=False)
         try:
-            return carried_forward(trust, View(rows_of(connection)))
+            view = View(rows_of(connection))
+            return carried_forward(trust, view), former_witnesses(view)
         finally:
             connection.close()
     except (Refused, Tampered, Misuse):
-        return trust
+        return trust, {}
 
 
 def _checkpoint(path: Path) -> bytes:

@@ -14,7 +14,11 @@ from keys.trust import Trust
 from ledger.canonical import Json
 from ledger.entry import Entry
 from ledger.key_events import OF_PARTNERS, key_entries, last_change
+from ledger.note import Verifier, parse_vkey
 from ledger.view import View
+
+FORMER_WITNESSES = "former_witnesses"
+"""Field of the detail of `partner.added`."""
 
 
 def accepted(entries: Iterable[Entry]) -> dict[str, Sequence[Announcement]]:
@@ -37,6 +41,17 @@ def accepted(entries: Iterable[Entry]) -> dict[str, Sequence[Announcement]]:
             signed = Signed.from_json(entry.detail["announcement"])
             found.setdefault(str(entry.partner), []).append(signed.announcement)
     return {partner: tuple(announced) for partner, announced in found.items()}
+
+
+def former_witnesses(view: View) -> dict[str, tuple[Verifier, ...]]:
+    """Partner -> witness keys that its newer cards do not name any more: they cosign nothing new, and what they have
+    cosigned still verifies."""
+    found: dict[str, dict[str, Verifier]] = {}
+    for entry in key_entries(view, ("partner.added",)):
+        named = entry.detail.get(FORMER_WITNESSES, [])
+        for key in named if isinstance(named, list) else ():
+            found.setdefault(str(entry.partner), {})[str(key)] = parse_vkey(str(key))
+    return {partner: tuple(keys.values()) for partner, keys in found.items()}
 
 
 def carried_forward(cards: Trust, view: View) -> Trust:

@@ -9,6 +9,7 @@ from config.times import from_text
 from exchange import card_folder, files
 from exchange.assembly import agreements_with
 from exchange.audit import read_ledger
+from exchange.key_book import FORMER_WITNESSES
 from exchange.parts import Parts
 from exchange.topology import Topology
 from keys import approvals
@@ -174,6 +175,7 @@ def trust_card(
         "issued": card.issued,
         "post_quantum": _shown(card),
         **({"weaker": lost} if lost else {}),
+        **_former_witnesses(parts, card),
         **({"older": True} if card.issued < _known(parts, card.organisation, digest(data)) else {}),
         **approvals.named(approval),
     }
@@ -193,6 +195,15 @@ def trust_card(
     parts.ledger.write(record)
     card_folder.switch(parts.home.cards, card.organisation)
     return {"organisation": card.organisation, "name": card.name, "fingerprint": cards.fingerprint(data)}
+
+
+def _former_witnesses(parts: Parts, card: Card) -> dict[str, Json]:
+    """Witness keys that a new card does not name any more: what they have cosigned here must verify for ever."""
+    if card.organisation not in parts.trust.partners:
+        return {}
+    before, named = parts.trust.card(card.organisation), (*card.witness_keys, *card.witness_pq)
+    former: list[Json] = [key for key in (*before.witness_keys, *before.witness_pq) if key not in named]
+    return {FORMER_WITNESSES: former} if former else {}
 
 
 def digest(data: bytes) -> str:

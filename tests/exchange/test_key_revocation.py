@@ -2,6 +2,7 @@
 
 import contextlib
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -9,10 +10,12 @@ from config.errors import Misuse, NotNow
 from config.times import from_text, to_text
 from exchange import key_desk
 from exchange.audit import verify_home
+from exchange.key_book import former_witnesses
 from keys.key_info import PURPOSES, Purpose
 from keys.openssh import PublicKey
 from keys.trust import UntrustedKey
 from tests.exchange.hostile import envelope, manifest
+from tests.exchange.test_key_expired import give_card, restart_both
 from tests.exchange.test_key_rotation import begin, chained, exchange_files, quiet, signed_by
 from tests.organisations import CASE, Organisation, Pair
 
@@ -148,3 +151,26 @@ def test_what_cannot_be_revoked_is_told(pair: Pair) -> None:
     revoke(pair.lgsco, "transport")
     with pytest.raises(Misuse, match="transport key 1 has ended already"):
         key_desk.revoke(pair.lgsco.parts, fingerprint, None, "root")
+
+
+@pytest.mark.parametrize("purpose", ["witness", "witness-pq"])
+def test_what_a_revoked_witness_key_cosigned_verifies_after_any_number_of_new_cards(
+    pair: Pair, purpose: Purpose, tmp_path: Path
+) -> None:
+    chained(pair)
+    begin(pair, purpose)
+    for number in range(3):
+        exchange_files(pair, f"file {number}")
+        pair.clock.advance(hours=1)
+        revoke(pair.ofsted, purpose)
+        persist(pair)
+        pair.clock.advance(hours=7)
+        give_card(pair.ofsted, pair.lgsco, tmp_path / f"ofsted-{number}.toml")
+        restart_both(pair)
+        exchange_files(pair, f"file {number} again")
+        report = verify_home(pair.lgsco.home)
+        assert report.ok, report.problems
+    assert report.cosignatures > 3
+    # known for what it did, and for nothing else
+    trust, former = pair.lgsco.parts.trust, former_witnesses(pair.lgsco.parts.ledger)["ofsted"]
+    assert not {one.key_id for one in former} & {one.key_id for one in trust.witness_verifiers("ofsted")}
