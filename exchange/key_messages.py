@@ -144,11 +144,21 @@ def answers_due(parts: Parts, partner: str) -> list[Due]:
             f"SELECT {_NUMBER} AS number, max(CASE WHEN event = ? THEN seq END) AS answered,",
             f"max(CASE WHEN event IN ({marks}) THEN seq END) AS came FROM entries",
             f"WHERE event IN (?, {marks}) AND +partner = ? GROUP BY number",
-            "HAVING came > coalesce(answered, -1) ORDER BY number",
+            "HAVING came IS NOT NULL ORDER BY number",
         )
     )
     found = parts.ledger.rows(sql, ANSWERED, *CAME, ANSWERED, *CAME, partner)
-    return [due for number, *_ in found if (due := _answer(parts, partner, int(number))) is not None]
+    return [
+        due
+        for number, answered, came in found
+        if (due := _answer(parts, partner, int(number))) is not None
+        # a person can have accepted it while the answer that it waits was on its way
+        and (answered is None or came > answered or not _is_said(parts, int(answered), due))
+    ]
+
+
+def _is_said(parts: Parts, answered: int, due: Due) -> bool:
+    return parts.ledger.entry(answered).detail.get("outcome") == due.sent.detail["outcome"]
 
 
 def _answer(parts: Parts, partner: str, number: int) -> Due | None:

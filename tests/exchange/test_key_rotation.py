@@ -7,7 +7,7 @@ import pytest
 
 from config.errors import Misuse, NotNow, Refused
 from config.times import from_text
-from exchange import key_desk
+from exchange import key_desk, key_messages
 from exchange.audit import verify_home
 from keys.key_info import NEEDED, OPTIONAL, PURPOSES, Purpose
 from keys.openssh import PublicKey
@@ -310,3 +310,17 @@ def test_a_ledger_key_that_the_old_one_did_not_stand_by_is_found(pair: Pair) -> 
         ]
         sqlite3(path, f"{FREE}{back};{triggers}")
         assert verify_home(pair.lgsco.home).ok
+
+
+def test_an_answer_that_crossed_with_a_person_s_acceptance_is_followed_by_the_true_one(pair: Pair) -> None:
+    new = rotate(pair.lgsco, "signing")
+    pair.lgsco.send()
+    pair.ofsted.receive()
+    [waits] = key_messages.answers_due(pair.ofsted.parts, "lgsco")
+    key_desk.accept(pair.ofsted.parts, "lgsco", new.fingerprint, "root")
+    pair.ofsted.parts.ledger.write(lambda tx: tx.append(waits.sent))
+    [true] = key_messages.answers_due(pair.ofsted.parts, "lgsco")
+    assert (waits.sent.detail["outcome"], true.sent.detail["outcome"]) == ("waiting", "accepted")
+    pair.settle()
+    assert key_messages.answers_due(pair.ofsted.parts, "lgsco") == []
+    assert pair.lgsco.parts.own.fingerprints("signing", "ofsted") >= {new.fingerprint}
