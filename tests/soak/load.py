@@ -108,8 +108,8 @@ class Load:
         reference = f"{24 + number // 10**6:02} {number // 1000 % 1000:03} {number % 1000:03}"
         name = kind.named.format(reference=reference, number=number) + kind.ending
         composed = unicodedata.normalize("NFC", name)
-        # the other direction has no rule about sizes: LGSCO takes everything
-        outcome = "acknowledged" if kind.outcome == "rejected" and sender == "ofsted" else kind.outcome
+        # it does not send what it would not take
+        outcome = "held" if kind.outcome == "rejected" and sender == "ofsted" else kind.outcome
         folder = self.homes[sender].outbound.joinpath(*FOLDERS[sender], kind.council or self.random.choice(COUNCILS))
         # the name in front makes each content one of its kind
         content = (name.encode() + self.random.randbytes(kind.size[1]))[: self.random.randint(*kind.size)]

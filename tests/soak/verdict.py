@@ -26,7 +26,7 @@ def violations(both: dict[str, Running], load: Load, orders: list[Order]) -> lis
     found = list(_ledgers(both))
     lives: dict[str, defaultdict[str, list[Row]]] = {of: defaultdict(list) for of in both}
     for of, one in both.items():
-        for row in reversed(all_rows(one.home)):
+        for row in all_rows(one.home):
             if row.direction == "out":
                 lives[of][str(row.name)].append(row)
     places = {of: _places(one) for of, one in both.items()}
@@ -49,7 +49,7 @@ def fate(file: Dropped, rows: list[Row], withdrawn: set[str]) -> Iterator[str]:
         return
     (last,) = standing
     if last.state != file.outcome and not (last.state == "withdrawn" and last.id in withdrawn):
-        yield f"{file.name}: {last.state} instead of {file.outcome}"
+        yield f"{file.name}: {last.state} instead of {file.outcome}: {[(row.id, row.reason) for row in rows]}"
     file.outcome = last.state
 
 
