@@ -225,8 +225,9 @@ def _signature(path: Path) -> str:
         with path.open("rb") as file:
             return file.read(MAX_SIGNATURE + 1).decode("ascii")
     except (OSError, UnicodeDecodeError) as problem:
+        why = problem.strerror if isinstance(problem, OSError) else "it is no text"
         raise Misuse(
-            f"the signature cannot be read ({type(problem).__name__})",
+            f"{path} cannot be read: {why}",
             hint="'ssh-keygen -Y sign -n approve@handover -f KEY FILE' writes it to FILE.sig",
         ) from None
 

@@ -117,8 +117,8 @@ def test_a_line_that_becomes_slow_brings_a_file_all_the_same(net: Network) -> No
     """As long as it was quick, so much was asked for at once that its answer would take longer than the timeout."""
     net.drop(100 * KIB)
     net.check(outages=0)
-    net.line.rate = 8 * KIB
-    net.drop(24 * KIB)
+    net.line.rate = 16 * KIB
+    net.drop(48 * KIB)
     net.wait_for("delivered", 2, "ofsted")
     net.line.rate = None
     net.check(outages=None)

@@ -61,12 +61,18 @@ def ours(one: Running, *arguments: str) -> str:
     return done.stdout
 
 
+def history(one: Running) -> list[tuple[str, str]]:
+    """What happened to keys: the event, and to which."""
+    return [(row["event"], row["fingerprint"]) for row in json.loads(ours(one, "keys", "history", "--json"))]
+
+
 def move(both: Both, purpose: str, hsm: SoftHsm) -> None:
     """Into the token, or there to the next key."""
     lgsco = both["lgsco"]
-    taken = lgsco.events().count("key.taken-up")
-    serial = json.loads(ours(lgsco, "keys", "rotate", purpose, "--token", "--json"))["serial"]
-    wait_for(lambda: lgsco.events().count("key.taken-up") == taken + 1)
+    made = json.loads(ours(lgsco, "keys", "rotate", purpose, "--token", "--json"))
+    serial = made["serial"]
+    # not just any: the answer about the key that was retired before may come late
+    wait_for(lambda: ("key.taken-up", made["fingerprint"]) in history(lgsco))
     deliver(both, f"{purpose} {serial}")
     ours(lgsco, "keys", "retire", purpose)
     assert f"lgsco {purpose} key {serial}" in hsm.labels()
