@@ -34,7 +34,8 @@ def make_directory(directory: Path, mode: int = 0o750) -> None:
     """Create `directory` and its missing parents durably."""
     if directory.is_dir():
         return
-    if is_there(directory):
+    # looked at once more: another may have made it just now
+    if is_there(directory) and not directory.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(directory))
     make_directory(directory.parent, mode)
     directory.mkdir(mode=mode, exist_ok=True)
