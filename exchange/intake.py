@@ -61,7 +61,7 @@ def take_all(parts: Parts, candidates: Sequence[Candidate], failures: Failures) 
 def _claim_for(parts: Parts, candidate: Candidate) -> Claim:
     now = parts.effects.clock()
     handover = new_id(now, parts.effects.random)
-    sidecar, seen = _read_sidecar(candidate.sidecar)
+    sidecar, seen = read_sidecar(candidate.sidecar)
     sighting = candidate.sighting
     return Claim(handover, candidate.folders, candidate.path.name, to_text(now), sidecar, sighting.mode, seen, sighting)
 
@@ -165,7 +165,7 @@ def _held(_parts: Parts, claim: Claim, judgement: Judgement, size: int) -> Draft
     )
 
 
-def _read_sidecar(path: Path) -> tuple[str | None, str]:
+def read_sidecar(path: Path) -> tuple[str | None, str]:
     """The sidecar's text and which file it was. One that is there but not for us to read holds the file it belongs to.
 
     Raises OSError where this machine fails to read it now: then its file waits.

@@ -12,7 +12,7 @@ from pathlib import Path
 from config.authorities import Register
 from config.errors import Misuse, Refused
 from config.home import Home
-from exchange import files
+from exchange import files, intake
 from exchange.assembly import agreements_with
 from exchange.concern import FileFacts, judge, sidecar_for
 from exchange.drop import SIDECAR
@@ -93,14 +93,10 @@ def _alone_in(directory: Path) -> Iterator[None]:
 
 def _has_sidecar(target: Path, text: str | None) -> bool:
     """Whether what lies beside the place of a file is what belongs to it; written now where there is nothing."""
-    try:
+    there, _ = intake.read_sidecar(target)
+    if there is not None or text is None:
         # one that says the same was left by a try that was killed
-        return target.read_text("utf-8") == text
-    except FileNotFoundError:
-        if text is None:
-            return True
-    except (OSError, UnicodeDecodeError):
-        return False
+        return there == text
     with half_copy(target.parent, 0o640) as copy:
         copy.file.write(text.encode())
         copy.finish()

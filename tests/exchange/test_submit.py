@@ -1,5 +1,6 @@
 """exchange/submit.py: a file never goes under the details of another, whoever else uses its name."""
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -94,3 +95,28 @@ def test_of_many_who_submit_one_name_one_is_served_and_with_its_own_reference(pa
     assert sorted(one.name for one in pair.lgsco.home.outbound.joinpath(*DECISION).iterdir()) == [NAME, NAME + SIDECAR]
     pair.settle()
     assert references(pair) == served
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link"])
+def test_what_is_no_file_in_the_place_of_a_sidecar_is_neither_opened_nor_followed(
+    pair: Pair, path: Path, kind: str
+) -> None:
+    beside = pair.lgsco.home.outbound.joinpath(*DECISION, NAME + SIDECAR)
+    beside.parent.mkdir(parents=True)
+    if kind == "pipe":
+        os.mkfifo(beside)
+    else:
+        elsewhere = path.with_name("elsewhere")
+        elsewhere.write_text(sidecar_for(CASE) or "")
+        beside.symlink_to(elsewhere)
+    with pytest.raises(Refused) as caught:
+        submit(pair.lgsco.home, pair.lgsco.parts.trust, [path], *DECISION, CASE)
+    assert caught.value.reason == "name-taken"
+    assert [one.name for one in beside.parent.iterdir()] == [beside.name]
+
+
+def test_a_name_beside_which_no_sidecar_has_room_can_be_submitted_without_one(pair: Pair, path: Path) -> None:
+    path = path.rename(path.with_name(f"{CASE} {'d' * 235}.pdf"))
+    submit(pair.lgsco.home, pair.lgsco.parts.trust, [path], *DECISION, None)
+    pair.settle()
+    assert pair.lgsco.states() == ["acknowledged"]
