@@ -1,7 +1,7 @@
 """Messages without a payload: how each is sealed and sent, and what is checked before one is acted upon.
 
-    kind        what it says            who owes it and what one does (both named in exchange/messages.py)
-    receipt     exchange/envelope/receipt.py     exchange/receipts.py
+    kind        what it says                    who owes it and what one does (both named in exchange/messages.py)
+    receipt     exchange/envelope/receipt.py    exchange/receipts.py
 
 What a partner is owed is asked of the ledger before every round, so nothing needs to be remembered: a message whose
 upload was cut off is made anew under another id, one that was lost is owed again when its source says so. A source

@@ -1,6 +1,6 @@
 """The parts of a running organisation, built in one place and passed to every pipeline.
 
-`exchange/service/daemon.py: assemble` builds them for real; tests and the simulation build the same with effects of
+`exchange/assembly.py: assemble` builds them for real; tests and the simulation build the same with effects of
 their own. Nothing below this reads a clock, draws a random number or opens a connection on its own account.
 """
 
