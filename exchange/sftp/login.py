@@ -31,6 +31,7 @@ from exchange.landing import (
     Unreachable,
 )
 from exchange.sftp import ssh
+from exchange.sftp.hearing import CountingSocket
 from keys import openssh
 
 
@@ -74,7 +75,7 @@ def _reach(address: Address, timeout: float, keepalive: float) -> socket.socket:
     except (OSError, OverflowError, UnicodeError) as problem:
         raise Unreachable(address.place, (getattr(problem, "strerror", None) or "no connection").lower()) from None
     ssh.tune(raw, timeout, keepalive)
-    return raw
+    return CountingSocket.of(raw)
 
 
 def _exchange_keys(transport: ssh.Client, address: Address, timeout: float, wanted: tuple[str, ...]) -> None:

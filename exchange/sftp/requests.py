@@ -21,6 +21,7 @@ from exchange.landing import (
 )
 from exchange.sftp import packets as say
 from exchange.sftp import ssh
+from exchange.sftp.hearing import Hearing
 from exchange.sftp.pace import Pace
 from exchange.sftp.wire import Splitter, WireError, encode
 
@@ -101,7 +102,7 @@ class Conversation:
         waited = time.monotonic() - began
         for reply in replies:
             if isinstance(reply, say.Data):
-                self.pace.answered(waited)
+                self.pace.answered(waited, len(reply.data))
                 waited = 0.0
         return replies
 
@@ -161,12 +162,16 @@ class Conversation:
         return Abilities(extensions, _length(read), _length(write))
 
     def _receive(self) -> None:
-        try:
-            data = self._channel.recv(_RECEIVE)
-        except TimeoutError:
-            self.lost(f"no answer within {self._channel.gettimeout() or 0:g} seconds")
-        except (OSError, EOFError, paramiko.SSHException):
-            self.lost("it broke")
+        patience, hearing = self._channel.gettimeout() or 0.0, Hearing(self._channel.get_transport().sock)
+        data = None
+        while data is None:
+            try:
+                data = self._channel.recv(_RECEIVE)
+            except TimeoutError:
+                if not hearing.goes_on(patience):
+                    self.lost(f"no answer within {patience:g} seconds")
+            except (OSError, EOFError, paramiko.SSHException):
+                self.lost("it broke")
         if not data:
             self.lost("it was closed by the server")
         try:

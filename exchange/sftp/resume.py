@@ -54,11 +54,12 @@ def read_at(talk: Conversation, handle: bytes, offset: int, length: int) -> byte
         wanted = min(length - len(found), talk.read_length)
         began = time.monotonic()
         reply = talk.ask(say.Read(talk.next_id(), handle, offset + len(found), wanted))
-        talk.pace.answered(time.monotonic() - began)
+        waited = time.monotonic() - began
         if isinstance(reply, say.Status) and reply.code == say.EOF:
             break
         if not isinstance(reply, say.Data) or not 0 < len(reply.data) <= wanted:
             raise talk.refusal(reply)
+        talk.pace.answered(waited, len(reply.data))
         found += reply.data
     return found
 

@@ -13,6 +13,7 @@ from exchange.landing import ConnectionLost, Small
 from exchange.sftp import client as sftp
 from exchange.sftp.client import SftpLanding
 from tests.sshd import Sshd
+from tests.system.line import Line
 from tests.tcp_proxy import TcpProxy
 
 MIB = 1024 * 1024
@@ -128,6 +129,35 @@ def test_a_network_that_takes_no_more_bytes_does_not_hold_an_upload_for_ever(ssh
         with pytest.raises(ConnectionLost):
             landing.put(BytesIO(bytes(8 * MIB)), 8 * MIB, "one.age.part")
         assert time.monotonic() - began < 15
+
+
+def test_a_server_that_only_says_that_it_is_there_is_not_waited_for_like_a_slow_line() -> None:
+    with Sshd(lines=("ClientAliveInterval 1",)) as talkative:
+        # opening it never comes to an end
+        os.mkfifo(talkative.zone / "one.age")
+        (talkative.zone / "one.age").chmod(0o666)
+        # a client that says something itself is not asked
+        landing = sftp.connect(talkative.address(), talkative.user_key, timeout=3, keepalive=60)
+        with pytest.raises(ConnectionLost, match="no answer within 3 seconds"):
+            landing.get("one.age", BytesIO())
+
+
+def test_an_answer_that_is_long_in_coming_is_waited_for_as_long_as_it_comes(sshd: Sshd) -> None:
+    """A packet of SSH is up to 32 KiB, and only whole ones can be read: at 8 KiB a second that takes 4 seconds."""
+    data = os.urandom(32_000)
+    sshd.new_zone()
+    (sshd.zone / "one.age").write_bytes(data)
+    line = Line()
+    line.target = sshd.port
+    try:
+        landing = sftp.connect(sshd.address(port=line.port), sshd.user_key, timeout=1, keepalive=1)
+        for rate in (None, None, 8192):
+            line.rate = rate
+            landing.get("one.age", came := BytesIO())
+            assert came.getvalue() == data
+        assert len(line.sessions) == 1
+    finally:
+        line.close()
 
 
 def test_closing_from_another_thread_ends_an_upload(sshd: Sshd, proxy: TcpProxy) -> None:

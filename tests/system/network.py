@@ -22,7 +22,10 @@ from exchange.audit import public_keyring, read_ledger
 from ledger.query import outage
 from tests.organisations import CASE, NAMES, TOPOLOGIES
 from tests.system.daemons import Running, exchange, wait_for
-from tests.system.line import Line
+from tests.system.line import KIB, Line
+
+LOGIN = 8 * KIB
+"""Bytes from the server after which a session is past its login, which has fewer; every look at a folder adds some."""
 
 
 @dataclass
@@ -33,6 +36,8 @@ class Network:
     ofsted: Running
     line: Line
     caller: str = "lgsco"
+    collects: bool = False
+    """Whether the caller calls even if it has nothing to send."""
     dropped: int = 0
     files: dict[str, bytes] = field(default_factory=dict)
     """What was dropped since `begin`, by name."""
@@ -61,6 +66,7 @@ class Network:
         """Forget what was before, and end the connections of before."""
         self.line.mend()
         self.line.cut()
+        self._settle()
         # whoever collects may have called again already
         self.line.sessions[:] = [session for session in self.line.sessions if not session.over.is_set()]
         self.files.clear()
@@ -129,6 +135,13 @@ class Network:
             wait_for(partial(nothing_waits, one))
             check_log(one)
 
+    def _settle(self) -> None:
+        """Wait until no outage is left, and whoever collects has logged in again: cut while it does, it has another."""
+        wait_for(lambda: self.cause() is None)
+        if self.collects:
+            wait_for(lambda: any(one.down > LOGIN and not one.over.is_set() for one in list(self.line.sessions)))
+            wait_for(lambda: self.cause() is None)
+
     def _both(self) -> dict[str, Running]:
         return {"lgsco": self.lgsco, "ofsted": self.ofsted}
 
@@ -172,6 +185,6 @@ def faulty_network(base: Path, values: dict[str, Value] | None = None, topology:
     try:
         with exchange(base, settings, topology) as both:
             line.target = both[host].sshd.port
-            yield Network(both["lgsco"], both["ofsted"], line, caller)
+            yield Network(both["lgsco"], both["ofsted"], line, caller, collects=TOPOLOGIES[topology] is not None)
     finally:
         line.close()

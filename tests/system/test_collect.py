@@ -121,7 +121,7 @@ def test_a_line_that_becomes_slow_brings_a_file_all_the_same(net: Network) -> No
     net.drop(48 * KIB)
     net.wait_for("delivered", 2, "ofsted")
     net.line.rate = None
-    net.check(outages=None)
+    net.check(outages=0)
 
 
 def test_another_host_key_is_not_called_upon_again_and_nothing_is_collected_from_it(tmp_path: Path) -> None:
