@@ -25,6 +25,10 @@ from ledger.view import View
 
 Cell = str | int | bool | None
 
+SUCCESSION = timedelta(days=7)
+"""How long a key that is to be revoked stays beside its successor if the machine stops between the two: it must not be
+retired before the order is given again, for then it could not be revoked any more."""
+
 
 def rotate_as_asked(
     parts: Parts, purpose: Purpose, overlap: str, at: str | None, by: str, in_token: bool | None = None
@@ -144,9 +148,12 @@ def revoke(
     partners believe it when a person there has confirmed our new card.
     """
     key, start = to_revoke(parts, fingerprint, since, lost=lost)
+    # the successor may have been ordered by an earlier try of the same
+    parts.keyring.reload()
+    rotation.finish(parts.office)
     if key.ended is None and key.purpose != "host" and len(parts.own.usable(key.purpose)) < 2:
         place = False if lost else None
-        rotate(parts, key.purpose, timedelta(0), None, by, in_token=place, approval=approval, lost=lost)
+        rotate(parts, key.purpose, SUCCESSION, None, by, in_token=place, approval=approval, lost=lost)
     under_way = key_needs.unanswered(parts, key)
     to_open = key_needs.to_open(parts, key) if key.purpose == "encryption" else None
     rotation.revoke(parts.office, key, start, by, approval=approval, lost=lost)

@@ -67,6 +67,10 @@ class Courier(threading.Thread):
         found = (path.name for folder in self.folders() for path in folder.glob("*.age*"))
         return {name.partition(".")[0] for name in found if not name.endswith(".part")}
 
+    def names_of_first(self) -> set[str]:
+        """The ids of the first messages."""
+        return {name.partition(".")[0] for name, _ in self.first}
+
     def folders(self) -> tuple[Path, Path, Path]:
         """In the order of the way."""
         return self.zone, self.aside, self.desk

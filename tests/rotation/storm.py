@@ -218,6 +218,16 @@ class Storm:
             )
         return False
 
+    def reasons(self, name: str, event: str) -> dict[str, str]:
+        """Why messages met with an event at that organisation: their ids, and the reasons in its ledger."""
+        ledger = self.ledgers[name]
+        entries = ledger.entries(0, ledger.size)
+        return {
+            str(one.detail.get("about", one.handover)): str(one.detail["reason"])
+            for one in entries
+            if one.event == event
+        }
+
     def violations(self, but: frozenset[str] = frozenset()) -> list[str]:
         """Everything that is against what must hold at rest; events in `but` may be."""
         return violations(self.both, self.stream.dropped, but)

@@ -149,6 +149,10 @@ def test_a_command_that_is_killed_before_any_call_leaves_nothing_half_done(
         assert code in (0, 2, 3), f"{call}: {(folder / 'output' / 'err').read_text()}"
         pair = opened(folder)
         try:
+            if name == "revoke":
+                key = pair.lgsco.parts.own.find(words[-1])
+                assert key is not None
+                assert key.ended == "revoked"
             closed(pair)
         finally:
             pair.close()
