@@ -12,7 +12,7 @@ from config.times import BadTime, from_text, to_text
 from config.units import BadUnit, parse_duration
 from exchange import key_needs
 from exchange.parts import Parts
-from keys import approvals, rotation, succession
+from keys import approvals, ending, rotation, succession
 from keys.announcement import Announcement, Signed
 from keys.key_info import Purpose
 from keys.own_keys import OwnKey, OwnKeys, Sent
@@ -89,10 +89,10 @@ def tend(parts: Parts) -> None:
     """Everything that is due for our own keys; can be repeated at any time."""
     parts.keyring.reload()
     rotation.finish(parts.office)
-    rotation.sweep(parts.office, lambda own, key: _is_kept(parts, own, key))
+    ending.sweep(parts.office, lambda own, key: _is_kept(parts, own, key))
     for key in _over(parts):
         if key_needs.needed(parts, parts.own, key) is None:
-            rotation.retire(parts.office, key, "daemon", lambda own, old: key_needs.needed(parts, own, old))
+            ending.retire(parts.office, key, "daemon", lambda own, old: key_needs.needed(parts, own, old))
 
 
 def _over(parts: Parts) -> list[OwnKey]:
@@ -119,7 +119,7 @@ def retire(parts: Parts, purpose: Purpose, by: str, without: Sequence[str] = ())
     for key in own.usable(purpose):
         if key.fingerprint in own.replaced(purpose):
             _check_left(parts, own, key, without)
-            rotation.retire(parts.office, key, by, lambda now, old: key_needs.needed(parts, now, old, without), without)
+            ending.retire(parts.office, key, by, lambda now, old: key_needs.needed(parts, now, old, without), without)
             return key
     raise Misuse(
         f"no {purpose} key is being replaced", hint=f"'handover keys rotate {purpose}' makes the successor first"
@@ -156,7 +156,7 @@ def revoke(
         rotate(parts, key.purpose, SUCCESSION, None, by, in_token=place, approval=approval, lost=lost)
     under_way = key_needs.unanswered(parts, key)
     to_open = key_needs.to_open(parts, key) if key.purpose == "encryption" else None
-    rotation.revoke(parts.office, key, start, by, approval=approval, lost=lost)
+    ending.revoke(parts.office, key, start, by, approval=approval, lost=lost)
     tend(parts)
     successor = parts.own.usable(key.purpose)[-1]
     return {
@@ -217,7 +217,7 @@ def announce(parts: Parts, by: str) -> int:
     rotation.announce_hosts(parts.office, lines, by)
     for key in parts.own.usable("host"):
         if key.public not in lines:
-            rotation.retire(parts.office, key, by, lambda own, old: key_needs.needed(parts, own, old))
+            ending.retire(parts.office, key, by, lambda own, old: key_needs.needed(parts, own, old))
     return sum(1 for sent in parts.own.announcements if not sent.taken >= set(parts.agreements))
 
 

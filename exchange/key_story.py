@@ -72,7 +72,9 @@ def story(me: str, ledger: View, trust: Trust, wanted: str) -> KeyStory:
 
 
 def _ours(me: str, ledger: View, own: OwnKey, entries: list[Entry]) -> KeyStory:
-    end = next((e for e in entries if e.key == own.fingerprint and e.event in ("key.retired", "key.revoked")), None)
+    ends = [e for e in entries if e.key == own.fingerprint and e.event in ("key.retired", "key.revoked")]
+    # a retired key may have been revoked since
+    end = ends[-1] if ends else None
     said = _said(end)
     told = () if said is None else tuple(sorted(_told(entries, said.number)))
     return KeyStory(

@@ -3,8 +3,8 @@
     order    key.rotating    the intention; whoever finds it later can finish what it says. The first key of an optional
                              purpose is ordered like a successor
     finish   key.created     the new key lies on the disk, was tried out, and is announced by this very entry
-    retire   key.retired     used no more; the private half is destroyed after that, and `key.destroyed` says so
-    revoke   key.revoked     the same at once, because somebody else may have it
+    retire   key.retired     used no more; see `keys.ending`
+    revoke   key.revoked     the same at once
 
 Every step can be repeated after a crash, by any process of ours: a key that was ordered is finished or discarded with
 an entry that says so, a private half of a key that has ended is destroyed. What is not recorded is never used.
@@ -13,14 +13,13 @@ an entry that says so, a private half of a key that has ended is destroyed. What
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 
 from config import times
-from config.errors import Misuse, NotNow, Refused
+from config.errors import Misuse
 from keys import announcement as announcements
 from keys import approvals, own_keys, vouching
 from keys.announcement import Action, Announcement, Signed, Subject
-from keys.key_errors import DamagedKey, ExposedKey, NoTokens, SwappedKey, TokenAway, UnfitToken, WrongPin
+from keys.key_errors import DamagedKey, ExposedKey, SwappedKey
 from keys.key_info import OPTIONAL, KeyInfo, Purpose
 from keys.keyring import Keyring
 from keys.own_keys import Making, OwnKey, OwnKeys
@@ -119,7 +118,6 @@ def finish(office: Office) -> list[Entry]:
     One that cannot be used is discarded, with an entry that says why, and raised.
     """
     made = [_finish_one(office, making) for making in office.own().making]
-    sweep(office)
     return [entry for entry in made if entry is not None]
 
 
@@ -150,7 +148,7 @@ def _finish_one(office: Office, making: Making) -> Entry | None:
         if old is None and action == "rotate":
             raise Misuse(f"the {making.purpose} key that is to be replaced is not recorded")
         replaces = None if old is None else old.public
-        signed = _announce(
+        signed = announced(
             office,
             own,
             action,
@@ -187,7 +185,7 @@ def _created(info: KeyInfo, making: Making, signed: Signed) -> Draft:
     return Draft(event="key.created", actor="operator", key=info.fingerprint, detail=detail)
 
 
-def _announce(
+def announced(
     office: Office,
     own: OwnKeys,
     action: Action,
@@ -214,79 +212,6 @@ def _announce(
     return vouching.vouched(office.keyring, own, one, about, lost)
 
 
-def retire(
-    office: Office,
-    key: OwnKey,
-    by: str,
-    needed: Callable[[OwnKeys, OwnKey], str | None],
-    without: Sequence[str] = (),
-) -> Entry:
-    """End a key that was replaced; `needed` says what still needs it (None: nothing). Raises Refused or Misuse.
-
-    Partners that are left behind, `without` the successor, are named in the entry.
-    """
-
-    def end(tx: Transaction) -> Entry:
-        own = of_ledger(tx)
-        now = own.find(key.fingerprint)
-        if now is None or now.ended is not None:
-            raise Misuse(f"{key.purpose} key {key.serial} has ended already")
-        if key.fingerprint not in own.replaced(key.purpose):
-            raise Refused(
-                f"{key.purpose} key {key.serial} is the one in use",
-                hint=f"make its successor with 'handover keys rotate {key.purpose}' first",
-                reason="key-in-use",
-            )
-        why = needed(own, now)
-        if why is not None:
-            raise NotNow(f"{key.purpose} key {key.serial} is still needed: {why}", hint="nothing was changed")
-        draft = _ending(office, own, "retire", now, office.clock(), by)
-        left: dict[str, Json] = {"without": sorted(without)} if without else {}
-        return tx.append(draft.replace(detail={**draft.detail, **left}))
-
-    entry = office.ledger.write(end)
-    sweep(office)
-    return entry
-
-
-def revoke(
-    office: Office, key: OwnKey, since: datetime, by: str, *, approval: int | None = None, lost: bool = False
-) -> Entry:
-    """End a key at once that somebody else may have, or is lost; raises Misuse if it has ended or has no successor.
-
-    NotApproved where administrators have to sign the order, and `approval` is none that allows it.
-    """
-
-    def end(tx: Transaction) -> Entry:
-        own = of_ledger(tx)
-        if all(key.fingerprint != one.fingerprint for one in own.usable(key.purpose)):
-            raise Misuse(f"{key.purpose} key {key.serial} has ended already")
-        if len(own.usable(key.purpose)) < 2:
-            raise Misuse(f"no other {key.purpose} key could take the place of {key.purpose} key {key.serial}")
-        draft = _ending(office, own, "revoke", key, since, by, lost=lost)
-        draft = draft.replace(detail={**draft.detail, **approvals.named(approval)})
-        approvals.permit(tx, draft, office.clock())
-        return tx.append(draft)
-
-    return office.ledger.write(end)
-
-
-def _ending(
-    office: Office, own: OwnKeys, action: Action, key: OwnKey, at: datetime, by: str, *, lost: bool = False
-) -> Draft:
-    silent, when = key.fingerprint if lost else None, times.to_text(at)
-    signed = _announce(office, own, action, key.purpose, key, key.public, replaces=None, at=when, lost=silent)
-    detail: dict[str, Json] = {
-        "purpose": key.purpose,
-        "serial": key.serial,
-        "number": signed.announcement.number,
-        "announcement": signed.to_json(),
-        **({"lost": True} if lost else {}),
-    }
-    event = "key.retired" if action == "retire" else "key.revoked"
-    return Draft(event=event, actor="operator", key=key.fingerprint, detail=detail, private={"by": by})
-
-
 def announce_hosts(office: Office, lines: Sequence[str], by: str) -> list[Entry]:
     """Announce the host keys of our SFTP server that are new among `lines`, beside one that partners know.
 
@@ -307,7 +232,7 @@ def announce_hosts(office: Office, lines: Sequence[str], by: str) -> list[Entry]
                 )
             now = times.to_text(office.clock())
             last = known[-1]
-            signed = _announce(office, own, "rotate", "host", last, line, replaces=last.public, at=now)
+            signed = announced(office, own, "rotate", "host", last, line, replaces=last.public, at=now)
             detail: dict[str, Json] = {
                 "replaces": known[-1].fingerprint,
                 "number": signed.announcement.number,
@@ -324,19 +249,3 @@ def _host(own: OwnKeys, line: str, more: Mapping[str, Json]) -> Draft:
     serial = 1 + sum(key.purpose == "host" for key in own.keys)
     detail: dict[str, Json] = {"purpose": "host", "serial": serial, "public": line, **more}
     return Draft(event="key.created", actor="operator", key=announcements.fingerprint("host", line), detail=detail)
-
-
-def sweep(office: Office, kept: Callable[[OwnKeys, OwnKey], bool] = lambda _, key: key.ended == "revoked") -> None:
-    """Destroy the private half of every key that has ended, and record it; but for those that are still `kept`."""
-    own = office.own()
-    for key in own.keys:
-        if key.ended is None or key.destroyed or key.purpose == "host" or kept(own, key):
-            continue
-        try:
-            office.keyring.destroy(key.fingerprint)
-        except (TokenAway, NoTokens, WrongPin, UnfitToken):
-            # a token that is lost must not keep the others; status says what is left, and it is tried again
-            continue
-        detail: dict[str, Json] = {"purpose": key.purpose, "serial": key.serial}
-        draft = Draft(event="key.destroyed", actor="daemon", key=key.fingerprint, detail=detail)
-        office.ledger.write(partial(Transaction.append, draft=draft))

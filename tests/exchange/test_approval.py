@@ -13,7 +13,7 @@ from exchange.approval_list import checked, policy, rows
 from exchange.assembly import confirmed_cards_of
 from exchange.audit import verify_home
 from exchange.partners import make_card
-from keys import approvals, rotation, sshsig
+from keys import approvals, ending, sshsig
 from keys.approvals import NotApproved
 from tests.exchange.administrators import (
     ALL,
@@ -371,7 +371,7 @@ def test_a_revocation_that_a_crash_cut_off_is_finished_once(lgsco: Organisation)
         def power_cut(*_args: object, **_named: object) -> None:
             raise KeyboardInterrupt
 
-        patch.setattr(rotation, "revoke", power_cut)
+        patch.setattr(ending, "revoke", power_cut)
         with pytest.raises(KeyboardInterrupt):
             approval_desk.revoke(lgsco.parts, stolen, None, "root")
     assert events(lgsco, "key.revoked") == []

@@ -10,13 +10,14 @@ from config.errors import Misuse, NotNow
 from config.times import from_text, to_text
 from exchange import key_desk
 from exchange.audit import verify_home
+from exchange.incident import incident
 from exchange.key_book import former_witnesses
 from keys.key_info import PURPOSES, Purpose
 from keys.openssh import PublicKey
 from keys.trust import UntrustedKey
 from tests.exchange.hostile import envelope, manifest
 from tests.exchange.test_key_expired import give_card, restart_both
-from tests.exchange.test_key_rotation import begin, chained, exchange_files, quiet, signed_by
+from tests.exchange.test_key_rotation import begin, chained, exchange_files, quiet, rotate, signed_by
 from tests.organisations import CASE, Organisation, Pair
 
 
@@ -99,6 +100,48 @@ def test_what_was_signed_since_the_theft_does_not_count_even_if_it_was_recorded(
     with pytest.raises(UntrustedKey) as refused:
         pair.ofsted.parts.trust.signing_key("lgsco", key, from_text(doubtful.received_at or ""))
     assert refused.value.reason == "key-revoked"
+
+
+@pytest.mark.parametrize("purpose", ["signing", "signing-pq"])
+def test_a_theft_that_is_found_after_the_key_was_retired_counts_from_the_theft_on(pair: Pair, purpose: Purpose) -> None:
+    chained(pair)
+    begin(pair, purpose)
+    exchange_files(pair, "before")
+    pair.clock.advance(hours=1)
+    theft = to_text(pair.clock())
+    pair.clock.advance(hours=1)
+    exchange_files(pair, "doubtful")
+    stolen, fingerprint = pair.lgsco.parts.own.usable(purpose)[0], first(pair.lgsco, purpose)
+    rotate(pair.lgsco, purpose, overlap=timedelta(0))
+    pair.settle()
+    pair.clock.advance(days=1)
+    key_desk.tend(pair.lgsco.parts)
+    pair.settle()
+    assert [key.ended for key in pair.lgsco.parts.own.keys if key.fingerprint == fingerprint] == ["retired"]
+    with pytest.raises(Misuse, match="was retired at"):
+        key_desk.revoke(pair.lgsco.parts, fingerprint, None, "root")
+    done = key_desk.revoke(pair.lgsco.parts, fingerprint, theft, "root")
+    assert (done["revoked"], done["handovers"], done["successor"]) == (fingerprint, 2, first(pair.lgsco, purpose))
+    with pytest.raises(Misuse, match="has ended already"):
+        key_desk.revoke(pair.lgsco.parts, fingerprint, theft, "root")
+    pair.settle()
+    assert stolen.public in pair.ofsted.parts.trust.standing("lgsco").revoked
+    before, doubtful = [h for h in pair.ofsted.handovers() if h.direction == "in"]
+    if purpose == "signing":
+        key = PublicKey.parse(stolen.public)
+        pair.ofsted.parts.trust.signing_key("lgsco", key, from_text(before.received_at or ""))
+        with pytest.raises(UntrustedKey) as refused:
+            pair.ofsted.parts.trust.signing_key("lgsco", key, from_text(doubtful.received_at or ""))
+        assert refused.value.reason == "key-revoked"
+    parts = pair.lgsco.parts
+    found = incident(parts.home, parts.ledger, parts.trust, fingerprint, None, None, pair.clock())
+    assert found.key.state == "revoked"
+    assert found.key.since == theft
+    assert {one.handover: one.doubtful for one in found.handovers} == {before.id: False, doubtful.id: True}
+    exchange_files(pair, "after")
+    for one in (pair.lgsco, pair.ofsted):
+        quiet(one)
+        assert verify_home(one.home).ok
 
 
 def test_a_partner_that_is_away_or_asks_a_person_gets_nothing_until_it_knows_the_new_key(pair: Pair) -> None:
