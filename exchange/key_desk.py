@@ -155,7 +155,7 @@ def revoke(
         place = False if lost else None
         rotate(parts, key.purpose, SUCCESSION, None, by, in_token=place, approval=approval, lost=lost)
     under_way = key_needs.unanswered(parts, key)
-    to_open = key_needs.to_open(parts, key) if key.purpose == "encryption" else None
+    to_open = key_needs.to_open(parts, key) if key.purpose == "encryption" and key.ended is None and not lost else None
     ending.revoke(parts.office, key, start, by, approval=approval, lost=lost)
     tend(parts)
     successor = parts.own.usable(key.purpose)[-1]
@@ -198,7 +198,7 @@ def affected(view: View, fingerprint: str) -> list[str]:
 
 def _is_kept(parts: Parts, own: OwnKeys, key: OwnKey) -> bool:
     """Whether the private half of an ended key must stay: to tell partners of it, or to open what is on its way."""
-    if key.ended != "revoked" or key.purpose in ("ledger", "witness", "witness-pq"):
+    if key.ended != "revoked" or key.lost or key.purpose in ("ledger", "witness", "witness-pq"):
         return False
     told = [
         sent.taken

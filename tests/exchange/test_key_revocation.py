@@ -18,7 +18,7 @@ from keys.trust import UntrustedKey
 from tests.exchange.hostile import envelope, manifest
 from tests.exchange.test_key_expired import give_card, restart_both
 from tests.exchange.test_key_rotation import begin, chained, exchange_files, quiet, rotate, signed_by
-from tests.organisations import CASE, Organisation, Pair
+from tests.organisations import CASE, Organisation, Pair, restart
 
 
 def first(one: Organisation, purpose: Purpose) -> str:
@@ -217,3 +217,32 @@ def test_what_a_revoked_witness_key_cosigned_verifies_after_any_number_of_new_ca
     # known for what it did, and for nothing else
     trust, former = pair.lgsco.parts.trust, former_witnesses(pair.lgsco.parts.ledger)["ofsted"]
     assert not {one.key_id for one in former} & {one.key_id for one in trust.witness_verifiers("ofsted")}
+
+
+@pytest.mark.parametrize("purpose", ["witness", "encryption", "transport"])
+def test_a_key_whose_file_is_gone_is_revoked_without_its_word(pair: Pair, purpose: Purpose, tmp_path: Path) -> None:
+    chained(pair)
+    exchange_files(pair, "before")
+    fingerprint = first(pair.lgsco, purpose)
+    (pair.lgsco.home.keys / f"{purpose}-1.age").unlink()
+    pair.clock.advance(days=1)
+    pair.lgsco = restart(pair.lgsco, pair.ofsted, pair.clock)
+    chained(pair)
+    done = key_desk.revoke(pair.lgsco.parts, fingerprint, None, "root", lost=True)
+    assert done["to_open"] is None
+    key_desk.tend(pair.lgsco.parts)
+    persist(pair)
+    if purpose != "encryption":
+        # nobody but the lost key could have said that another one takes its place
+        assert pair.ofsted.events().count("partner.key-refused") == 2
+        give_card(pair.lgsco, pair.ofsted, tmp_path / "new.toml")
+        restart_both(pair)
+        persist(pair)
+        pair.clock.advance(hours=7)
+    exchange_files(pair, "after")
+    assert [key.fingerprint for key in pair.lgsco.parts.own.usable(purpose)] == [done["successor"]]
+    now = pair.ofsted.parts.trust.standing("lgsco").keys(purpose, pair.clock())
+    assert now == tuple(key.public for key in pair.lgsco.parts.own.usable(purpose))
+    for one in (pair.lgsco, pair.ofsted):
+        assert not {"quarantined", "rejected", "witness.conflict"} & set(one.events())
+        assert verify_home(one.home).ok
