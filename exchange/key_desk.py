@@ -15,8 +15,7 @@ from exchange.parts import Parts
 from keys import approvals, ending, rotation, succession
 from keys.announcement import Announcement, Signed
 from keys.key_info import Purpose
-from keys.own_keys import OwnKey, OwnKeys, Sent
-from keys.succession import COMES
+from keys.own_keys import OwnKey, OwnKeys
 from ledger.canonical import Json
 from ledger.entry import Draft, Entry
 from ledger.key_events import key_entries
@@ -64,7 +63,7 @@ def rotate(
     accepted by then. Raises Misuse, or NotNow.
     """
     first = purpose == "signing-pq" and not parts.own.usable(purpose)
-    if first and any(not sent.taken >= set(parts.agreements) for sent in _last_words(parts.own)):
+    if first and any(not sent.taken >= set(parts.agreements) for sent in key_needs.last_words(parts.own)):
         raise NotNow(
             "a partner has not accepted an earlier announcement yet",
             hint="'handover status' says which; accept it there, then make the first key",
@@ -77,12 +76,6 @@ def rotate(
     if not made:
         raise NotNow(f"the new {purpose} key was ordered but is not made yet", hint="'handover keys list' shows it")
     return made[0]
-
-
-def _last_words(own: OwnKeys) -> list[Sent]:
-    """Announcements that still matter: of keys that have not ended, and the ends themselves."""
-    ended = {key.fingerprint for key in own.keys if key.ended is not None}
-    return [s for s in own.announcements if s.fingerprint not in ended or s.signed.announcement.action not in COMES]
 
 
 def tend(parts: Parts) -> None:

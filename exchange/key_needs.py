@@ -1,6 +1,6 @@
 """Why a key that was replaced must stay.
 
-a partner has not accepted its successor
+a partner has not accepted its successor, or anything else that it vouches for
 a handover that it signed has no receipt
 an envelope that only it opens lies here, or may wait where we collect
 """
@@ -14,7 +14,9 @@ from exchange.parts import Parts
 from exchange.sender import EXPIRES_AFTER
 from exchange.topology import Topology
 from keys import age
-from keys.own_keys import OwnKey, OwnKeys
+from keys.announcement import can_sign, raw
+from keys.own_keys import OwnKey, OwnKeys, Sent
+from keys.succession import COMES
 from ledger.handover import State
 
 _UNDER_WAY: tuple[State, ...] = ("accepted", "sealed", "sent", "received")
@@ -51,9 +53,13 @@ def needed(parts: Parts, own: OwnKeys, key: OwnKey, without: Sequence[str] = ())
         return "nothing has replaced it"
     if parts.effects.clock() < from_text(successor.begins):
         return f"its successor is for later, from {successor.begins} on"
-    missing = [partner for partner in sorted(parts.agreements) if partner not in {*successor.partners, *without}]
+    asked = [partner for partner in sorted(parts.agreements) if partner not in without]
+    missing = [partner for partner in asked if partner not in successor.partners]
     if missing:
         return f"{', '.join(missing)} has not accepted its successor"
+    unheard = _unheard(own, key, asked)
+    if unheard:
+        return f"{', '.join(unheard)} has not accepted an announcement that it signed"
     for partner in without:
         under_way = parts.ledger.handovers(partner=partner, states=_UNDER_WAY)
         if under_way or parts.ledger.handovers(partner=partner, receipt="due"):
@@ -69,6 +75,22 @@ def needed(parts: Parts, own: OwnKeys, key: OwnKey, without: Sequence[str] = ())
             return "an envelope that it opens has not been opened"
         return _to_collect(parts, successor)
     return None
+
+
+def last_words(own: OwnKeys) -> list[Sent]:
+    """Announcements that still matter: of keys that have not ended, and the ends themselves."""
+    ended = {key.fingerprint for key in own.keys if key.ended is not None}
+    return [s for s in own.announcements if s.fingerprint not in ended or s.signed.announcement.action not in COMES]
+
+
+def _unheard(own: OwnKeys, key: OwnKey, partners: Sequence[str]) -> list[str]:
+    """Partners that would believe an announcement no more if the key had ended before it came."""
+    if not can_sign(key.purpose):
+        return []
+    mine = raw(key.purpose, key.public)
+    late = [sent for sent in last_words(own) if not sent.taken >= set(partners)]
+    signed = [sent for sent in late if mine in sent.signed.signers()]
+    return [partner for partner in partners if any(partner not in sent.taken for sent in signed)]
 
 
 def _to_collect(parts: Parts, successor: OwnKey) -> str | None:

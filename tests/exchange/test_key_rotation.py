@@ -324,3 +324,50 @@ def test_an_answer_that_crossed_with_a_person_s_acceptance_is_followed_by_the_tr
     pair.settle()
     assert key_messages.answers_due(pair.ofsted.parts, "lgsco") == []
     assert pair.lgsco.parts.own.fingerprints("signing", "ofsted") >= {new.fingerprint}
+
+
+def test_a_key_that_vouches_for_what_a_partner_has_not_heard_yet_stays(pair: Pair) -> None:
+    chained(pair)
+    fresh = rotate(pair.lgsco, "encryption")
+    pair.lgsco.send()
+    [late] = pair.ofsted.landing().iterdir()
+    late.unlink()
+    rotate(pair.lgsco, "signing", overlap=timedelta(0))
+    pair.lgsco.send()
+    pair.settle()
+    with pytest.raises(NotNow, match="ofsted has not accepted an announcement that it signed"):
+        key_desk.retire(pair.lgsco.parts, "signing", "root")
+    pair.clock.advance(hours=1)
+    key_desk.tend(pair.lgsco.parts)
+    assert len(pair.lgsco.parts.own.usable("signing")) == 2
+    pair.clock.advance(hours=7)
+    pair.settle()
+    assert fresh.public in pair.ofsted.parts.trust.standing("lgsco").keys("encryption", pair.clock())
+    key_desk.tend(pair.lgsco.parts)
+    assert len(pair.lgsco.parts.own.usable("signing")) == 1
+    exchange_files(pair, "after")
+
+
+def test_a_message_that_is_late_until_its_signing_key_was_retired_is_said_again_with_the_new_one(pair: Pair) -> None:
+    chained(pair)
+    pair.ofsted.drop(b"{}", f"{CASE} concern.json", ("lgsco", "unimplemented-recommendation", "Leeds"))
+    pair.ofsted.take()
+    pair.ofsted.send()
+    pair.lgsco.receive()
+    pair.lgsco.send()
+    [receipt] = pair.ofsted.landing().iterdir()
+    said = receipt.read_bytes()
+    receipt.unlink()
+    rotate(pair.lgsco, "signing")
+    pair.settle()
+    key_desk.retire(pair.lgsco.parts, "signing", "root")
+    pair.settle()
+    pair.clock.advance(hours=1)
+    receipt.write_bytes(said)
+    pair.ofsted.receive()
+    last = pair.ofsted.parts.ledger.entry(pair.ofsted.parts.ledger.size - 1)
+    assert (last.event, last.detail["reason"]) == ("quarantined", "key-expired")
+    assert pair.ofsted.states() == ["sent"]
+    pair.clock.advance(days=1)
+    pair.settle()
+    assert pair.ofsted.states() == ["acknowledged"]
