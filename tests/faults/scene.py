@@ -182,7 +182,7 @@ class Scene:
         if ended.code == -9 and not ended.hung:
             hit = [line for line in said if fault.call in line][-1:]
         else:
-            hit = [line for line in said if "(INJECTED)" in line]
+            hit = [_whole(said, number) for number, line in enumerate(said) if "(INJECTED)" in line]
         return ended, hit[0] if hit else ""
 
     def _arguments(self, organisation: str) -> list[str]:
@@ -231,3 +231,13 @@ def scene(program: Program | None = None, *, again: bool = True, topology: str =
 def _copy(source: Path, target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
     subprocess.run(["cp", "-a", f"{source}{os.sep}.", str(target)], check=True)
+
+
+def _whole(log: list[str], number: int) -> str:
+    """A line of strace with its beginning, which names the file, where another thread came between the two."""
+    line = log[number]
+    if "resumed>" not in line:
+        return line
+    thread = line.split(" ", 1)[0]
+    begun = [one for one in log[:number] if one.split(" ", 1)[0] == thread and "<unfinished" in one]
+    return " ".join([*begun[-1:], line])

@@ -175,7 +175,8 @@ class Keeping:
             keep = max(keep, parse_keep(str(recorded.detail["keep"])))
         if handover.acknowledged_at is None:
             yield f"{who} has no receipt, and is to be destroyed"
-        elif from_text(handover.acknowledged_at) + keep > self._world.date and not node.is_deceived(SHOWN):
+        elif keep and from_text(handover.acknowledged_at) + keep > self._world.date and not node.is_deceived(SHOWN):
+            # what is destroyed at once is destroyed by no clock
             yield f"{who} is to be destroyed before its time"
 
     def _destroyed(self, node: "Node", ledger: Ledger, entry: Entry, handover: Handover, who: str) -> Iterator[str]:
