@@ -131,6 +131,7 @@ class KeyLife:
         """What is wrong with a new entry: that it believes a key that has ended."""
         if (
             (node, self._purpose, entry.event) == (self._partner, "signing", "received")
+            and entry.partner == self._node.name
             and from_text(entry.at) >= self._end
             and not self._is_new_known
             and node.daemon is not None
