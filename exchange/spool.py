@@ -107,33 +107,33 @@ class Spool:
 
         What fails with one is kept in `failures`; what concerns all is raised, and what was moved is `unfinished`.
         """
-        self._write_claims([claim for _, claim in wanted])
-        moved = [(candidate, claim) for candidate, claim in wanted if self._move_in(candidate, claim, failures)]
-        try:
+        with self.gone_on_with_later(*(claim.id for _, claim in wanted)):
+            self._write_claims([claim for _, claim in wanted])
+            moved = [(candidate, claim) for candidate, claim in wanted if self._move_in(candidate, claim, failures)]
             files.sync_directories(self.payload(claim.id).parent for _, claim in moved)
             for folder in {candidate.path.parent for candidate, _ in moved}:
                 # the folder of a file that is gone may go too
                 with contextlib.suppress(FileNotFoundError):
                     files.sync_directory(folder)
             return [claim for candidate, claim in moved if self._is_untouched(candidate, claim, failures)]
-        except Exception:
-            self.unfinished.update(claim.id for _, claim in moved if self.holds(claim.id))
-            raise
 
     def begin(self, claim: Claim) -> None:
         """Write down a claim before its file comes."""
-        self._write_claims([claim])
+        with self.gone_on_with_later(claim.id):
+            self._write_claims([claim])
 
     def _write_claims(self, claims: Sequence[Claim]) -> None:
         """All of them durably, or none."""
         folders = {claim.id: self.payload(claim.id).parent for claim in claims}
+        made = []
         try:
             for folder in folders.values():
                 folder.mkdir(mode=0o700)
+                made.append(folder)
             files.write_all_new({folders[claim.id] / "claim.json": _as_json(claim) for claim in claims})
             files.sync_directory(self._out)
         except OSError:
-            for folder in folders.values():
+            for folder in made:
                 files.remove_tree(folder)
             raise
 
@@ -144,7 +144,7 @@ class Spool:
             files.rename(candidate.path, payload)
         if taken := files.is_there(payload):
             return taken
-        with failures.kept():
+        with failures.kept(), self.gone_on_with_later(claim.id):
             files.remove_tree(payload.parent)
         return False
 
@@ -208,11 +208,14 @@ class Spool:
 
     @contextmanager
     def gone_on_with_later(self, *handovers: str) -> Iterator[None]:
-        """When this block fails, what is still here of these handovers is gone on with by the next round."""
+        """When this block fails, what is still here of these handovers is gone on with by the next round.
+
+        That looks what is here: a disk that has just failed is asked nothing.
+        """
         try:
             yield
         except Exception:
-            self.unfinished.update(handover for handover in handovers if (self._out / handover).exists())
+            self.unfinished.update(handovers)
             raise
 
     def payload(self, handover: str) -> Path:

@@ -1,16 +1,19 @@
 """Files as people, programs and enemies drop them: sent whole, or held with the reason; never followed, never lost."""
 
+import errno
 import os
 import socket
 import unicodedata
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
-from exchange import intake
+from exchange import files, intake
 from exchange.drop import Candidate, scan
 from keys.keyring import Keyring
 from keys.sshsig import PublicKey, Signer
+from ledger.store import Ledger
 from tests.organisations import CASE, DECISION, Pair, restart
 
 NFD = unicodedata.normalize("NFD", f"{CASE} Ynys Môn é.pdf")
@@ -273,3 +276,35 @@ def test_a_held_file_keeps_its_sidecar_beside_it(pair: Pair) -> None:
 
 def _crash(*_: object) -> None:
     raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("where", ["moved", "synced", "recorded"])
+def test_claims_that_were_cut_off_by_a_disk_that_answers_nothing_are_gone_on_with_without_a_restart(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    for number in range(3):
+        pair.lgsco.drop(f"{number}".encode(), f"{CASE} {number}.pdf")
+
+    def fail(*_args: object, **_named: object) -> NoReturn:
+        raise OSError(errno.EIO, "the disk does not answer")
+
+    def fails_for_good(*_args: object, **_named: object) -> NoReturn:
+        for name in ("lstat", "stat", "open", "scandir", "unlink", "rmdir"):
+            patch.setattr(os, name, fail)
+        fail()
+
+    with monkeypatch.context() as patch:
+        match where:
+            case "moved":
+                patch.setattr(files, "is_there", fails_for_good)
+            case "synced":
+                patch.setattr(files, "sync_directories", fails_for_good)
+            case _:
+                patch.setattr(Ledger, "write", fails_for_good)
+        with pytest.raises(OSError, match="does not answer"):
+            pair.lgsco.take()
+    assert pair.lgsco.handovers() == []
+    pair.settle()
+    assert pair.lgsco.states() == ["acknowledged"] * 3
+    assert pair.lgsco.spooled() == []
+    assert sorted(path.read_bytes() for path in pair.ofsted.inbound()) == [b"0", b"1", b"2"]
