@@ -185,6 +185,6 @@ def faulty_network(base: Path, values: dict[str, Value] | None = None, topology:
     try:
         with exchange(base, settings, topology) as both:
             line.target = both[host].sshd.port
-            yield Network(both["lgsco"], both["ofsted"], line, caller, collects=TOPOLOGIES[topology] is not None)
+            yield Network(both["lgsco"], both["ofsted"], line, caller, collects=TOPOLOGIES[topology] != "")
     finally:
         line.close()
