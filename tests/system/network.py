@@ -137,7 +137,6 @@ class Network:
 
     def _settle(self) -> None:
         """Wait until no outage is left, and whoever collects has logged in again: cut while it does, it has another."""
-        wait_for(lambda: self.cause() is None)
         if self.collects:
             wait_for(lambda: any(one.down > LOGIN and not one.over.is_set() for one in list(self.line.sessions)))
             wait_for(lambda: self.cause() is None)
