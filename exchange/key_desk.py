@@ -141,12 +141,14 @@ def revoke(
     partners believe it when a person there has confirmed our new card.
     """
     key, start = to_revoke(parts, fingerprint, since, lost=lost)
-    # the successor may have been ordered by an earlier try of the same
-    parts.keyring.reload()
-    rotation.finish(parts.office)
     if key.ended is None and key.purpose != "host" and len(parts.own.usable(key.purpose)) < 2:
-        place = False if lost else None
-        rotate(parts, key.purpose, SUCCESSION, None, by, in_token=place, approval=approval, lost=lost)
+        if any(making.purpose == key.purpose for making in parts.own.making):
+            # an earlier try of the same ordered it
+            parts.keyring.reload()
+            rotation.finish(parts.office)
+        else:
+            place = False if lost else None
+            rotate(parts, key.purpose, SUCCESSION, None, by, in_token=place, approval=approval, lost=lost)
     under_way = key_needs.unanswered(parts, key)
     to_open = key_needs.to_open(parts, key) if key.purpose == "encryption" and key.ended is None and not lost else None
     ending.revoke(parts.office, key, start, by, approval=approval, lost=lost)

@@ -59,7 +59,7 @@ def needed(parts: Parts, own: OwnKeys, key: OwnKey, without: Sequence[str] = ())
         return f"{', '.join(missing)} has not accepted its successor"
     unheard = _unheard(own, key, asked)
     if unheard:
-        return f"{', '.join(unheard)} has not accepted an announcement that it signed"
+        return f"{', '.join(unheard)} has not accepted an announcement that only it vouches for"
     for partner in without:
         under_way = parts.ledger.handovers(partner=partner, states=_UNDER_WAY)
         if under_way or parts.ledger.handovers(partner=partner, receipt="due"):
@@ -88,9 +88,15 @@ def _unheard(own: OwnKeys, key: OwnKey, partners: Sequence[str]) -> list[str]:
     if not can_sign(key.purpose):
         return []
     mine = raw(key.purpose, key.public)
+    others = [one for one in own.usable(key.purpose) if one.fingerprint != key.fingerprint]
+
+    def is_heard(partner: str, sent: Sent) -> bool:
+        signers = sent.signed.signers()
+        known = {raw(one.purpose, one.public) for one in others if one.is_for(partner)}
+        return mine not in signers or bool(known & signers)
+
     late = [sent for sent in last_words(own) if not sent.taken >= set(partners)]
-    signed = [sent for sent in late if mine in sent.signed.signers()]
-    return [partner for partner in partners if any(partner not in sent.taken for sent in signed)]
+    return [p for p in partners if not all(p in sent.taken or is_heard(p, sent) for sent in late)]
 
 
 def _to_collect(parts: Parts, successor: OwnKey) -> str | None:

@@ -105,7 +105,7 @@ class Spool:
     def claim_all(self, wanted: Sequence[tuple[Candidate, Claim]], failures: Failures) -> list[Claim]:
         """The same for many files, which wait for the disk together; returns the claims of those that were taken.
 
-        What fails with one is kept in `failures`; what concerns all is raised, and what was moved is `unfinished`.
+        What fails with one is kept in `failures`; what concerns all is raised, and what is here is gone on with later.
         """
         with self.gone_on_with_later(*(claim.id for _, claim in wanted)):
             self._write_claims([claim for _, claim in wanted])

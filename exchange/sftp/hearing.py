@@ -11,6 +11,10 @@ import socket
 LEAST_RATE = 256
 """Bytes a second that a line must bring to be waited for."""
 
+LONGEST = 64 * 1024
+"""Bytes after which a whole packet must have come, and with it something that the library hands out: more than any
+packet and what SSH says for itself have. Who goes on for ever, drop by drop, is given up."""
+
 
 class CountingSocket(socket.socket):
     """A connected socket that counts what it receives."""
@@ -34,13 +38,13 @@ class CountingSocket(socket.socket):
 
 
 class Hearing:
-    """One wait for an answer on a socket. Always: `heard` is what had come when it was looked at last."""
+    """One wait for an answer on a line."""
 
-    def __init__(self, line: object) -> None:
-        self._line = line if isinstance(line, CountingSocket) else None
-        self._heard = self._line.received if self._line is not None else 0
+    def __init__(self, line: CountingSocket) -> None:
+        self._line = line
+        self._began = self._heard = line.received
 
     def goes_on(self, seconds: float) -> bool:
         """Whether, in the `seconds` since it was asked last, so much came that an answer is on its way."""
-        before, self._heard = self._heard, self._line.received if self._line is not None else 0
-        return self._heard - before >= LEAST_RATE * seconds
+        before, self._heard = self._heard, self._line.received
+        return self._heard - before >= LEAST_RATE * seconds and self._heard - self._began <= LONGEST

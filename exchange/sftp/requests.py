@@ -21,7 +21,7 @@ from exchange.landing import (
 )
 from exchange.sftp import packets as say
 from exchange.sftp import ssh
-from exchange.sftp.hearing import Hearing
+from exchange.sftp.hearing import CountingSocket, Hearing
 from exchange.sftp.pace import Pace
 from exchange.sftp.wire import Splitter, WireError, encode
 
@@ -51,6 +51,8 @@ class Conversation:
     def __init__(self, channel: paramiko.Channel, place: str) -> None:
         self.place = place
         self._channel = channel
+        # what `exchange.sftp.login` has made
+        self._line = cast(CountingSocket, channel.get_transport().sock)
         self.timeout = channel.gettimeout() or 0.0
         """Seconds: the longest wait for an answer."""
         self.pace = Pace(self.timeout)
@@ -162,7 +164,7 @@ class Conversation:
         return Abilities(extensions, _length(read), _length(write))
 
     def _receive(self) -> None:
-        patience, hearing = self._channel.gettimeout() or 0.0, Hearing(self._channel.get_transport().sock)
+        patience, hearing = self._channel.gettimeout() or 0.0, Hearing(self._line)
         data = None
         while data is None:
             try:

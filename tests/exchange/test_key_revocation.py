@@ -3,18 +3,21 @@
 import contextlib
 from datetime import timedelta
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from config.errors import Misuse, NotNow
 from config.times import from_text, to_text
-from exchange import key_desk
+from exchange import approval_desk, key_desk
 from exchange.audit import verify_home
 from exchange.incident import incident
 from exchange.key_book import former_witnesses
 from keys.key_info import PURPOSES, Purpose
+from keys.keyring import Keyring
 from keys.openssh import PublicKey
 from keys.trust import UntrustedKey
+from tests.exchange.administrators import Board
 from tests.exchange.hostile import envelope, manifest
 from tests.exchange.test_key_expired import give_card, restart_both
 from tests.exchange.test_key_rotation import begin, chained, exchange_files, quiet, rotate, signed_by
@@ -224,6 +227,9 @@ def test_a_key_whose_file_is_gone_is_revoked_without_its_word(pair: Pair, purpos
     chained(pair)
     exchange_files(pair, "before")
     fingerprint = first(pair.lgsco, purpose)
+    pair.ofsted.drop(b"{}", f"{CASE} concern.json", ("lgsco", "unimplemented-recommendation", "Leeds"))
+    pair.ofsted.take()
+    pair.ofsted.send()
     (pair.lgsco.home.keys / f"{purpose}-1.age").unlink()
     pair.clock.advance(days=1)
     pair.lgsco = restart(pair.lgsco, pair.ofsted, pair.clock)
@@ -244,5 +250,54 @@ def test_a_key_whose_file_is_gone_is_revoked_without_its_word(pair: Pair, purpos
     now = pair.ofsted.parts.trust.standing("lgsco").keys(purpose, pair.clock())
     assert now == tuple(key.public for key in pair.lgsco.parts.own.usable(purpose))
     for one in (pair.lgsco, pair.ofsted):
-        assert not {"quarantined", "rejected", "witness.conflict"} & set(one.events())
+        assert not {"rejected", "witness.conflict"} & set(one.events())
         assert verify_home(one.home).ok
+    # what was on its way, sealed to a key that is gone, could not be opened, and was sealed anew
+    assert pair.lgsco.events().count("quarantined") == (purpose == "encryption")
+    pair.clock.advance(days=1)
+    persist(pair)
+    assert pair.ofsted.states() == ["acknowledged"]
+
+
+def test_a_key_with_a_successor_is_revoked_although_a_key_of_another_purpose_cannot_be_made(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chained(pair)
+    rotate(pair.lgsco, "signing")
+    pair.settle()
+    stolen = first(pair.lgsco, "signing")
+
+    def no_room(*_args: object, **_named: object) -> NoReturn:
+        raise NotNow("there is no room for another key")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Keyring, "add", no_room)
+        with pytest.raises(NotNow, match="no room"):
+            rotate(pair.lgsco, "ledger")
+        # the end is recorded; what is due besides is tried again
+        with pytest.raises(NotNow, match="no room"):
+            key_desk.revoke(pair.lgsco.parts, stolen, None, "root")
+    assert [key.ended for key in pair.lgsco.parts.own.keys if key.fingerprint == stolen] == ["revoked"]
+    key_desk.tend(pair.lgsco.parts)
+    persist(pair)
+    pair.clock.advance(hours=7)
+    exchange_files(pair, "after")
+
+
+def test_two_administrators_revoke_a_key_that_was_retired(pair: Pair, tmp_path: Path) -> None:
+    chained(pair)
+    theft = to_text(pair.clock())
+    pair.clock.advance(hours=1)
+    stolen = first(pair.lgsco, "signing")
+    rotate(pair.lgsco, "signing")
+    pair.settle()
+    key_desk.retire(pair.lgsco.parts, "signing", "root")
+    pair.settle()
+    board = Board.new(tmp_path / "administrators")
+    board.rule(pair.lgsco, revoke="wait")
+    order = approval_desk.revoke(pair.lgsco.parts, stolen, theft, "root")["order"]
+    board.second.approves(pair.lgsco, order)
+    assert board.third.approves(pair.lgsco, order)["state"] == "done"
+    assert [key.ended for key in pair.lgsco.parts.own.keys if key.fingerprint == stolen] == ["revoked"]
+    pair.settle()
+    assert all(sent.taken == {"ofsted"} for sent in pair.lgsco.parts.own.announcements)

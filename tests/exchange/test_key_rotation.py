@@ -335,7 +335,7 @@ def test_a_key_that_vouches_for_what_a_partner_has_not_heard_yet_stays(pair: Pai
     rotate(pair.lgsco, "signing", overlap=timedelta(0))
     pair.lgsco.send()
     pair.settle()
-    with pytest.raises(NotNow, match="ofsted has not accepted an announcement that it signed"):
+    with pytest.raises(NotNow, match="ofsted has not accepted an announcement that only it vouches for"):
         key_desk.retire(pair.lgsco.parts, "signing", "root")
     pair.clock.advance(hours=1)
     key_desk.tend(pair.lgsco.parts)
@@ -346,6 +346,21 @@ def test_a_key_that_vouches_for_what_a_partner_has_not_heard_yet_stays(pair: Pai
     key_desk.tend(pair.lgsco.parts)
     assert len(pair.lgsco.parts.own.usable("signing")) == 1
     exchange_files(pair, "after")
+
+
+def test_a_key_goes_where_its_successor_vouches_for_the_same(pair: Pair) -> None:
+    chained(pair)
+    rotate(pair.lgsco, "signing")
+    pair.settle()
+    rotate(pair.lgsco, "encryption")
+    pair.lgsco.send()
+    for late in pair.ofsted.landing().iterdir():
+        late.unlink()
+    key_desk.retire(pair.lgsco.parts, "signing", "root")
+    pair.clock.advance(hours=7)
+    pair.settle()
+    quiet(pair.ofsted)
+    assert all(sent.taken == {"ofsted"} for sent in pair.lgsco.parts.own.announcements)
 
 
 def test_a_message_that_is_late_until_its_signing_key_was_retired_is_said_again_with_the_new_one(pair: Pair) -> None:

@@ -136,7 +136,7 @@ class Network:
             check_log(one)
 
     def _settle(self) -> None:
-        """Wait until no outage is left, and whoever collects has logged in again: cut while it does, it has another."""
+        """Whoever collects calls at once: wait until it has logged in. Cut while it does, it has another outage."""
         if self.collects:
             wait_for(lambda: any(one.down > LOGIN and not one.over.is_set() for one in list(self.line.sessions)))
             wait_for(lambda: self.cause() is None)
