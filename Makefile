@@ -6,6 +6,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Tests wait more than they compute: one process more than there are cores
 WORKERS ?= $(shell expr $$(nproc) + 1)
+# in the order of the collection, which begins with the long ones
+SHARED := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+# The tests start the program a thousand times: what is compiled is kept, whatever the environment says
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo test test-collect coverage lint docs bench faults powerloss simulate soak rotations lock clean
 .DELETE_ON_ERROR:
@@ -15,12 +19,12 @@ demo: $(VENV)/installed
 
 test: $(VENV)/tested
 	tests/setup
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile
+	$(BIN)/pytest $(SHARED)
 
 # The same tests of two organisations where only one of them has an SFTP server, and the other collects
 test-collect: $(VENV)/tested
 	tests/setup
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile --topology ofsted-hosts --topology lgsco-hosts tests/exchange tests/system
+	$(BIN)/pytest $(SHARED) --topology ofsted-hosts --topology lgsco-hosts tests/exchange tests/system
 
 # Which lines no test reaches: a place to look, and slower than the tests alone
 coverage: $(VENV)/tested
