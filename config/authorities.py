@@ -21,10 +21,10 @@ predecessors. The data and where they come from: `config/data/authorities.csv` a
 
 import csv
 import datetime
+import functools
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Self
 
@@ -109,8 +109,9 @@ class Register:
         self._keys = {a.gss: _keys(a) for a in self._all}
 
     @classmethod
+    @functools.cache
     def shipped(cls) -> Self:
-        """The register that comes with Handover."""
+        """The register that comes with Handover: never changed, so one is enough."""
         return cls(_shipped())
 
     @property
@@ -221,7 +222,6 @@ def _list(authorities: Iterable[Authority]) -> str:
     return shown + (f" and {len(all_) - _HINTS} more" if len(all_) > _HINTS else "")
 
 
-@lru_cache(maxsize=1)
 def _shipped() -> tuple[Authority, ...]:
     with _FILE.open(encoding="utf-8", newline="") as file:
         rows = csv.DictReader(file, strict=True)

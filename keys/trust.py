@@ -51,13 +51,12 @@ class Trust:
     """All imported cards, one per organisation, and the announcements accepted since. Does not change: what is new
     makes a new Trust."""
 
-    __slots__ = ("_accepted", "_confirmed", "_parsed", "_standings")
+    __slots__ = ("_accepted", "_confirmed", "_standings")
 
     def __init__(self, cards: Iterable[Card], accepted: Mapping[str, Sequence[Announcement]] | None = None) -> None:
         self._confirmed: dict[str, Card] = {}
         self._standings: dict[str, Standing] = {}
         self._accepted = dict(accepted or {})
-        self._parsed: dict[str, age.Recipient] = {}
         owners: dict[str, str] = {}
         for card in cards:
             if card.organisation in self._confirmed:
@@ -139,7 +138,7 @@ class Trust:
     def recipients(self, partner: str, at: datetime) -> tuple[age.Recipient, ...]:
         """Whom to encrypt to at that time; all of the kind that the newest pins. The first is the preferred one."""
         texts = self.standing(partner).recipient_texts(at)
-        return tuple(self._parsed.setdefault(text, age.parse_recipient(text)) for text in texts)
+        return tuple(age.parse_recipient(text) for text in texts)
 
     def ledger_verifiers(self, partner: str) -> tuple[note.Verifier, ...]:
         """The keys that sign the partner's checkpoints, or once did; none that was revoked."""

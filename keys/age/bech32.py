@@ -19,6 +19,8 @@ from collections.abc import Iterable
 
 _ALPHABET = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 _VALUE = {character: value for value, character in enumerate(_ALPHABET)}
+_DIGITS = str.maketrans(_ALPHABET, "0123456789abcdefghijklmnopqrstuv")
+"""As Python spells numbers of base 32."""
 _GENERATOR = (0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)
 _CHECKSUM_LENGTH = 6
 
@@ -56,7 +58,8 @@ def decode(text: str) -> tuple[str, bytes] | None:
     if text != text.lower() and text != text.upper():
         return None
     hrp, separator, tail = text.rpartition("1")
-    groups = [_VALUE.get(character, -1) for character in tail.lower()]
+    tail = tail.lower()
+    groups = [_VALUE.get(character, -1) for character in tail]
     if not hrp or not separator or len(groups) < _CHECKSUM_LENGTH or -1 in groups:
         return None
     # SPEC: BIP 173: the human-readable part has US-ASCII characters of values 33 to 126
@@ -68,16 +71,14 @@ def decode(text: str) -> tuple[str, bytes] | None:
     # SPEC: BIP 173: the checksum is over the lower case form
     if _polymod([*_expand(hrp.lower()), *groups]) != 1:
         return None
-    data = _join(groups[:-_CHECKSUM_LENGTH])
+    data = _join(tail[:-_CHECKSUM_LENGTH])
     return None if data is None else (hrp, data)
 
 
-def _join(groups: list[int]) -> bytes | None:
+def _join(groups: str) -> bytes | None:
     """Eight bits out of five, or None where the padding is longer than needed or not zero."""
     spare = len(groups) * 5 % 8
-    bits = 0
-    for group in groups:
-        bits = bits << 5 | group
+    bits = int(groups.translate(_DIGITS) or "0", 32)
     # SPEC: BIP 173: padding is at most 4 bits, all zero
     if spare > 4 or bits & (1 << spare) - 1:
         return None

@@ -8,6 +8,7 @@ hardware key, an agent). `kind` says how strong one is, so that a caller can ref
 ('x25519', 'SHA256:aoBHc5goQPp+rjhHB5pTsLFA1ngTDcaPHH9yteUIDU8')
 """
 
+import functools
 import hashlib
 from collections.abc import Sequence
 from typing import Protocol
@@ -51,8 +52,13 @@ class Identity(Protocol):
         ...
 
 
+@functools.lru_cache(maxsize=256)
 def parse_recipient(text: str) -> HybridRecipient | X25519Recipient:
-    """The recipient that `text` spells: `str(parse_recipient(text)) == text`."""
+    """The recipient that `text` spells: `str(parse_recipient(text)) == text`; raises InvalidKey.
+
+    Every file and message asks about the same few partners, and the checksum of a post-quantum one takes as long as
+    sealing a small file.
+    """
     if text.startswith(HYBRID_RECIPIENT_HRP + "1"):
         return HybridRecipient.parse(text)
     if text.startswith("age1") and "1" in text[4:]:
