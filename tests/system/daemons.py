@@ -85,7 +85,8 @@ class Running:
 
     def events(self) -> list[str]:
         with read_ledger(self.home) as ledger:
-            return [entry.event for entry in ledger.entries(0, ledger.size)]
+            # tests that wait ask again and again
+            return [event for (event,) in ledger.rows("SELECT event FROM entries ORDER BY seq")]
 
     def drop(self, content: bytes, name: str = f"{CASE} decision.pdf", folders: tuple[str, ...] = DECISION) -> None:
         """Drop a file as a careful program does: under another name, then renamed."""
@@ -112,7 +113,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline, "what should have happened did not"
-        time.sleep(0.05)
+        time.sleep(0.1)
 
 
 @contextmanager
