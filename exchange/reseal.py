@@ -12,7 +12,6 @@ What a person sealed by hand and carried is not ours to seal: `keys revoke` and 
 """
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 from config.errors import NotNow
 from exchange import intake, sender
@@ -30,7 +29,7 @@ def void(parts: Parts, partner: str, among: Sequence[Handover]) -> list[Handover
     if not among:
         return []
     count = parts.trust.standing(partner).keys("encryption", parts.effects.clock())
-    recipients = {_fingerprint(text) for text in count}
+    recipients = {fingerprint("encryption", text) for text in count}
     ended = (key for key in parts.own.keys if key.ended == "revoked")
     revoked = {key.fingerprint for key in ended if key.purpose in ("signing", "signing-pq")}
     return [
@@ -82,8 +81,3 @@ def _cannot(handover: Handover) -> NotNow:
 
 def _is_here(parts: Parts, handover: Handover) -> bool:
     return parts.spool.payload(handover.id).exists() and parts.spool.read_claim(handover.id) is not None
-
-
-@lru_cache(64)
-def _fingerprint(text: str) -> str:
-    return fingerprint("encryption", text)

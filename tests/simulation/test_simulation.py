@@ -14,7 +14,7 @@ SEEDS = range(200)
 """Run by CI; `make simulate SEEDS=…` runs as many as one likes."""
 
 ENOUGH = 25
-"""So many runs with the right kind of trouble find each planted bug."""
+"""Runs after which a planted bug counts as not found. One in fifty finds the rarest: keep its `by` true."""
 
 FAILED = Path(__file__).with_name("failed_seeds.txt")
 
