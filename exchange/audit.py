@@ -9,8 +9,9 @@ from typing import Never
 from config.errors import Misuse, Refused, Tampered
 from config.home import Home
 from config.times import system_clock
-from exchange.assembly import ledger_verifiers, trusted
 from exchange.key_book import carried_forward, former_witnesses
+from exchange.ledger_keys import ledger_verifiers
+from exchange.partner_trust import trusted
 from keys.keyring import Keyring, Secret
 from keys.trust import Trust
 from ledger import checkpoint, entry, note, tlogproof, verify

@@ -14,8 +14,8 @@ from dataclasses import dataclass, fields
 from config.agreement import Agreement
 from config.home import Home
 from config.times import from_text, system_clock, to_text
-from exchange.assembly import agreements_with
 from exchange.keeping import Rule, longer, rule_for, rule_for_received
+from exchange.partner_trust import agreements_with
 from exchange.questions import deadlines, holds_now
 from keys.trust import Trust
 from ledger.canonical import Json

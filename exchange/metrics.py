@@ -25,8 +25,8 @@ from config.errors import HandoverError
 from config.home import Home
 from config.times import from_text, system_clock
 from exchange import __version__, key_expiry, machine, troubles
-from exchange.assembly import agreements_with
 from exchange.drop import scan
+from exchange.partner_trust import agreements_with
 from exchange.questions import deadlines
 from exchange.service import pid_file
 from exchange.status import status

@@ -7,9 +7,9 @@ from config.errors import Misuse, Refused
 from config.home import Home
 from config.times import from_text
 from exchange import card_folder, files
-from exchange.assembly import agreements_with
 from exchange.audit import read_ledger
 from exchange.key_book import FORMER_WITNESSES
+from exchange.partner_trust import agreements_with
 from exchange.parts import Parts
 from exchange.topology import Topology
 from keys import approvals

@@ -12,9 +12,9 @@ from config.authorities import Register
 from config.errors import Misuse, Refused
 from config.home import Home
 from config.times import from_text, system_clock
-from exchange.assembly import agreements_with, trusted
 from exchange.audit import read_ledger
 from exchange.orders import the_one
+from exchange.partner_trust import agreements_with, trusted
 from keys.trust import Trust
 from ledger.canonical import Json
 from ledger.entry import Entry

@@ -8,9 +8,9 @@ from config.errors import HandoverError, Misuse
 from config.home import Home
 from config.times import system_clock
 from exchange import approval_list, custody, key_list, landing, machine, troubles
-from exchange.assembly import agreements_with
 from exchange.drop import scan
 from exchange.envelope.numbers import in_words
+from exchange.partner_trust import agreements_with
 from exchange.questions import holds_now, in_flight
 from exchange.service import pid_file
 from exchange.token_access import token_of
@@ -230,7 +230,7 @@ def _outage(partner: str, cause: str) -> str:
 
 def check_home(home: Home) -> dict[str, str | int | bool | None]:
     """Permissions, token, cards, agreements and ways of a home whose configuration was read; raises what is wrong."""
-    from exchange.assembly import trusted
+    from exchange.partner_trust import trusted
 
     home.check_permissions()
     approval = approval_list.checked(home)

@@ -13,10 +13,10 @@ from config.authorities import Register
 from config.errors import Misuse, Refused
 from config.home import Home
 from exchange import files, intake
-from exchange.assembly import agreements_with
 from exchange.concern import FileFacts, judge, sidecar_for
 from exchange.drop import SIDECAR
 from exchange.half_copy import half_copy
+from exchange.partner_trust import agreements_with
 from exchange.spool import Claim
 from keys.trust import Trust
 

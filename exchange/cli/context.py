@@ -85,7 +85,7 @@ class HomeContext:
     @cached_property
     def trust(self) -> "Trust":
         """The partners' cards."""
-        from exchange.assembly import trusted
+        from exchange.partner_trust import trusted
 
         return trusted(self.home, self.ledger)
 
@@ -93,7 +93,7 @@ class HomeContext:
     def ledger(self) -> "Ledger":
         """The ledger, for reading only: needs no passphrase."""
         from config.times import system_clock
-        from exchange.assembly import ledger_verifiers
+        from exchange.ledger_keys import ledger_verifiers
         from ledger.store import Ledger
 
         return Ledger.open(

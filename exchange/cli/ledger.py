@@ -70,8 +70,8 @@ def show_life(context: HomeContext, identifier: str, as_json: bool) -> None:
 @with_home
 def verify_(context: HomeContext, since: str | None, as_json: bool) -> None:
     """Recompute everything from the stored bytes. Exit code 4 when anything disagrees."""
-    from exchange.assembly import trusted
     from exchange.audit import verify_ledger
+    from exchange.partner_trust import trusted
 
     report = verify_ledger(context.home, context.keyring, trusted(context.home, None), Path(since) if since else None)
     if as_json:

@@ -27,10 +27,10 @@ from types import FrameType
 
 from config.errors import HandoverError, NotNow, Tampered
 from exchange import approval_acts, embedded, key_desk, key_expiry, retention, rounds
-from exchange.assembly import agreements_with, confirmed_cards_of
 from exchange.collect import PickUp, collect
 from exchange.drop import Completeness
 from exchange.overdue import note_overdue
+from exchange.partner_trust import agreements_with, confirmed_cards_of
 from exchange.parts import Parts
 from exchange.retry import Backoff
 from exchange.rounds import Connection

@@ -7,8 +7,8 @@ that does not verify. A large one takes long to verify: it is done only as often
 from dataclasses import dataclass, field
 
 from config.errors import Tampered
-from exchange.assembly import ledger_verifiers
 from exchange.audit import public_keyring
+from exchange.ledger_keys import ledger_verifiers
 from exchange.parts import Parts
 from ledger.verify import Problem, verify
 

@@ -10,8 +10,8 @@ import pytest
 from config.errors import Misuse, Refused
 from exchange import approval_acts, approval_desk, key_desk, rounds
 from exchange.approval_list import checked, policy, rows
-from exchange.assembly import confirmed_cards_of
 from exchange.audit import verify_home
+from exchange.partner_trust import confirmed_cards_of
 from exchange.partners import make_card
 from keys import approvals, ending, sshsig
 from keys.approvals import NotApproved

@@ -12,10 +12,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from config.errors import Misuse, Tampered
 from exchange import metrics
-from exchange.assembly import trusted
 from exchange.audit import read_ledger
 from exchange.cli import handover
 from exchange.overdue import note_overdue
+from exchange.partner_trust import trusted
 from exchange.service import pid_file
 from ledger.entry import Draft
 from ledger.store import Ledger

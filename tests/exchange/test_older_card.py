@@ -8,8 +8,8 @@ import pytest
 
 from config.errors import Refused
 from exchange import key_desk
-from exchange.assembly import trusted
 from exchange.key_book import carried_forward
+from exchange.partner_trust import trusted
 from exchange.partners import add_partner, make_card
 from keys.key_info import Purpose
 from tests.exchange.test_key_revocation import persist, revoke

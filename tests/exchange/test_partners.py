@@ -11,7 +11,8 @@ import pytest
 
 from config.errors import HandoverError, Misuse, NotNow, Refused, Tampered
 from exchange import key_desk
-from exchange.assembly import assemble, trusted
+from exchange.assembly import assemble
+from exchange.partner_trust import trusted
 from exchange.partners import add_partner, make_card
 from keys import card as cards
 from keys import rotation
