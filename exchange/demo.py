@@ -36,6 +36,8 @@ NAMES = {
     "lgsco": "Local Government and Social Care Ombudsman",
     "ofsted": "Office for Standards in Education, Children's Services and Skills",
 }
+COUNCIL = "Birmingham"
+"""The council that all files are about, as the case content says; its folder stays for the reader's own files."""
 PATIENCE = 120.0
 """Seconds until the demo gives up: on two slow cores it takes about ten."""
 
@@ -171,13 +173,13 @@ def _wait_until_ready(home: Home, process: subprocess.Popen[bytes]) -> None:
 
 
 def _drop(home: Home, drop: Drop) -> None:
-    folder = home.outbound / drop.partner / drop.category / "Birmingham"
+    folder = home.outbound / drop.partner / drop.category / COUNCIL
     folder.mkdir(parents=True, exist_ok=True)
     unfinished = folder / f"{drop.name}.part"
     unfinished.write_bytes(drop.content)
     unfinished.rename(folder / drop.name)
     click.echo(
-        f"  {drop.sender} -> {drop.partner}  {drop.category}/Birmingham/{drop.name}  ({len(drop.content):,} bytes)"
+        f"  {drop.sender} -> {drop.partner}  {drop.category}/{COUNCIL}/{drop.name}  ({len(drop.content):,} bytes)"
     )
 
 
@@ -232,7 +234,7 @@ def _invite(homes: dict[str, Home]) -> None:
     lgsco = homes["lgsco"]
     click.echo(
         f"\nBoth daemons go on running. Drop a file whose name begins with a complaint reference into\n"
-        f"  {lgsco.outbound}/ofsted/upheld-decision/Leeds/\n"
+        f"  {lgsco.outbound}/ofsted/upheld-decision/{COUNCIL}/\n"
         f"and look at it with\n"
         f"  handover --home {lgsco.root} list --all\n"
         f"  handover --home {lgsco.root} ledger verify\n"
