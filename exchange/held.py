@@ -1,15 +1,19 @@
-"""Finds the file of one handover in `held/`, by the explanation beside it, which ends with the handover's id.
+"""Finds the file of one handover in `held/`, by the explanation beside it, which ends with the handover's id; and the
+explanations that somebody has left alone there.
 
 People write to this folder too: nothing but the end of a plain file is read, and nothing is followed.
 """
 
 import errno
 import os
+import re
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 from exchange import archive
-from exchange.drop import WHY
+from exchange.drop import SIDECAR, WHY, is_unfinished
+from ledger.identifier import ID_LENGTH, is_id
 
 _NOT_FOR_US = (errno.ENOENT, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENXIO)
 """Why something in held/ is not an explanation of ours: it has gone, or it is a link, a socket, or not to be read."""
@@ -20,14 +24,37 @@ def find(held: Path, identifier: str) -> tuple[Path | None, Path | None]:
 
     Raises OSError where this machine fails to read it now.
     """
-    wanted = f"Handover:  {identifier}\n".encode()
+    wanted, alone = _last_line(identifier).encode(), None
     for why in held.rglob(f"*{WHY}"):
         if _end_of(why, len(wanted)) == wanted:
             for path in why.parent.iterdir():
                 if path != why and archive.fitting(path.name, WHY) == why.name:
                     return why, path
-            return why, None
-    return None, None
+            alone = why
+    return alone, None
+
+
+def left_alone(held: Path) -> Iterator[tuple[Path, str]]:
+    """Every explanation whose file has gone, with the handover that it names.
+
+    Not where another file lies there without an explanation: it could be the one, under the name that it is to have.
+    """
+    for folder, _, listed in os.walk(held):
+        names = {name for name in listed if not is_unfinished(name)}
+        whys = {name for name in names if name.endswith(WHY)}
+        explained_by = {name: archive.fitting(name, WHY) for name in names - whys}
+        alone = whys - set(explained_by.values())
+        if not alone or any(why not in whys and not name.endswith(SIDECAR) for name, why in explained_by.items()):
+            continue
+        for why in sorted(alone):
+            end = _end_of(Path(folder, why), len(_last_line("")) + ID_LENGTH)
+            said = re.fullmatch(_last_line("(.*)"), end.decode("utf-8", "replace"))
+            if said is not None and is_id(said[1]):
+                yield Path(folder, why), said[1]
+
+
+def _last_line(identifier: str) -> str:
+    return f"Handover:  {identifier}\n"
 
 
 def _end_of(path: Path, size: int) -> bytes:

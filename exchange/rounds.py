@@ -29,6 +29,7 @@ from exchange import (
     reseal,
     sender,
     strays,
+    taken_back,
     uploads,
 )
 from exchange.drop import Candidate, Completeness, scan
@@ -154,7 +155,7 @@ def take_dropped(parts: Parts, completeness: Completeness) -> int:
     parts.spool.require()
     _require_ledger(parts)
     failures = Failures()
-    for go_on in (_finish, clerk.about_held, crossed.bring_home, strays.put_aside):
+    for go_on in (_finish, clerk.about_held, crossed.bring_home, taken_back.notice, strays.put_aside):
         with failures.kept():
             go_on(parts)
     seen: set[Path] = set()

@@ -15,6 +15,9 @@ from datetime import datetime
 Random = Callable[[int], bytes]
 """Gives that many unpredictable bytes. Passed in, so that the simulation can be repeated from a seed."""
 
+ID_LENGTH = 36
+"""Characters of an id."""
+
 _FORM = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.ASCII)
 
 

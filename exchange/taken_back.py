@@ -1,0 +1,57 @@
+"""A held file that somebody has taken back, as its explanation says: its handover ends, and the explanation goes.
+
+    held  ->  the file moved away by a person  ->  withdrawn (file-gone)  ->  the explanation removed
+
+What is put into an outbound folder again is another handover; nothing would ever be said about the old one.
+"""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from exchange import files, held
+from exchange.failures import Failures
+from exchange.parts import Parts
+from ledger.entry import Draft
+from ledger.handover import Handover
+from ledger.store import Transaction
+
+PATIENCE = timedelta(minutes=1)
+"""How long a folder has to be at rest: whoever saves a file may take the old one away before the new one is there."""
+
+
+def notice(parts: Parts) -> int:
+    """End every handover whose held file was taken away; returns how many. What fails is tried again next time."""
+    failures = Failures()
+    done = 0
+    for why, identifier in held.left_alone(parts.home.held):
+        with failures.kept():
+            done += _notice(parts, why, identifier)
+    failures.raise_first()
+    return done
+
+
+def _notice(parts: Parts, why: Path, identifier: str) -> bool:
+    handover = parts.ledger.find_one_or_none("out", identifier)
+    if handover is None or parts.spool.holds(identifier) or not _is_at_rest(parts, why.parent):
+        return False
+    _, path = held.find(parts.home.held, identifier)
+    if path is not None:
+        return False
+    ended = parts.ledger.write(lambda tx: _end(tx, handover))
+    files.remove(why)
+    return ended
+
+
+def _is_at_rest(parts: Parts, folder: Path) -> bool:
+    changed = datetime.fromtimestamp(folder.stat().st_mtime, UTC)
+    return parts.effects.clock() - changed >= PATIENCE
+
+
+def _end(tx: Transaction, handover: Handover) -> bool:
+    """What was withdrawn or rejected has ended already; also after a crash between this and the explanation's end."""
+    now = tx.handover(handover.partner, "out", handover.id)
+    if now is None or now.state != "held":
+        return False
+    draft = Draft(event="withdrawn", actor="daemon", handover=now.id, partner=now.partner, direction="out")
+    tx.append(draft.replace(detail={"reason": "file-gone"}))
+    return True
