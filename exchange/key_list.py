@@ -8,7 +8,7 @@ from config.times import Clock, from_text, system_clock
 from exchange import key_desk, key_expiry
 from exchange.incident import protected
 from exchange.key_story import algorithm
-from keys.announcement import SUBJECTS, AnnouncementError, Signed, fingerprint
+from keys.announcement import SUBJECTS, Announcement, AnnouncementError, Signed, fingerprint
 from keys.key_info import POST_QUANTUM, KeyInfo
 from keys.keyring import Keyring
 from keys.own_keys import OwnKey, OwnKeys
@@ -84,16 +84,21 @@ def _handovers(info: KeyInfo, ledger: Ledger) -> int | None:
 def history(ledger: View) -> list[dict[str, Cell]]:
     """Everything that happened to keys, ours and partners', oldest first."""
     rows: list[dict[str, Cell]] = []
+    ours: dict[object, str] = {}
     for entry in key_entries(ledger):
         detail = entry.detail
         purpose, number, reason = detail.get("purpose"), detail.get("number"), detail.get("reason")
+        said = _said(detail.get("announcement"))
+        if said is not None and entry.partner is None:
+            ours[said.number] = said.action
         rows.append(
             {
                 "seq": entry.seq,
                 "at": entry.at,
                 "event": entry.event,
                 "partner": entry.partner,
-                "purpose": purpose if isinstance(purpose, str) else _purpose(detail.get("announcement")),
+                "announced": said.action if said is not None else ours.get(number),
+                "purpose": purpose if isinstance(purpose, str) else None if said is None else said.purpose,
                 "fingerprint": entry.key,
                 "number": number if type(number) is int else None,
                 "reason": reason if isinstance(reason, str) else None,
@@ -102,9 +107,9 @@ def history(ledger: View) -> list[dict[str, Cell]]:
     return rows
 
 
-def _purpose(said: object) -> str | None:
+def _said(announced: object) -> Announcement | None:
     try:
-        return Signed.from_json(said).announcement.purpose
+        return Signed.from_json(announced).announcement
     except AnnouncementError:
         return None
 

@@ -47,7 +47,7 @@ def history_(context: HomeContext, as_json: bool) -> None:
     if as_json:
         show.as_json(rows)
         return
-    columns = ("seq", "at", "event", "partner", "purpose", "fingerprint", "reason")
+    columns = ("seq", "at", "event", "partner", "announced", "purpose", "fingerprint", "reason")
     show.table(columns, [[row[c] for c in columns] for row in rows], empty="nothing yet")
 
 
@@ -87,7 +87,7 @@ def _inventory_pq(context: HomeContext, limit: int, as_json: bool) -> None:
 
 
 @keys_.command("rotate", epilog="Example: handover keys rotate signing --overlap 30d")
-@click.argument("purpose", type=a_purpose)
+@click.argument("purpose", type=a_purpose, metavar="PURPOSE")
 @click.option("--overlap", default="30d", show_default=True, help="How long the old key is kept beside the new one.")
 @click.option("--at", metavar="TIME", help="Use the new key from then on, like 2026-12-01T09:00:00Z (default: now).")
 @click.option("--token/--file", "in_token", default=None, help="Make it in the token, or in a file (default: as now).")
@@ -98,7 +98,8 @@ def rotate_(
 ) -> None:
     """Make a new key and announce it to every partner; the running service takes it up by itself.
 
-    The first signing-pq or witness-pq key is made the same way.
+    PURPOSE is signing, encryption, transport, ledger or witness; or signing-pq or witness-pq, of which the first key is
+    made the same way.
     """
     from exchange.approval_desk import rotate
 
@@ -122,11 +123,14 @@ def accept_(context: HomeContext, partner: str, fingerprint: str | None) -> None
 
 
 @keys_.command("retire", epilog="Example: handover keys retire signing")
-@click.argument("purpose", type=a_purpose)
+@click.argument("purpose", type=a_purpose, metavar="PURPOSE")
 @click.option("--without", multiple=True, metavar="P", help="Leave partner P behind, which never accepted the new key.")
 @with_home
 def retire_(context: HomeContext, purpose: "Purpose", without: tuple[str, ...]) -> None:
-    """Destroy the private half of a key that was replaced, before its overlap is over."""
+    """Destroy the private half of a key that was replaced, before its overlap is over.
+
+    PURPOSE is as for 'keys rotate'.
+    """
     from exchange.key_desk import retire
 
     key = retire(context.parts, purpose, context.person, without)
