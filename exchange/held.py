@@ -34,8 +34,8 @@ def find(held: Path, identifier: str) -> tuple[Path | None, Path | None]:
     return alone, None
 
 
-def left_alone(held: Path) -> Iterator[tuple[Path, str]]:
-    """Every explanation whose file has gone, with the handover that it names.
+def left_alone(held: Path) -> Iterator[tuple[Path, dict[Path, str]]]:
+    """Every folder with explanations whose files have gone: each of these, with the handover that it names.
 
     Not where another file lies there without an explanation: it could be the one, under the name that it is to have.
     """
@@ -44,13 +44,15 @@ def left_alone(held: Path) -> Iterator[tuple[Path, str]]:
         whys = {name for name in names if name.endswith(WHY)}
         explained_by = {name: archive.fitting(name, WHY) for name in names - whys}
         alone = whys - set(explained_by.values())
-        if not alone or any(why not in whys and not name.endswith(SIDECAR) for name, why in explained_by.items()):
-            continue
-        for why in sorted(alone):
-            end = _end_of(Path(folder, why), len(_last_line("")) + ID_LENGTH)
-            said = re.fullmatch(_last_line("(.*)"), end.decode("utf-8", "replace"))
-            if said is not None and is_id(said[1]):
-                yield Path(folder, why), said[1]
+        if alone and all(why in whys or name.endswith(SIDECAR) for name, why in explained_by.items()):
+            said = {Path(folder, why): _named(Path(folder, why)) for why in sorted(alone)}
+            yield Path(folder), {why: identifier for why, identifier in said.items() if identifier is not None}
+
+
+def _named(why: Path) -> str | None:
+    end = _end_of(why, len(_last_line("")) + ID_LENGTH)
+    said = re.fullmatch(_last_line("(.*)"), end.decode("utf-8", "replace"))
+    return said[1] if said is not None and is_id(said[1]) else None
 
 
 def _last_line(identifier: str) -> str:

@@ -23,16 +23,19 @@ def notice(parts: Parts) -> int:
     """End every handover whose held file was taken away; returns how many. What fails is tried again next time."""
     failures = Failures()
     done = 0
-    for why, identifier in held.left_alone(parts.home.held):
-        with failures.kept():
-            done += _notice(parts, why, identifier)
+    for folder, alone in held.left_alone(parts.home.held):
+        if not _is_at_rest(parts, folder):
+            continue
+        for why, identifier in alone.items():
+            with failures.kept():
+                done += _notice(parts, why, identifier)
     failures.raise_first()
     return done
 
 
 def _notice(parts: Parts, why: Path, identifier: str) -> bool:
     handover = parts.ledger.find_one_or_none("out", identifier)
-    if handover is None or parts.spool.holds(identifier) or not _is_at_rest(parts, why.parent):
+    if handover is None or parts.spool.holds(identifier):
         return False
     _, path = held.find(parts.home.held, identifier)
     if path is not None:

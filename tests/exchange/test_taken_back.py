@@ -1,5 +1,6 @@
 """What a person takes back out of held/ is held no more; whatever may still be there stays held."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -59,6 +60,17 @@ def test_a_file_that_is_thrown_away_is_no_longer_held(pair: Pair) -> None:
     later(pair)
     assert pair.lgsco.states() == ["held", "withdrawn"]
     assert sorted(path.name for path in folder(pair).iterdir()) == [NAME, why(pair).name]
+
+
+def test_all_that_was_taken_out_of_a_folder_ends_at_once(pair: Pair) -> None:
+    held(pair, "one.pdf", "two.pdf", "three.pdf")
+    for name in ("one.pdf", "two.pdf", "three.pdf"):
+        (folder(pair) / name).unlink()
+    # taking the explanations away changes the folder too
+    long_ago = pair.clock().timestamp() - 61
+    os.utime(folder(pair), (long_ago, long_ago))
+    pair.lgsco.take()
+    assert pair.lgsco.states() == ["withdrawn"] * 3
 
 
 def test_a_file_that_is_being_saved_stays_held(pair: Pair) -> None:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from config.errors import HandoverError
 from config.home import Home
-from exchange import orders
+from exchange import held, orders
 from exchange.assembly import assemble
 from exchange.drop import SIDECAR
+from exchange.intake import UNKNOWN_PARTNER
 from tests.organisations import PASSPHRASE
 from tests.simulation.homes import beside
 from tests.simulation.setting import FLOWS
@@ -149,6 +150,25 @@ class People:
         self._world.say(node.name, f"somebody orders: {what}")
         self._world.orders += 1
         self._world.after(self._chance.uniform(0, 1), node.look)
+
+    def take_back(self, node: "Node") -> bool:
+        """Somebody mends all that is held, and moves it back as its explanation says; whether there was any."""
+        assert node.daemon is not None
+        done = 0
+        with self._world.calls.by(None):
+            for handover in node.daemon.parts.ledger.handovers(direction="out", states=("held",)):
+                _, path = held.find(node.root / "held", handover.id)
+                if path is None or handover.partner == UNKNOWN_PARTNER:
+                    continue
+                self._number += 1
+                folder = node.root / "outbound" / handover.partner / FLOWS[node.name] / COUNCILS[0]
+                folder.mkdir(parents=True, exist_ok=True)
+                path.rename(folder / PLAIN.format(n=self._number))
+                stamp = self._world.date.timestamp()
+                os.utime(path.parent, (stamp, stamp))
+                done += 1
+        self._world.say(node.name, f"somebody takes back {done} held files")
+        return done > 0
 
     def lost_power(self, node: "Node", recorded: frozenset[str]) -> None:
         """What a person copied a moment ago, and no ledger knows yet, is whatever the power cut left of it."""

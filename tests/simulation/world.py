@@ -104,19 +104,24 @@ class World:
                 troubles.arrange(self)
                 self._pass(self.plan.days * DAY)
                 troubles.end(self)
-                end = self.now + PATIENCE
-                while not self.violations:
-                    self._pass(self.now + LOOK)
-                    restless = checks.restless(self)
-                    if not restless:
-                        checks.at_rest(self)
-                        break
-                    if self.now >= end:
-                        self.violate(f"never comes to rest: {restless}")
+                self._come_to_rest()
+                if not self.violations and sum(map(self.people.take_back, self.nodes.values())):
+                    self._come_to_rest()
             finally:
                 for node in self.nodes.values():
                     node.stop()
                 self.entries = sum(node.seen for node in self.nodes.values())
+
+    def _come_to_rest(self) -> None:
+        end = self.now + PATIENCE
+        while not self.violations:
+            self._pass(self.now + LOOK)
+            restless = checks.restless(self)
+            if not restless:
+                checks.at_rest(self)
+                return
+            if self.now >= end:
+                self.violate(f"never comes to rest: {restless}")
 
     def _pass(self, until: float) -> None:
         while self._events and self._events[0][0] <= until and not self.violations:
