@@ -4,6 +4,7 @@
 ['ofsted-lgsco']
 """
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,8 +16,9 @@ from config.errors import Misuse
 _DATA = Path(__file__).parent.parent / "data"
 
 
+@functools.cache
 def shipped() -> tuple[Agreement, ...]:
-    """The agreements that come with Handover."""
+    """The agreements that come with Handover: never changed, so they are read once."""
     return (_read(_DATA / "ofsted-lgsco.toml"),)
 
 
