@@ -11,13 +11,13 @@ again after growing pauses; what was fetched is not fetched again meanwhile. Siz
 decide nothing but the order.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 
 from exchange import files, quarantine
 from exchange.failures import Failures
-from exchange.landing import ConnectionLost, Landing, LandingError, NotRemovable, NotThere, TooLong
+from exchange.landing import ConnectionLost, Landing, LandingError, NotRemovable, NotThere, TooLong, agreed
 from exchange.parts import Parts
 from exchange.quarantine import ENDING, Room
 from exchange.rounds import Connection
@@ -96,6 +96,7 @@ def _collect_small(
             landing.get_many(batch, contents.__setitem__)
         finally:
             # also what came before the connection was lost
+            _note_agreed(parts, landing, partner, contents)
             taken = spool.take_in_all(partner, contents)
             pickup.fetched |= taken
             count += len(taken)
@@ -199,9 +200,16 @@ def _fetch(parts: Parts, landing: Landing, partner: str, name: str, size: int) -
         # half a file must not keep the disk full, or the ledger could write nothing either
         part.remove()
         raise
+    _note_agreed(parts, landing, partner, (name,))
     taken = parts.spool.take_in(part.path, partner, name, largest) is not None
     part.remove()
     return taken
+
+
+def _note_agreed(parts: Parts, landing: Landing, partner: str, names: Iterable[str]) -> None:
+    """Before they are where the receiver takes them up, at once."""
+    if over := agreed(landing):
+        parts.spool.came_over.update((parts.spool.taken_in(partner, name), over) for name in names)
 
 
 def _remove(landing: Landing, partner: str, name: str) -> None:

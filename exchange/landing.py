@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
 from config.errors import NotNow, Refused
-from ledger.canonical import Json
 
 Progress = Callable[[int], None]
 """Told how many bytes of the whole file the server has acknowledged; numbers only grow, the last one is the size."""
@@ -54,7 +53,7 @@ class Agreed:
     cipher: str
 
 
-def agreed(landing: object) -> dict[str, Json]:
+def agreed(landing: object) -> dict[str, str]:
     """The same of a landing zone, for the ledger; nothing where there is no SSH, as in a pick-up folder of ours."""
     found = getattr(landing, "agreed", None)
     return {"key_exchange": found.key_exchange, "cipher": found.cipher} if isinstance(found, Agreed) else {}

@@ -1,9 +1,10 @@
 """What resisted quantum computers, partner by partner and handover by handover: `handover keys inventory --pq`.
 
 A handover's row is read from its entries: whom it was sealed to (`sealed`, `received`), which keys signed it, and what
-SSH agreed on where we were the one who logged in (`sent`). What was recorded before that was kept says nothing: no cell
-is guessed. `weak` names what somebody with a quantum computer could use against it; a key exchange that only the
-partner's side knows, as of what is brought to us, is in neither.
+SSH agreed on where we were the one who logged in (`sent`, and `received` of what we collected). What was recorded
+before that was kept, or fetched before a restart, says nothing: no cell is guessed. `weak` names what somebody with a
+quantum computer could use against it; a key exchange that only the partner's side knows, as of what is brought to us,
+is in neither.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -65,12 +66,13 @@ def _partner(settings: Settings, ledger: Ledger, trust: Trust, partner: str, now
 
 
 def _last_exchange(rows: Rows, partner: str) -> str | None:
-    found = rows(
-        "SELECT json_extract(CAST(entry AS TEXT), '$.detail.key_exchange') AS agreed FROM entries "
-        "WHERE event = 'sent' AND +partner = ? AND agreed IS NOT NULL ORDER BY seq DESC LIMIT 1",
-        partner,
+    """Of what we brought, or fetched."""
+    sql = (
+        "SELECT seq, json_extract(CAST(entry AS TEXT), '$.detail.key_exchange') AS agreed FROM entries "
+        "WHERE event = ? AND +partner = ? AND agreed IS NOT NULL ORDER BY seq DESC LIMIT 1"
     )
-    return None if not found else str(found[0][0])
+    found = max((row for event in ("sent", "received") for row in rows(sql, event, partner)), default=None)
+    return None if found is None else str(found[1])
 
 
 def _handovers(ledger: Ledger, most: int) -> Iterator[Row]:
@@ -90,9 +92,9 @@ def _protection(entries: Sequence[Entry]) -> Row:
     """Of the last attempt: each one replaces what the one before it said."""
     last: dict[str, Mapping[str, Json]] = {entry.event: entry.detail for entry in entries}
     made = last.get("sealed") or last.get("received") or {}
-    sent = last.get("sent", {})
+    over = last.get("sent") or last.get("received") or {}
     recipient, exchange, cipher = (
-        _text(detail, name) for detail, name in ((made, "recipient"), (sent, "key_exchange"), (sent, "cipher"))
+        _text(detail, name) for detail, name in ((made, "recipient"), (over, "key_exchange"), (over, "cipher"))
     )
     signature = None
     if "signed_by" in made:

@@ -105,6 +105,7 @@ def quarantine(parts: Parts, partner: str, path: Path, name: str | None, reason:
     if waits and seldom.lately(parts, draft.replace(handover=None), "reason"):
         return
     _put_aside(parts, partner, path, draft.handover or "")
+    parts.spool.came_over.pop(path, None)
     parts.ledger.write(lambda tx: tx.append(draft))
     if name is not None:
         _finish(path)

@@ -294,6 +294,7 @@ def _record_received(
         }
         if opened.composite is not None and parts.trust.composite(arrival.partner):
             facts["signed_pq"] = opened.composite.fingerprint
+        facts.update(parts.spool.came_over.get(arrival.path, {}))
         tx.append(_draft("received", arrival, manifest, opened, **facts))
         gaps.note_arrival(tx, arrival.partner, manifest.id, manifest.sequence)
         tx.keep_document("manifest", arrival.partner, manifest.id, opened.manifest_bytes, opened.signature)

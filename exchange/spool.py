@@ -65,6 +65,8 @@ class Spool:
         self._destroy = root / "destroy"
         self.unfinished: set[str] = set()
         """Ids of claims with which this machine could not go on: the next round takes them up again."""
+        self.came_over: dict[Path, Mapping[str, str]] = {}
+        """What SSH agreed on for envelopes that we fetched ourselves, until they are finished; not after a restart."""
         self.destroying = threading.Lock()
         """Held around a destruction: more than one thread comes upon what is to be destroyed."""
 
@@ -284,6 +286,7 @@ class Spool:
         for path in (envelope.with_suffix(".payload"), envelope.with_suffix(".delivery"), envelope):
             path.unlink(missing_ok=True)
         files.sync_directory(envelope.parent)
+        self.came_over.pop(envelope, None)
 
     def clear_work_files(self) -> None:
         """After a restart: what was half written when the machine stopped is written anew, and what lay beside an

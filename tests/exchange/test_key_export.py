@@ -195,6 +195,7 @@ def test_ssh_takes_the_known_hosts_and_sshd_the_authorized_keys(tmp_path: Path) 
         assert succeeds(["ssh-keygen", "-F", f"[127.0.0.1]:{sshd.port}", "-f", str(folder / "known_hosts")])
 
 
+@pytest.mark.topologies(but="ofsted-hosts")
 def test_a_host_on_the_usual_port_and_one_with_a_comment_are_written_as_ssh_does(pair: Pair) -> None:
     home = pair.lgsco.home
     landing = home.settings.landing

@@ -370,6 +370,7 @@ def test_what_was_sealed_to_a_key_that_is_not_hybrid_is_refused_where_that_is_re
     assert detail_of(pair.ofsted, "rejected")["reason"] == "downgrade"
 
 
+@pytest.mark.topologies(but="lgsco-hosts")
 @pytest.mark.parametrize(("required", "error"), [((), HostKeyChanged), (("key-exchange",), KeyExchangeTooWeak)])
 def test_the_policy_reaches_the_login(pair: Pair, required: tuple[str, ...], error: type[LandingError]) -> None:
     """This server has another host key than the card names; by the policy it never comes so far."""

@@ -2,6 +2,7 @@
 
 import pytest
 
+from exchange import collect
 from exchange.landing import Agreed
 from exchange.pq_inventory import Row, inventory_pq
 from tests.exchange.test_key_rotation import begin, chained, exchange_files
@@ -24,6 +25,11 @@ def found(one: Organisation) -> tuple[Row, list[Row]]:
     return partner, said["handovers"]
 
 
+WE_UPLOAD = pytest.mark.topologies(but="lgsco-hosts")
+"""LGSCO logs in to bring its files."""
+
+
+@WE_UPLOAD
 def test_each_handover_says_what_it_was_protected_by(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     chained(pair)
     over(monkeypatch, CLASSICAL)
@@ -48,6 +54,30 @@ def test_each_handover_says_what_it_was_protected_by(pair: Pair, monkeypatch: py
     assert before["weak"] == ["signature"]
 
 
+@pytest.mark.topologies("lgsco-hosts", only=True)
+@pytest.mark.parametrize(("over_ssh", "weak"), [(HYBRID, ["signature"]), (CLASSICAL, ["key-exchange", "signature"])])
+def test_what_we_collected_says_what_ssh_agreed_on(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, over_ssh: Agreed, weak: list[str]
+) -> None:
+    over(monkeypatch, over_ssh)
+    pair.lgsco.drop(b"small")
+    pair.settle()
+    monkeypatch.setattr(collect, "SMALL", 0)
+    pair.lgsco.drop(b"alone")
+    pair.settle()
+    partner, got = found(pair.ofsted)
+    assert [(row["direction"], row["key_exchange"], row["cipher"], row["weak"]) for row in got] == [
+        ("in", over_ssh.key_exchange, over_ssh.cipher, weak)
+    ] * 2
+    assert partner["key_exchange"] == over_ssh.key_exchange
+    # they put it into a folder of their own
+    partner, put = found(pair.lgsco)
+    assert {row["key_exchange"] for row in put} == {None}
+    assert partner["key_exchange"] is None
+    assert pair.ofsted.parts.spool.came_over == {}
+
+
+@WE_UPLOAD
 def test_what_is_required_and_not_there_is_named_as_refused(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     over(monkeypatch, CLASSICAL)
     exchange_files(pair, "before")

@@ -184,6 +184,7 @@ def test_a_file_that_may_not_be_sealed_anew_stays_and_its_old_envelope_does_not_
     assert pair.lgsco.states() == ["sent"]
 
 
+@pytest.mark.topologies(but="lgsco-hosts")
 def test_a_revocation_says_what_is_sealed_anew_and_what_is_still_to_be_opened(pair: Pair) -> None:
     drop(pair)
     pair.lgsco.send()
