@@ -2,11 +2,11 @@
 
     python -m tests.rotation.storm [--rounds N] [--seed N]
 
-One round: every purpose of both sides is rotated, in an order drawn from the seed; a daemon is killed before or after
-each command, or both are, and started again; LGSCO asks a person about each new key, Ofsted takes what the chain of
-signatures vouches for. When every partner has accepted, and what was on its way by then has come, the replaced keys are
-retired in another order; then both SFTP servers get another host key. The same seed draws the same commands, deaths and
-files; what meets what depends on the machine, and nothing is judged by time.
+First both make post-quantum keys too. One round: every purpose of both sides is rotated, in an order drawn from the
+seed; a daemon is killed before or after each command, or both are, and started again; LGSCO asks a person about each
+new key, Ofsted takes what the chain of signatures vouches for. When every partner has accepted, and what was on its way
+by then has come, the replaced keys are retired in another order; then both SFTP servers get another host key. The same
+seed draws the same commands, deaths and files; what meets what depends on the machine, and nothing is judged by time.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from signal import SIGKILL
 from config.sample import Value
 from exchange import key_desk
 from exchange.audit import read_ledger
-from keys.key_info import NEEDED, Purpose
+from keys.key_info import NEEDED, OPTIONAL, Purpose
 from keys.own_keys import OwnKeys
 from keys.rotation import of_ledger
 from ledger.store import Ledger
@@ -66,6 +66,8 @@ class Storm:
     program: Program
     random: Random
     folder: Path
+    purposes: tuple[Purpose, ...] = NEEDED
+    """What is rotated."""
     killed: list[str] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
 
@@ -116,9 +118,18 @@ class Storm:
 
     # --- one round ----------------------------------------------------------------------------------------------------
 
+    def begin_post_quantum(self) -> None:
+        """Both sign with composite keys too from here on, and these are rotated like the others."""
+        for name in self.both:
+            for purpose in OPTIONAL:
+                with self.deaths():
+                    self.done(name, "keys", "rotate", purpose)
+        self.until(self.all_taken)
+        self.purposes += OPTIONAL
+
     def turn(self) -> None:
         """Every purpose of both sides once, then their host keys."""
-        keys = [(name, purpose) for name in self.both for purpose in NEEDED]
+        keys = [(name, purpose) for name in self.both for purpose in self.purposes]
         self.random.shuffle(keys)
         for name, purpose in keys:
             with self.deaths():
@@ -264,6 +275,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     with storm(options.seed) as made:
+        made.begin_post_quantum()
         for _ in range(options.rounds):
             made.turn()
         made.rest()

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from exchange.audit import read_ledger, verify_home
-from keys.key_info import NEEDED
+from keys.key_info import NEEDED, OPTIONAL
 from keys.rotation import of_ledger
 from ledger.view import View
 from tests.faults.attempt import NOT_FOR_PEOPLE
@@ -61,7 +61,7 @@ def _keys(one: Running) -> Iterator[str]:
         own = of_ledger(ledger)
     yield from (f"{making} is not made" for making in own.making)
     yield from (f"announcement {sent.number} was not accepted" for sent in own.announcements if not sent.taken)
-    for purpose in NEEDED:
+    for purpose in (*NEEDED, *(purpose for purpose in OPTIONAL if own.usable(purpose))):
         (*older, last) = own.usable(purpose)
         if older or last.replaces is None:
             yield f"{len(older) + 1} {purpose} keys in use, the last replaces {last.replaces}"
