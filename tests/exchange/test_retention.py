@@ -175,9 +175,10 @@ def test_of_two_rules_the_longer_holds(pair: Pair, then: str, later: str, days: 
 
 def test_without_any_rule_an_original_is_kept_until_a_person_has_it_destroyed(pair: Pair) -> None:
     for organisation in (pair.lgsco, pair.ofsted):
-        flow = organisation.parts.agreements[organisation.partner].flow("upheld-decision")
-        assert flow is not None
-        object.__setattr__(flow, "keep_sent", None)
+        agreement = organisation.parts.agreements[organisation.partner]
+        assert agreement.flow("upheld-decision") is not None
+        silent = replace(agreement, flows=tuple(replace(flow, keep_sent=None) for flow in agreement.flows))
+        organisation.parts = replace(organisation.parts, agreements={organisation.partner: silent})
     original = acknowledged(pair)
     pair.clock.advance(days=30_000)
     assert pair.lgsco.retain() == 0
