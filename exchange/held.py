@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from exchange import archive
-from exchange.drop import SIDECAR, WHY, is_unfinished
+from exchange.drop import SCAN_DEPTH, SIDECAR, WHY, is_unfinished
 from ledger.identifier import ID_LENGTH, is_id
 
 _NOT_FOR_US = (errno.ENOENT, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENXIO)
@@ -25,12 +25,13 @@ def find(held: Path, identifier: str) -> tuple[Path | None, Path | None]:
     Raises OSError where this machine fails to read it now.
     """
     wanted, alone = _last_line(identifier).encode(), None
-    for why in held.rglob(f"*{WHY}"):
-        if _end_of(why, len(wanted)) == wanted:
-            for path in why.parent.iterdir():
-                if path != why and archive.fitting(path.name, WHY) == why.name:
-                    return why, path
-            alone = why
+    for folder, listed in _folders(held):
+        for why in listed:
+            if why.endswith(WHY) and _end_of(folder / why, len(wanted)) == wanted:
+                for name in listed:
+                    if name != why and archive.fitting(name, WHY) == why:
+                        return folder / why, folder / name
+                alone = folder / why
     return alone, None
 
 
@@ -39,14 +40,30 @@ def left_alone(held: Path) -> Iterator[tuple[Path, dict[Path, str]]]:
 
     Not where another file lies there without an explanation: it could be the one, under the name that it is to have.
     """
-    for folder, _, listed in os.walk(held):
+    for folder, listed in _folders(held) if held.exists() else ():
         names = {name for name in listed if not is_unfinished(name)}
         whys = {name for name in names if name.endswith(WHY)}
         explained_by = {name: archive.fitting(name, WHY) for name in names - whys}
         alone = whys - set(explained_by.values())
         if alone and all(why in whys or name.endswith(SIDECAR) for name, why in explained_by.items()):
-            said = {Path(folder, why): _named(Path(folder, why)) for why in sorted(alone)}
-            yield Path(folder), {why: identifier for why, identifier in said.items() if identifier is not None}
+            said = {folder / why: _named(folder / why) for why in sorted(alone)}
+            yield folder, {why: identifier for why, identifier in said.items() if identifier is not None}
+
+
+def _folders(folder: Path, depth: int = 0) -> Iterator[tuple[Path, list[str]]]:
+    """Every folder, and what lies in it but for folders. Deeper ones than SCAN_DEPTH are not ours: a hostile tree must
+    end. The first one must be there: that it cannot be read says nothing about what is in it."""
+    try:
+        with os.scandir(folder) as entries:
+            listing = sorted(entries, key=lambda entry: entry.name)
+    except (FileNotFoundError, PermissionError):
+        if depth == 0:
+            raise
+        return
+    deeper = [entry.name for entry in listing if entry.is_dir(follow_symlinks=False)]
+    yield folder, [entry.name for entry in listing if entry.name not in deeper]
+    for name in deeper if depth < SCAN_DEPTH else ():
+        yield from _folders(folder / name, depth + 1)
 
 
 def _named(why: Path) -> str | None:

@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -98,6 +100,17 @@ def test_a_file_that_has_another_name_stays_held(pair: Pair, where: str) -> None
     assert pair.lgsco.states() == ["withdrawn"]
 
 
+def test_a_link_to_a_folder_that_was_dropped_stays_held(pair: Pair) -> None:
+    outbound = pair.lgsco.home.outbound.joinpath(*DECISION)
+    outbound.mkdir(parents=True, exist_ok=True)
+    (outbound / NAME).symlink_to(pair.base)
+    pair.settle()
+    later(pair)
+    assert pair.lgsco.states() == ["held"]
+    assert (folder(pair) / NAME).is_symlink()
+    assert why(pair).exists()
+
+
 @pytest.mark.parametrize("beside", [".DS_Store", f"{NAME}.concern.toml"])
 def test_what_is_no_file_of_its_own_keeps_nothing_held(pair: Pair, beside: str) -> None:
     held(pair)
@@ -113,6 +126,20 @@ def test_a_share_that_is_not_mounted_ends_nothing(pair: Pair) -> None:
     pair.lgsco.home.held.mkdir()
     later(pair)
     assert pair.lgsco.states() == ["held"]
+
+
+def test_an_order_about_a_held_file_waits_until_its_share_is_mounted_again(pair: Pair) -> None:
+    held(pair)
+    elsewhere = pair.base / "elsewhere"
+    pair.lgsco.home.held.rename(elsewhere)
+    orders.place(pair.lgsco.parts.ledger, pair.lgsco.handovers()[0], "release", "Kim Example")
+    with pytest.raises(FileNotFoundError):
+        pair.lgsco.take()
+    assert pair.lgsco.states() == ["held"]
+    elsewhere.rename(pair.lgsco.home.held)
+    pair.lgsco.take()
+    first, second = pair.lgsco.handovers()
+    assert (first.state, first.reason, second.state) == ("withdrawn", "released", "held")
 
 
 # --- attacks ----------------------------------------------------------------------------------------------------------
@@ -146,6 +173,28 @@ def test_an_explanation_that_is_a_link_is_not_followed(pair: Pair) -> None:
     later(pair)
     assert outside.exists()
     assert pair.lgsco.states() == ["held"]
+
+
+@pytest.fixture
+def endless(pair: Pair) -> Iterator[None]:
+    """Folders in held/ so deep that no recursion comes to their end; what removes them after the tests neither."""
+    here = os.open(pair.lgsco.home.held, os.O_RDONLY)
+    for _ in range(1500):
+        os.mkdir("d", dir_fd=here)
+        deeper = os.open("d", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = deeper
+    os.close(here)
+    yield
+    subprocess.run(["rm", "-rf", pair.lgsco.home.held / "d"], check=True)
+
+
+@pytest.mark.usefixtures("endless")
+def test_a_tree_without_an_end_keeps_nobody_waiting(pair: Pair) -> None:
+    held(pair)
+    (folder(pair) / NAME).unlink()
+    later(pair)
+    assert pair.lgsco.states() == ["withdrawn"]
 
 
 def test_nothing_is_ended_that_was_sent(pair: Pair) -> None:
