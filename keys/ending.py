@@ -13,7 +13,7 @@ from functools import partial
 
 from config import times
 from config.errors import Misuse, NotNow, Refused
-from keys import approvals
+from keys import approvals, vouching
 from keys.announcement import Action
 from keys.key_errors import NoTokens, TokenAway, UnfitToken, WrongPin
 from keys.own_keys import OwnKey, OwnKeys
@@ -34,6 +34,7 @@ def retire(
 
     Partners that are left behind, `without` the successor, are named in the entry.
     """
+    vouching.prepare(office.keyring, office.own())
 
     def end(tx: Transaction) -> Entry:
         own = of_ledger(tx)
@@ -66,6 +67,7 @@ def revoke(
     A key that signs may have been retired: what it signed from `since` on does not count any more all the same.
     NotApproved where administrators have to sign the order, and `approval` is none that allows it.
     """
+    vouching.prepare(office.keyring, office.own())
 
     def end(tx: Transaction) -> Entry:
         own = of_ledger(tx)

@@ -139,6 +139,7 @@ def _finish_one(office: Office, making: Making) -> Entry | None:
         office.ledger.write(lambda tx: tx.append(draft))
         office.keyring.discard(making.purpose, making.serial)
         raise
+    vouching.prepare(office.keyring, office.own())
 
     def record(tx: Transaction) -> Entry | None:
         own = of_ledger(tx)
@@ -217,6 +218,7 @@ def announce_hosts(office: Office, lines: Sequence[str], by: str) -> list[Entry]
 
     The first line ever recorded counts as known: it was in the card. Raises Misuse where none that is known is left.
     """
+    vouching.prepare(office.keyring, office.own())
 
     def record(tx: Transaction) -> list[Entry]:
         made = [] if of_ledger(tx).usable("host") or not lines else [tx.append(_host(of_ledger(tx), lines[0], {}))]

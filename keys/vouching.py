@@ -8,9 +8,23 @@ And a composite key, where there is one. A key that is lost signs nothing: what 
 by nobody who has not confirmed our new card.
 """
 
+import contextlib
+
+from config.errors import HandoverError
 from keys.announcement import MAX_SIGNATURES, Announcement, Signed, can_sign, sign
 from keys.keyring import Keyring
 from keys.own_keys import OwnKey, OwnKeys
+
+
+def prepare(keyring: Keyring, own: OwnKeys) -> None:
+    """Unlock every key that may have to vouch: that takes seconds, in which the ledger must not be locked by us.
+
+    What cannot be unlocked is told where it has to sign.
+    """
+    for purpose in ("signing", "signing-pq", "ledger", "witness"):
+        for key in own.usable(purpose):
+            with contextlib.suppress(HandoverError):
+                keyring.voucher_of(key.fingerprint)
 
 
 def vouched(keyring: Keyring, own: OwnKeys, one: Announcement, about: OwnKey | None, lost: str | None) -> Signed:

@@ -189,6 +189,9 @@ class Ledger(View):
         if self._closed:
             raise NotNow("the ledger is closed")
         self._check_files()
+        # unlocking a new key takes a while, in which everybody else may write
+        with snapshot(self._connection):
+            self._learn_keys(View(rows_of(self._connection)))
         committed = self._head.size
         try:
             with translated():

@@ -1,0 +1,81 @@
+"""Unlocking a key takes as long as somebody made it take; meanwhile everybody else may write the ledger."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from exchange import key_desk
+from keys import at_rest
+from keys.keyring import Secret
+from ledger.database import connect
+from tests.exchange.test_key_rotation import chained, exchange_files, rotate
+from tests.organisations import Pair, restart, start
+
+AT_ONCE = 0.0
+
+
+@pytest.fixture
+def unlocked(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Labels of the keys that were unlocked; each time somebody else could have written either ledger."""
+    unlock, labels = at_rest.unlock, list[str]()
+
+    def watched(data: bytes, passphrase: Secret, label: str) -> bytes:
+        for one in (pair.lgsco, pair.ofsted):
+            can_be_written(one.home.ledger)
+        labels.append(label)
+        return unlock(data, passphrase, label)
+
+    monkeypatch.setattr(at_rest, "unlock", watched)
+    return labels
+
+
+def can_be_written(ledger: Path) -> None:
+    other = connect(ledger, writable=True, timeout=AT_ONCE)
+    other.execute("BEGIN IMMEDIATE")
+    other.execute("ROLLBACK")
+    other.close()
+
+
+ORDERS: dict[str, Callable[[Pair], object]] = {
+    "a rotation": lambda pair: rotate(pair.lgsco, "encryption"),
+    "a retirement": lambda pair: key_desk.retire(pair.lgsco.parts, "signing", "root"),
+    "a revocation": lambda pair: key_desk.revoke(
+        pair.lgsco.parts, pair.lgsco.parts.own.usable("signing")[0].fingerprint, None, "root"
+    ),
+}
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_no_order_unlocks_a_key_while_it_keeps_the_ledger(pair: Pair, unlocked: list[str], order: str) -> None:
+    chained(pair)
+    rotate(pair.lgsco, "signing")
+    exchange_files(pair, "with the new key")
+    # a command has unlocked nothing yet but what signs the ledger
+    pair.lgsco = restart(pair.lgsco, pair.ofsted, pair.clock)
+    unlocked.clear()
+    ORDERS[order](pair)
+    assert "signing key 2" in unlocked
+
+
+def test_a_ledger_key_that_a_command_made_is_unlocked_before_the_service_writes(
+    pair: Pair, unlocked: list[str]
+) -> None:
+    chained(pair)
+    command = start(pair.lgsco.home, pair.ofsted.home, pair.clock)
+    rotate(command, "ledger")
+    command.parts.ledger.close()
+    unlocked.clear()
+    pair.lgsco.drop(b"decision")
+    pair.lgsco.take()
+    assert unlocked == ["ledger key 2"]
+
+
+def test_no_service_that_has_just_started_unlocks_a_key_while_it_keeps_the_ledger(
+    pair: Pair, unlocked: list[str]
+) -> None:
+    pair.lgsco = restart(pair.lgsco, pair.ofsted, pair.clock)
+    pair.ofsted = restart(pair.ofsted, pair.lgsco, pair.clock)
+    unlocked.clear()
+    exchange_files(pair, "after a start")
+    assert {"signing key 1", "witness key 1", "encryption key 1"} <= set(unlocked)
