@@ -119,7 +119,7 @@ class Load:
             if kind.sidecar:
                 _rename_in(folder, f"{name}.concern.toml", b"event_date = 2026-10-01\n")
             if kind.grows:
-                content = _grow(folder / name, content)
+                content = grow(folder / name, content)
             else:
                 _rename_in(folder, name, content)
         except OSError:
@@ -144,13 +144,14 @@ def _rename_in(folder: Path, name: str, content: bytes) -> None:
         raise
 
 
-def _grow(path: Path, content: bytes) -> bytes:
+def grow(path: Path, content: bytes) -> bytes:
     """As a careless program does: in place, piece by piece, as far as the disk has room. Returns what was written."""
     written = 0
     with path.open("wb", buffering=0) as file:
         try:
-            for piece in range(0, len(content), 10 * KIB):
-                written += os.write(file.fileno(), content[piece : piece + 10 * KIB])
+            while written < len(content):
+                # a disk that fills up takes a part of it
+                written += os.write(file.fileno(), content[written : written + 10 * KIB])
                 time.sleep(GROWING)
         except OSError:
             pass

@@ -1,5 +1,6 @@
 """A short soak with a fixed seed, and that its verdict notices what is against it. `make soak` runs a long one."""
 
+import resource
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 from ledger.entry import Entry
 from ledger.query import Row
+from tests.soak import load
 from tests.soak.health import bounded, growth, unfit_logs
 from tests.soak.load import Dropped
 from tests.soak.run import soak
@@ -56,6 +58,30 @@ def test_the_verdict_knows_what_may_become_of_a_file(
     found = list(fate(replace(FILE), [replace(ROW, state=state) for state in states], set(orders)))
     assert len(found) == (complaint is not None)
     assert complaint is None or complaint in found[0]
+
+
+@pytest.mark.parametrize("comes_back", [True, False])
+def test_what_a_full_disk_took_of_a_file_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, comes_back: bool
+) -> None:
+    content = bytes(range(256)) * 200
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    waits = []
+
+    def wait(_seconds: float) -> None:
+        waits.append(1)
+        if comes_back and len(waits) == 3:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    monkeypatch.setattr("tests.soak.load.time.sleep", wait)
+    # in the middle of the third piece
+    resource.setrlimit(resource.RLIMIT_FSIZE, (25_000, hard))
+    try:
+        written = load.grow(tmp_path / "file", content)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert (tmp_path / "file").read_bytes() == written
+    assert len(written) == (len(content) if comes_back else 25_000)
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,8 @@ def copies(file: Dropped, places: dict[str, dict[str, list[str]]]) -> Iterator[s
             if path.startswith(f"{place}/") and unicodedata.normalize("NFC", path).endswith(f"/{file.name}")
         ]
         if len(right) != (place != "nowhere") or len(there) != len(right):
-            yield f"{file.name} ({file.outcome}): at {of} there is {there} instead of one in {place}"
+            named = [path for paths in places[of].values() for path in paths if path.endswith(f"/{file.name}")]
+            yield f"{file.name} ({file.outcome}): at {of} there is {there} instead of one in {place}; named so: {named}"
 
 
 def at_work(one: Running) -> Iterator[Path]:
