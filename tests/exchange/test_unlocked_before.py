@@ -1,6 +1,7 @@
 """Unlocking a key takes as long as somebody made it take; meanwhile everybody else may write the ledger."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from keys import at_rest
 from keys.keyring import Secret
 from ledger.database import connect
 from tests.exchange.test_key_rotation import chained, exchange_files, rotate
+from tests.keys.cards import public
 from tests.organisations import Pair, restart, start
 
 AT_ONCE = 0.0
@@ -37,8 +39,17 @@ def can_be_written(ledger: Path) -> None:
     other.close()
 
 
+def announces(pair: Pair) -> None:
+    parts = pair.lgsco.parts
+    landing = parts.home.settings.landing
+    both = landing.model_copy(update={"host_keys": (*landing.host_keys, public("another host").line)})
+    settings = parts.home.settings.model_copy(update={"landing": both})
+    key_desk.announce(replace(parts, home=replace(parts.home, settings=settings)), "root")
+
+
 ORDERS: dict[str, Callable[[Pair], object]] = {
     "a rotation": lambda pair: rotate(pair.lgsco, "encryption"),
+    "host keys": announces,
     "a retirement": lambda pair: key_desk.retire(pair.lgsco.parts, "signing", "root"),
     "a revocation": lambda pair: key_desk.revoke(
         pair.lgsco.parts, pair.lgsco.parts.own.usable("signing")[0].fingerprint, None, "root"
