@@ -6,8 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Tests wait more than they compute: one process more than there are cores
 WORKERS ?= $(shell expr $$(nproc) + 1)
-# in the order of the collection, which begins with the long ones
-SHARED := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+# shared and ordered by tests/sharing.py; a process that hangs is ended and tried once more (setup.cfg)
+SHARED := -n $(WORKERS) --no-loadscope-reorder --max-worker-restart 1
 # The tests start the program a thousand times: what is compiled is kept, whatever the environment says
 export PYTHONDONTWRITEBYTECODE :=
 

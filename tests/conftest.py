@@ -15,14 +15,7 @@ from tests.organisations import TOPOLOGIES, Pair, Template
 
 EITHER = ("push",)
 
-LONG = (
-    "simulation/test_simulation.py", "rotation/test_storm.py", "system/test_transcripts.py", "system/test_network.py",
-    "faults/test_faults.py", "powerloss/test_powerloss.py", "system/test_collect.py", "system/test_token_exchange.py",
-    "exchange/test_rounds_crash.py", "system/test_exchange.py", "faults/test_daemons.py",
-    "system/test_key_rotation.py", "system/test_commands.py", "soak/test_soak.py",
-    "rotation/test_killed_commands.py", "exchange/test_approval_crash.py",
-)  # fmt: skip
-"""Files of a minute and more, which begin first: no process is to be left alone with one at the end."""
+pytest_plugins = ("tests.sharing",)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -47,13 +40,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     names = tuple(name for name in named or asked or EITHER if name != but) or EITHER
     if names != EITHER:
         metafunc.parametrize("topology", names, indirect=True, scope="session")
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    first = {Path(__file__).parent / name: number for number, name in enumerate(LONG)}
-    assert all(path.is_file() for path in first), "LONG names a file that is not there"
-    items.sort(key=lambda item: first.get(item.path, len(first)))
 
 
 # how long an example takes says nothing about whether it holds: the machine may be busy
