@@ -48,12 +48,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(tryfirst=True, optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
-    return Sharing(config, log)
+    scheduling = LoadScopeScheduling(config, log)
+    # what xdist tells classes of one's own to define
+    scheduling._split_scope = whole
+    return scheduling
 
 
-class Sharing(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
-    """Each file, or part of one, to one process."""
+def whole(nodeid: str) -> str:
+    """The file, or part of one, that one process runs as a whole.
 
-    def _split_scope(self, nodeid: str) -> str:
-        path, _, test = nodeid.partition("::")
-        return f"{path}[{test.partition('[')[2]}" if path in IN_PARTS else path
+    >>> whole("tests/keys/test_card.py::test_a_card[a]"), whole("tests/simulation/test_simulation.py::test_a_bug[it]")
+    ('tests/keys/test_card.py', 'tests/simulation/test_simulation.py[it]')
+    """
+    path, _, test = nodeid.partition("::")
+    return f"{path}[{test.partition('[')[2]}" if path in IN_PARTS else path
