@@ -212,8 +212,8 @@ class Approval(Section):
     )
     administrators: Administrators = Field(
         default=(),
-        description="Who may sign: a name, and the public half of an SSH key that the service cannot use. Three or"
-        " more, so that one key may be lost.",
+        description='Who may sign, each a text like "dpo ssh-ed25519 AAAA…": a name, and the public half of an SSH key'
+        " that the service cannot use. Three or more, so that one key may be lost.",
     )
     expires: Duration = Field(default=timedelta(days=7), description="An order that was not signed by then is void.")
     revoke: Literal["at-once", "wait"] = Field(

@@ -25,67 +25,76 @@ _TOLD = "SELECT key, json_extract(CAST(entry AS TEXT), '$.detail.days') FROM ent
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """A key that ends soon, or has ended."""
+    """A key in use that ends, or is to be replaced."""
 
     partner: str | None
+    """None: one of ours."""
     purpose: str
-    fingerprint: str
+    key: str
+    """The fingerprint of one of ours; the public line of a partner's."""
     ends: datetime
-    days: int
-    """The warning that is due: one of WARNINGS."""
+    by_rule: bool
+    """It does not end by itself: our settings want another in its place by then."""
 
     @property
     def said(self) -> str:
         """For a person."""
+        day = to_text(self.ends)[:10]
+        if self.by_rule:
+            return f"the {self.purpose} key is to be replaced by {day}: 'handover keys rotate {self.purpose}'"
         whose = "" if self.partner is None else f" of {self.partner}"
-        return f"the {self.purpose} key{whose} ends on {to_text(self.ends)[:10]}"
+        return f"the {self.purpose} key{whose} ends on {day}"
+
+    def warning(self, now: datetime) -> int | None:
+        """The one of WARNINGS that is due."""
+        return next((days for days in WARNINGS if self.ends - now <= timedelta(days=days)), None)
 
 
-def ends(keyring: Keyring, own: OwnKeys, trust: Trust, renew: timedelta) -> list[tuple[str | None, str, str, datetime]]:
-    """Every key in use that ends, or is to be replaced: (partner, purpose, key, when); partner None: one of ours."""
-    found: list[tuple[str | None, str, str, datetime]] = []
+def all_endings(keyring: Keyring, own: OwnKeys, trust: Trust, renew: timedelta) -> list[Ending]:
+    """Of every key in use; ours first. `renew` is how long one of ours may be used."""
+    found: list[Ending] = []
     for info in keyring.infos():
         known = own.find(info.fingerprint)
         if known is None or known.ended is not None or known.fingerprint in own.replaced(known.purpose):
             continue
         due = from_text(known.begins) + renew
-        end = due if info.valid_until is None else min(due, from_text(info.valid_until))
-        found.append((None, info.purpose, info.fingerprint, end))
+        end = None if info.valid_until is None else from_text(info.valid_until)
+        by_rule = end is None or due < end
+        found.append(Ending(None, info.purpose, info.fingerprint, due if end is None else min(due, end), by_rule))
     for partner in trust.partners:
         card = trust.card(partner)
         for purpose, keys in (("signing", card.signing_keys), ("signing-pq", card.signing_pq)):
             if keys and keys[-1].valid_until is not None:
-                found.append((partner, purpose, keys[-1].line, from_text(keys[-1].valid_until)))
+                found.append(Ending(partner, purpose, keys[-1].line, from_text(keys[-1].valid_until), by_rule=False))
     return found
 
 
 def endings(keyring: Keyring, own: OwnKeys, trust: Trust, renew: timedelta, now: datetime) -> list[Ending]:
-    """Those of them that end within the longest warning."""
-    return [
-        Ending(partner, purpose, fingerprint, end, days)
-        for partner, purpose, fingerprint, end in ends(keyring, own, trust, renew)
-        if (days := _warning(end - now)) is not None
-    ]
-
-
-def _warning(left: timedelta) -> int | None:
-    return next((days for days in WARNINGS if left <= timedelta(days=days)), None)
+    """Those of them of which people are to know."""
+    return [one for one in all_endings(keyring, own, trust, renew) if one.warning(now) is not None]
 
 
 def tell(parts: Parts) -> int:
     """Record each warning that became due, once; returns how many."""
     renew = parts.home.settings.keys.renew
-    due = endings(parts.keyring, parts.own, parts.trust, renew, parts.effects.clock())
+    now = parts.effects.clock()
+    due = [
+        (one, days)
+        for one in all_endings(parts.keyring, parts.own, parts.trust, renew)
+        if (days := one.warning(now)) is not None
+    ]
+
+    def fresh(view: View) -> list[tuple[Ending, int]]:
+        return [(one, days) for one, days in due if (_key(one), days) not in _told(view, _event(one))]
 
     def record(tx: Transaction) -> int:
-        fresh = [one for one in due if (_key(one), one.days) not in _told(tx, _event(one))]
-        for one in fresh:
-            detail: dict[str, Json] = {"purpose": one.purpose, "days": one.days, "ends": to_text(one.ends)}
+        new = fresh(tx)
+        for one, days in new:
+            detail: dict[str, Json] = {"purpose": one.purpose, "days": days, "ends": to_text(one.ends)}
             tx.append(Draft(event=_event(one), actor="daemon", partner=one.partner, key=_key(one), detail=detail))
-        return len(fresh)
+        return len(new)
 
-    fresh = [one for one in due if (_key(one), one.days) not in _told(parts.ledger, _event(one))]
-    return parts.ledger.write(record) if fresh else 0
+    return parts.ledger.write(record) if fresh(parts.ledger) else 0
 
 
 def _told(view: View, event: str) -> set[tuple[str, int]]:
@@ -97,4 +106,4 @@ def _event(one: Ending) -> str:
 
 
 def _key(one: Ending) -> str:
-    return one.fingerprint if one.partner is None else one.fingerprint.split(" ")[-1]
+    return one.key if one.partner is None else one.key.split(" ")[-1]

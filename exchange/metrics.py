@@ -241,17 +241,21 @@ def _latest(lines: Iterable[str]) -> int:
 
 
 def _of_keys(made: _Page, home: Home, keyring: Keyring, ledger: Ledger, trust: Trust, now: datetime) -> None:
-    ends = key_expiry.ends(keyring, of_ledger(ledger), trust, home.settings.keys.renew)
+    ends = key_expiry.all_endings(keyring, of_ledger(ledger), trust, home.settings.keys.renew)
     made.add(
         "key_expiry_seconds",
         "Until a key in use ends or is to be replaced; below zero afterwards.",
         ("owner", "purpose", "fingerprint"),
         [
             (
-                (partner or home.settings.organisation.id, purpose, key if partner is None else _fingerprint(key)),
-                (end - now).total_seconds(),
+                (
+                    one.partner or home.settings.organisation.id,
+                    one.purpose,
+                    one.key if one.partner is None else _fingerprint(one.key),
+                ),
+                (one.ends - now).total_seconds(),
             )
-            for partner, purpose, key, end in ends
+            for one in ends
         ],
     )
 

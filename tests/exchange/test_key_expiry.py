@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from config.times import from_text, to_text
 from exchange import key_expiry
-from exchange.key_expiry import endings
+from exchange.key_expiry import Ending, endings
 from keys.card_rules import SigningKey
 from keys.trust import Trust
 from tests.exchange.test_key_rotation import chained, rotate
@@ -15,6 +15,11 @@ from tests.organisations import Pair
 def told(pair: Pair) -> list[tuple[str, object]]:
     ledger = pair.lgsco.parts.ledger
     return [(e.event, e.detail["days"]) for e in ledger.entries(0, ledger.size) if e.event.endswith("expiring")]
+
+
+def warned(pair: Pair) -> list[Ending]:
+    parts = pair.lgsco.parts
+    return endings(parts.keyring, parts.own, parts.trust, timedelta(days=730), pair.clock())
 
 
 def test_each_warning_is_recorded_once_for_each_key_and_none_for_one_that_is_being_replaced(pair: Pair) -> None:
@@ -27,10 +32,12 @@ def test_each_warning_is_recorded_once_for_each_key_and_none_for_one_that_is_bei
         assert fresh == (0 if expected is None else 5)
         assert key_expiry.tell(pair.lgsco.parts) == 0
     assert told(pair) == [("key.expiring", days) for days in (60, 30, 7) for _ in range(5)]
+    # nothing ends by itself: a person reads what to do, and by when
+    said = [one.said for one in warned(pair) if one.purpose == "signing"]
+    by = to_text(pair.clock() - timedelta(days=765 - 730))[:10]
+    assert said == [f"the signing key is to be replaced by {by}: 'handover keys rotate signing'"]
     rotate(pair.lgsco, "signing", overlap=timedelta(0))
-    parts = pair.lgsco.parts
-    left = endings(parts.keyring, parts.own, parts.trust, timedelta(days=730), pair.clock())
-    assert sorted(one.purpose for one in left) == ["encryption", "ledger", "transport", "witness"]
+    assert sorted(one.purpose for one in warned(pair)) == ["encryption", "ledger", "transport", "witness"]
 
 
 def test_a_partners_last_signing_key_that_ends_is_told_too(pair: Pair) -> None:
