@@ -17,7 +17,10 @@ MEMORY = 400 * 1024 * 1024
 FILES = 100
 THREADS = 40
 GROWTH = 0.25
-"""How much more memory a daemon may hold at the end of its life than at the end of its first quarter."""
+"""How much more memory a daemon may hold in the last quarter of its life than in the second.
+
+One that soon ended may have had more and more to do until then, so it may also hold what the longest life did early on.
+"""
 LONG = 120.0
 """Seconds that a daemon must have lived for growth to be judged."""
 
@@ -58,19 +61,25 @@ def growth(of: str, samples: list[Sample]) -> Iterator[str]:
     lives = defaultdict(list)
     for sample in samples:
         lives[sample.life].append(sample)
-    for life in lives.values():
-        if life[-1].at - life[0].at < LONG:
-            continue
-        quarter = len(life) // 4
-        early, late = (
-            sorted(one.memory for one in part)[len(part) // 2]
-            for part in (life[quarter : 2 * quarter], life[-quarter:])
-        )
+    judged = [life for life in lives.values() if _length(life) >= LONG]
+    usual = _middle(_quarter(max(judged, key=_length), 1)) if judged else 0
+    for life in judged:
+        early, late = max(_middle(_quarter(life, 1)), usual), _middle(_quarter(life, 3))
         if late > early * (1 + GROWTH):
-            yield f"{of}: memory grew from {early} to {late} within {life[-1].at - life[0].at:.0f} seconds"
-        early, late = (max(one.files for one in part) for part in (life[: 2 * quarter], life[-quarter:]))
+            yield f"{of}: memory grew from {early} to {late} within {_length(life):.0f} seconds"
+        early, late = (max(one.files for one in part) for part in (life[: len(life) // 2], _quarter(life, 3)))
         if late > early + 10:
             yield f"{of}: open files grew from {early} to {late}"
+
+
+def _length(life: list[Sample]) -> float:
+    return life[-1].at - life[0].at
+
+
+def _quarter(life: list[Sample], number: int) -> list[Sample]:
+    """One of four: 0 is the first."""
+    quarter = len(life) // 4
+    return life[-quarter:] if number == 3 else life[number * quarter : (number + 1) * quarter]
 
 
 def _middle(samples: list[Sample]) -> int:

@@ -137,6 +137,13 @@ def test_growth_is_noticed(memory: Callable[[int], int], files: Callable[[int], 
     assert complaint in " ".join(found) if complaint else found == []
 
 
+@pytest.mark.parametrize(("reached", "complaints"), [(95, 0), (130, 1)], ids=["to what is usual", "beyond it"])
+def test_a_short_life_may_grow_to_what_a_long_one_holds(reached: int, complaints: int) -> None:
+    short = [Sample(at, 1, (70 if at < 75 else reached) * MIB, 20, 9) for at in range(150)]
+    long = [Sample(at, 2, 100 * MIB, 20, 9) for at in range(200, 800)]
+    assert len(list(growth("lgsco", short + long))) == complaints
+
+
 @pytest.mark.parametrize(
     "line", ["Traceback (most recent call last):", '{"name": "24 015 493"}', '{"event": "round.broken"}', "x.pdf"]
 )
