@@ -33,7 +33,7 @@ from config.values import (
 class Section(BaseModel):
     """A table of the file: strict, and unchanged once it was read."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True, strict=True)
 
 
 class Organisation(Section):

@@ -26,7 +26,7 @@ MEMORY = Path("/dev/shm")
 """Files of tests lie here, if it has room and programs may be started in it: all they sync would wait for a disk."""
 
 ROOM = 4 * 2**30
-"""Bytes that there have to be; 2 GiB were seen to be needed."""
+"""Bytes that there have to be, ten times what was seen to be used."""
 
 ROOT_OF_TESTS = "PYTEST_DEBUG_TEMPROOT"
 """The variable by which pytest is told so."""

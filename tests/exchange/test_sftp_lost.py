@@ -134,12 +134,15 @@ def test_a_network_that_takes_no_more_bytes_does_not_hold_an_upload_for_ever(ssh
 def test_a_server_that_only_says_that_it_is_there_is_not_waited_for_like_a_slow_line() -> None:
     with Sshd(lines=("ClientAliveInterval 1",)) as talkative:
         # opening it never comes to an end
-        os.mkfifo(talkative.zone / "one.age")
-        (talkative.zone / "one.age").chmod(0o666)
+        fifo = talkative.zone / "one.age"
+        os.mkfifo(fifo)
+        fifo.chmod(0o666)
         # a client that says something itself is not asked
         landing = sftp.connect(talkative.address(), talkative.user_key, timeout=3, keepalive=60)
         with pytest.raises(ConnectionLost, match="no answer within 3 seconds"):
             landing.get("one.age", BytesIO())
+        # the process of sshd that waits there would outlive the server
+        os.close(os.open(fifo, os.O_RDWR))
 
 
 def test_an_answer_that_is_long_in_coming_is_waited_for_as_long_as_it_comes(sshd: Sshd) -> None:
