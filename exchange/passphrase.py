@@ -35,11 +35,9 @@ def find_passphrase(
         return secret_source.read_file(file, WHAT)
     if descriptor is not None:
         return secret_source.read_descriptor(descriptor, WHAT)
-    if home.passphrase_file is not None:
-        return secret_source.read_file(home.passphrase_file, WHAT, "settings")
-    given = secret_source.credential(credentials, home.settings.keys.passphrase_credential)
-    if given is not None:
-        return secret_source.read_file(given, WHAT, "credential")
+    name = home.settings.keys.passphrase_credential
+    if (said := secret_source.configured(WHAT, home.passphrase_file, credentials, name)) is not None:
+        return said
     if prompt is not None:
         return Secret(prompt())
     raise NotNow(

@@ -65,6 +65,17 @@ def read_descriptor(descriptor: int, what: str) -> Secret:
     return first_line(data, source, what)
 
 
+def configured(what: str, file: Path | None, credentials: str | None, name: str) -> Secret | None:
+    """The secret from the file that handover.toml names, else from systemd's credential `name`; None without either.
+
+    `credentials` is the folder that systemd has made for this service. Raises Misuse or NotNow.
+    """
+    if file is not None:
+        return read_file(file, what, "settings")
+    given = credential(credentials, name)
+    return None if given is None else read_file(given, what, "credential")
+
+
 def credential(directory: str | None, name: str) -> Path | None:
     """Where systemd has put the credential of that name; None where it has given none."""
     if directory is None:

@@ -33,11 +33,9 @@ def token_of(home: Home, pin: Callable[[], Secret] | None = None) -> Token | Non
 
 def find_pin(home: Home, credentials: str | None, prompt: Callable[[], str] | None) -> Secret:
     """The PIN from the first source there is; raises Misuse or NotNow with what to do."""
-    if home.pin_file is not None:
-        return secret_source.read_file(home.pin_file, WHAT, "settings")
-    given = secret_source.credential(credentials, home.settings.token.pin_credential)
-    if given is not None:
-        return secret_source.read_file(given, WHAT, "credential")
+    name = home.settings.token.pin_credential
+    if (said := secret_source.configured(WHAT, home.pin_file, credentials, name)) is not None:
+        return said
     if prompt is not None:
         return Secret(prompt())
     raise NotNow(
