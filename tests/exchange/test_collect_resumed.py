@@ -19,9 +19,9 @@ from exchange.landing import ConnectionLost
 from exchange.sftp import client as sftp
 from exchange.sftp.resume import spots
 from tests.exchange.loopback import MIB
+from tests.line import Line
 from tests.organisations import CASE, Pair, restart
 from tests.sshd import Sshd
-from tests.system.line import Line
 
 COLLECTING = pytest.mark.topologies("lgsco-hosts", only=True)
 SIZE, CUT = 16 * MIB, 10 * MIB

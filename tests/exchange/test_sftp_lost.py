@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from io import BytesIO
 
 import pytest
@@ -12,9 +13,8 @@ import pytest
 from exchange.landing import ConnectionLost, Small
 from exchange.sftp import client as sftp
 from exchange.sftp.client import SftpLanding
+from tests.line import Line
 from tests.sshd import Sshd
-from tests.system.line import Line
-from tests.tcp_proxy import TcpProxy
 
 MIB = 1024 * 1024
 
@@ -26,24 +26,24 @@ def sshd() -> Iterator[Sshd]:
 
 
 @pytest.fixture
-def proxy(sshd: Sshd) -> Iterator[TcpProxy]:
+def line(sshd: Sshd) -> Iterator[Line]:
     sshd.new_zone()
-    with TcpProxy(sshd.port) as between:
+    with closing(Line(sshd.port)) as between:
         yield between
 
 
-def _connect(sshd: Sshd, proxy: TcpProxy | None = None, timeout: float = 10) -> SftpLanding:
-    port = proxy.port if proxy else sshd.port
+def _connect(sshd: Sshd, line: Line | None = None, timeout: float = 10) -> SftpLanding:
+    port = line.port if line else sshd.port
     return sftp.connect(sshd.address(port=port), sshd.user_key, timeout=timeout, keepalive=1)
 
 
 @pytest.mark.parametrize("after", [100_000, 5 * MIB, 15 * MIB])
 def test_an_upload_that_is_cut_midway_is_lost_and_goes_on_over_a_new_connection(
-    sshd: Sshd, proxy: TcpProxy, after: int
+    sshd: Sshd, line: Line, after: int
 ) -> None:
     data = os.urandom(16 * MIB)
-    landing = _connect(sshd, proxy)
-    proxy.cut_after = after
+    landing = _connect(sshd, line)
+    line.sessions[-1].cut_up = after
     counted: list[int] = [0]
     with pytest.raises(ConnectionLost) as caught:
         landing.put(BytesIO(data), len(data), "one.age.part", progress=counted.append)
@@ -57,12 +57,10 @@ def test_an_upload_that_is_cut_midway_is_lost_and_goes_on_over_a_new_connection(
     again.close()
 
 
-def test_many_files_that_are_cut_midway_are_done_or_not_but_never_called_done_wrongly(
-    sshd: Sshd, proxy: TcpProxy
-) -> None:
+def test_many_files_that_are_cut_midway_are_done_or_not_but_never_called_done_wrongly(sshd: Sshd, line: Line) -> None:
     files = [Small(os.urandom(20_000), f"{n:03}.age.part", f"{n:03}.age") for n in range(200)]
-    landing = _connect(sshd, proxy)
-    proxy.cut_after = 2_000_000
+    landing = _connect(sshd, line)
+    line.sessions[-1].cut_up = 2_000_000
     finished: list[Small] = []
     with pytest.raises(ConnectionLost):
         landing.put_many(files, finished.append)
@@ -70,10 +68,10 @@ def test_many_files_that_are_cut_midway_are_done_or_not_but_never_called_done_wr
     assert all((sshd.zone / one.final).read_bytes() == one.data for one in finished)
 
 
-def test_a_rename_whose_answer_was_lost_has_succeeded(sshd: Sshd, proxy: TcpProxy) -> None:
-    landing = _connect(sshd, proxy)
+def test_a_rename_whose_answer_was_lost_has_succeeded(sshd: Sshd, line: Line) -> None:
+    landing = _connect(sshd, line)
     landing.put(BytesIO(b"abc"), 3, "one.age.part")
-    proxy.swallow = True
+    line.before_answer = lambda: True
     with pytest.raises(ConnectionLost):
         landing.rename("one.age.part", "one.age")
     again = _connect(sshd)
@@ -84,21 +82,21 @@ def test_a_rename_whose_answer_was_lost_has_succeeded(sshd: Sshd, proxy: TcpProx
 
 
 @pytest.mark.parametrize("operation", ["put", "put_many", "get", "list", "size", "remove", "rename"])
-def test_every_operation_on_a_connection_that_was_cut_is_lost(sshd: Sshd, proxy: TcpProxy, operation: str) -> None:
-    landing = _connect(sshd, proxy)
+def test_every_operation_on_a_connection_that_was_cut_is_lost(sshd: Sshd, line: Line, operation: str) -> None:
+    landing = _connect(sshd, line)
     landing.put(BytesIO(b"abc"), 3, "one.age")
-    proxy.cut()
+    line.cut()
     with pytest.raises(ConnectionLost):
         _operate(landing, operation)
 
 
 @pytest.mark.parametrize("operation", ["put", "put_many", "get", "list"])
 def test_every_operation_on_a_connection_that_fell_silent_is_lost_after_the_timeout(
-    sshd: Sshd, proxy: TcpProxy, operation: str
+    sshd: Sshd, line: Line, operation: str
 ) -> None:
-    landing = _connect(sshd, proxy, timeout=0.5)
+    landing = _connect(sshd, line, timeout=0.5)
     landing.put(BytesIO(b"abc"), 3, "one.age")
-    proxy.silent.set()
+    line.fall_silent()
     began = time.monotonic()
     with pytest.raises(ConnectionLost):
         _operate(landing, operation)
@@ -121,14 +119,14 @@ def test_a_server_that_stalls_with_full_buffers_does_not_hold_an_upload_for_ever
             os.kill(process, signal.SIGCONT)
 
 
-def test_a_network_that_takes_no_more_bytes_does_not_hold_an_upload_for_ever(sshd: Sshd) -> None:
-    with TcpProxy(sshd.port, receive_buffer=4096) as narrow:
-        landing = _connect(sshd, narrow, timeout=1)
-        narrow.silent.set()
-        began = time.monotonic()
-        with pytest.raises(ConnectionLost):
-            landing.put(BytesIO(bytes(8 * MIB)), 8 * MIB, "one.age.part")
-        assert time.monotonic() - began < 15
+def test_a_network_that_takes_no_more_bytes_does_not_hold_an_upload_for_ever(sshd: Sshd, line: Line) -> None:
+    line.rate = 64 * MIB
+    landing = _connect(sshd, line, timeout=1)
+    line.fall_silent()
+    began = time.monotonic()
+    with pytest.raises(ConnectionLost):
+        landing.put(BytesIO(bytes(8 * MIB)), 8 * MIB, "one.age.part")
+    assert time.monotonic() - began < 15
 
 
 def test_a_server_that_only_says_that_it_is_there_is_not_waited_for_like_a_slow_line() -> None:
@@ -145,27 +143,21 @@ def test_a_server_that_only_says_that_it_is_there_is_not_waited_for_like_a_slow_
         os.close(os.open(fifo, os.O_RDWR))
 
 
-def test_an_answer_that_is_long_in_coming_is_waited_for_as_long_as_it_comes(sshd: Sshd) -> None:
+def test_an_answer_that_is_long_in_coming_is_waited_for_as_long_as_it_comes(sshd: Sshd, line: Line) -> None:
     """A packet of SSH is up to 32 KiB, and only whole ones can be read: at 8 KiB a second that takes 4 seconds."""
     data = os.urandom(32_000)
-    sshd.new_zone()
     (sshd.zone / "one.age").write_bytes(data)
-    line = Line()
-    line.target = sshd.port
-    try:
-        landing = sftp.connect(sshd.address(port=line.port), sshd.user_key, timeout=1, keepalive=1)
-        for rate in (None, None, 8192):
-            line.rate = rate
-            landing.get("one.age", came := BytesIO())
-            assert came.getvalue() == data
-        assert len(line.sessions) == 1
-    finally:
-        line.close()
+    landing = _connect(sshd, line, timeout=1)
+    for rate in (None, None, 8192):
+        line.rate = rate
+        landing.get("one.age", came := BytesIO())
+        assert came.getvalue() == data
+    assert len(line.sessions) == 1
 
 
-def test_closing_from_another_thread_ends_an_upload(sshd: Sshd, proxy: TcpProxy) -> None:
-    landing = _connect(sshd, proxy, timeout=30)
-    proxy.silent.set()
+def test_closing_from_another_thread_ends_an_upload(sshd: Sshd, line: Line) -> None:
+    landing = _connect(sshd, line, timeout=30)
+    line.fall_silent()
     closer = threading.Timer(0.3, landing.close)
     closer.start()
     began = time.monotonic()

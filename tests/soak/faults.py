@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
+from tests.line import KIB, Line
 from tests.soak.plan import Planned
 from tests.soak.service import Service
 from tests.sshd import make_key
-from tests.system.line import KIB, Line
 
 End = Callable[[], None]
 

@@ -29,6 +29,7 @@ from exchange.audit import public_keyring, read_ledger
 from exchange.drop import scan
 from exchange.orders import open_orders
 from ledger.query import outage
+from tests.line import Line
 from tests.soak import health, verdict
 from tests.soak.faults import Disk, End, Target, begin
 from tests.soak.figures import Figures
@@ -37,7 +38,6 @@ from tests.soak.people import People
 from tests.soak.plan import SHORT, Planned, plan
 from tests.soak.service import Service
 from tests.system.daemons import exchange
-from tests.system.line import Line
 
 SETTINGS: dict[str, Value] = {
     "watch.quiet": "500ms",

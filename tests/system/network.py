@@ -20,9 +20,9 @@ from pathlib import Path
 from config.sample import Value
 from exchange.audit import public_keyring, read_ledger
 from ledger.query import outage
+from tests.line import KIB, Line
 from tests.organisations import CASE, NAMES, TOPOLOGIES
 from tests.system.daemons import Running, exchange, wait_for
-from tests.system.line import KIB, Line
 
 LOGIN = 8 * KIB
 """Bytes from the server after which a session is past its login, which has fewer; every look at a folder adds some."""

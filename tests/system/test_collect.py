@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.line import KIB
 from tests.sshd import Sshd
 from tests.system.daemons import PICKUP, wait_for
-from tests.system.line import KIB
 from tests.system.network import Network, faulty_network
 from tests.tmpfs import mount
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.line import KIB
 from tests.sshd import Sshd, make_key
 from tests.system.daemons import Running, wait_for
-from tests.system.line import KIB
 from tests.system.network import Network, faulty_network
 from tests.tmpfs import mount
 

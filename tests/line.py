@@ -1,9 +1,8 @@
 """A line between two ports that breaks the ways networks do.
 
-line = Line()
-line.target = 22
+line = Line(22)
 …                                connect to line.port
-line.refuse()                    or cut, fall_silent; or set reset, rate, delay, cuts
+line.refuse()                    or cut, fall_silent; or set reset, rate, delay, cuts, silent_after
 line.mend()
 """
 
@@ -35,6 +34,7 @@ class Session:
     down: int = 0
     cut_up: int | None = None
     cut_down: int | None = None
+    silent_up: int | None = None
     silent: threading.Event = field(default_factory=threading.Event)
     over: threading.Event = field(default_factory=threading.Event)
     _ended: threading.Event = field(default_factory=threading.Event)
@@ -74,8 +74,8 @@ class Session:
 class Line:
     """Forwards one port to another. Everything may be changed at any time; `mend` makes all of it well again."""
 
-    def __init__(self) -> None:
-        self.target = 0
+    def __init__(self, target: int = 0) -> None:
+        self.target = target
         self.sessions: list[Session] = []
         """Since it was last forgotten, in order."""
         self.cuts: deque[tuple[int | None, int | None]] = deque()
@@ -83,9 +83,11 @@ class Line:
         self.reset = False
         """Whether a cut is a reset."""
         self.rate: int | None = None
-        """Bytes a second."""
+        """Bytes a second; connections to come have small buffers then."""
         self.delay = 0.0
         """Seconds that everything is under way, on connections to come; however much it is."""
+        self.silent_after: int | None = None
+        """Bytes from the client after which a connection to come falls silent."""
         self.before_answer: Callable[[], bool] = lambda: False
         """Asked before anything of the server is passed on; if it says yes, the connection is cut instead, once."""
         self._silent = False
@@ -122,7 +124,7 @@ class Line:
         do."""
         self.cuts.clear()
         self.cuts.extend(cuts)
-        self.reset, self.rate, self.delay, self._silent = False, None, 0.0, False
+        self.reset, self.rate, self.delay, self.silent_after, self._silent = False, None, 0.0, None, False
         self.before_answer = lambda: False
         if self._listener is None:
             self._listen()
@@ -165,6 +167,7 @@ class Line:
     def _begin(self, session: Session) -> None:
         if self.cuts:
             session.cut_up, session.cut_down = self.cuts.popleft()
+        session.silent_up = self.silent_after
         if self._silent:
             session.silent.set()
         if self.rate is not None:
@@ -216,6 +219,8 @@ class Line:
 
     def _pass(self, session: Session, data: bytes, upward: bool) -> bool:
         """Pass on what may pass; whether the connection lives on."""
+        if upward and session.silent_up is not None and session.up + len(data) > session.silent_up:
+            session.silent.set()
         if session.silent.is_set():
             session.over.wait()
             return False
