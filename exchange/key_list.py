@@ -1,6 +1,7 @@
 """What is known of keys, for people and scripts: ours one by one, how far each is, and all that happened to keys."""
 
 import datetime
+from collections.abc import Iterable
 
 from config.home import Home
 from config.settings import Settings
@@ -115,10 +116,15 @@ def _said(announced: object) -> Announcement | None:
 
 
 def problems(
-    keyring: Keyring, ledger: Ledger, trust: Trust, partners: tuple[str, ...], settings: Settings
+    keyring: Keyring,
+    ledger: Ledger,
+    trust: Trust,
+    partners: tuple[str, ...],
+    settings: Settings,
+    clock: Clock = system_clock,
 ) -> list[str]:
     """What a person should know or do about keys."""
-    now, own = system_clock(), of_ledger(ledger)
+    now, own = clock(), of_ledger(ledger)
     found = [
         f"the {one.announcement.purpose} key of {one.partner} waits: 'handover keys accept {one.partner}'"
         f" once {one.announcement.fingerprint} was read out"
@@ -141,15 +147,27 @@ def problems(
     told = {key.public for key in own.keys if key.purpose == "host"}
     if told and set(settings.landing.host_keys) - told:
         found.append("a host key in handover.toml was not announced: 'handover keys announce'")
-    for key in own.keys:
-        missing = [p for p in partners if key.ended is None and not key.is_for(p)]
-        over = now >= from_text(key.begins) + datetime.timedelta(seconds=key.overlap)
-        if missing and over:
-            goes_on = "the old one goes on" if key.replaces is not None else "it is not used towards them"
-            if (old := own.find(key.replaces or "")) is not None and old.ended is not None:
-                goes_on = "the old one has ended: give it a new card ('handover partner card')"
-            found.append(f"{', '.join(missing)} has not accepted our {key.purpose} key {key.serial}: {goes_on}")
+    found += [said for key in own.keys if (said := _not_accepted(own, key, partners, now)) is not None]
     return found
+
+
+def _not_accepted(own: OwnKeys, key: OwnKey, partners: Iterable[str], now: datetime.datetime) -> str | None:
+    """What is to be known of partners that do not use a key of ours although they should."""
+    missing = ", ".join(partner for partner in partners if key.ended is None and not key.is_for(partner))
+    over = now >= from_text(key.begins) + datetime.timedelta(seconds=key.overlap)
+    old = own.find(key.replaces or "")
+    ended = old is not None and old.ended is not None
+    if not missing or not (over or ended):
+        return None
+    if old is None:
+        what = "it is not used towards them"
+    elif not ended:
+        what = "the old one goes on"
+    elif old.ended == "revoked" and not old.lost and not over:
+        what = "the old one has ended, and what needs it waits"
+    else:
+        what = "the old one has ended: give it a new card ('handover partner card')"
+    return f"{missing} has not accepted our {key.purpose} key {key.serial}: {what}"
 
 
 def inventory(home: Home, keyring: Keyring, ledger: Ledger, trust: Trust, clock: Clock = system_clock) -> list[Row]:

@@ -127,7 +127,7 @@ def status(home: Home, ledger: Ledger, keyring: Keyring, trust: Trust) -> Status
         organisation=home.settings.organisation.id,
         dropped=sum(1 for _ in scan(home.outbound)),
         states=dict(Counter(row.state for row in rows)),
-        oldest=min((row.dropped_at or row.received_at or "" for row in open_rows), default=None),
+        oldest=min((since for row in open_rows if (since := row.dropped_at or row.received_at)), default=None),
         overdue=overdue,
         owed=dict(Counter(handover.partner for handover in ledger.handovers(direction="in", receipt="due"))),
         on_hold=sum(row.hold is not None for row in rows),

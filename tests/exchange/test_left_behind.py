@@ -48,6 +48,24 @@ def test_a_partner_that_never_accepts_is_left_behind_by_order_and_comes_back_wit
         assert verify_home(one.home).ok
 
 
+@pytest.mark.parametrize(
+    ("lost", "said"),
+    [
+        (False, "the old one has ended, and what needs it waits"),
+        (True, "the old one has ended: give it a new card ('handover partner card')"),
+    ],
+    ids=["stolen", "lost"],
+)
+def test_status_says_at_once_that_a_partner_does_not_know_the_key_after_a_revoked_one(
+    pair: Pair, lost: bool, said: str
+) -> None:
+    parts = pair.lgsco.parts
+    [key] = parts.own.usable("signing")
+    key_desk.revoke(parts, key.fingerprint, None, "root", lost=lost)
+    found = problems(parts.keyring, parts.ledger, parts.trust, ("ofsted",), pair.lgsco.home.settings, pair.clock)
+    assert [one for one in found if "accepted" in one] == [f"ofsted has not accepted our signing key 2: {said}"]
+
+
 def test_nobody_is_left_behind_while_something_is_under_way(pair: Pair) -> None:
     rotate(pair.lgsco, "signing", timedelta(0))
     pair.settle()

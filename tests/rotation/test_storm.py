@@ -23,6 +23,7 @@ def rob(made: Storm, name: str) -> Thief:
 def test_all_keys_are_replaced_and_the_stolen_ones_revoked_while_files_go_both_ways() -> None:
     with storm(seed=2026) as made:
         made.turn()
+        assert [made.reasons(name, "quarantined") for name in made.both] == [{}, {}]
         ofsted = made.both["ofsted"]
         thief = rob(made, "lgsco")
         thief.logs_in(ofsted.sshd.address())
@@ -39,6 +40,7 @@ def test_all_keys_are_replaced_and_the_stolen_ones_revoked_while_files_go_both_w
             assert one.stop() == 0
         # also the first messages that came, of which the thief had copies: all that counted then was counted then
         assert made.violations(but=frozenset({"quarantined"})) == []
+        assert made.reasons("lgsco", "quarantined") == {}
         reasons = made.reasons("ofsted", "quarantined")
         assert Counter(reasons.pop(name.removesuffix(".age")) for name in forged) == {"key-revoked": len(forged)}
         # what LGSCO itself had on its way when it revoked the key is refused like a forgery, and made anew
