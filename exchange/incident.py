@@ -223,7 +223,7 @@ def _touches(home: Home, ledger: View, trust: Trust, key: KeyStory, now: str) ->
             )
             yield from _entries(ledger, "signed", f"event IN ('sealed', 'received') AND {signed}", key.fingerprint)
             yield from _entries(ledger, "receipt-signed", f"event = 'receipted' AND {signed}", key.fingerprint)
-            if key.purpose == "signing" and not key.ours:
+            if not key.ours:
                 yield from _receipts(ledger, key)
         case "transport" | "host":
             yield from _carried(home, ledger, trust, key, now)
@@ -265,19 +265,21 @@ def _carried(home: Home, ledger: View, trust: Trust, key: KeyStory, now: str) ->
 
 
 def _receipts(ledger: View, key: KeyStory) -> Iterator[Touch]:
-    """Receipts of a partner that are kept whole: each holds its signature."""
+    """Receipts of a partner that are kept whole: each holds its signature, and the composite one stands beside it."""
+    kind = "receipt-pq" if key.purpose == "signing-pq" else "receipt"
     sql = (
         "SELECT d.handover, d.signature, e.seq, e.at FROM documents d JOIN entries e ON e.handover = d.handover "
         "AND +e.partner = d.partner AND e.direction = 'out' AND e.event IN ('acknowledged', 'rejected') "
-        "WHERE d.kind = 'receipt' AND d.partner = ?"
+        "WHERE d.kind = ? AND d.partner = ?"
     )
-    for handover, signature, seq, at in ledger.rows(sql, key.owner):
-        if _signer(str(signature)) == key.fingerprint:
+    for handover, signature, seq, at in ledger.rows(sql, kind, key.owner):
+        if _signer(kind, str(signature)) == key.fingerprint:
             yield Touch((key.owner, "out", str(handover)), "receipt-signed", int(seq), str(at))
 
 
-def _signer(signature: str) -> str | None:
+def _signer(kind: str, signature: str) -> str | None:
     try:
-        return sshsig.parse(signature).public.fingerprint
+        read = sshsig.parse_composite(signature) if kind == "receipt-pq" else sshsig.parse(signature)
     except Refused:
         return None
+    return read.public.fingerprint

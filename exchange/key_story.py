@@ -13,6 +13,7 @@ from keys.announcement import Announcement, Signed, Subject, fingerprint
 from keys.card import Card
 from keys.own_keys import OwnKey
 from keys.rotation import of_ledger
+from keys.succession import COMES
 from keys.trust import Trust
 from ledger.entry import Entry
 from ledger.key_events import key_entries
@@ -104,7 +105,7 @@ def _theirs(ledger: View, trust: Trust, partner: str, wanted: str, entries: list
         if fingerprint(purpose, public) != wanted:
             continue
         ends = [
-            (e, one) for e, one in accepted if one.action != "rotate" and (one.purpose, one.key) == (purpose, public)
+            (e, one) for e, one in accepted if one.action not in COMES and (one.purpose, one.key) == (purpose, public)
         ]
         end, said = ends[-1] if ends else (None, None)
         return KeyStory(

@@ -16,18 +16,25 @@ from exchange.incident import COLUMNS, Incident, incident
 from exchange.incident_pack import pack
 from exchange.key_list import inventory
 from keys import announcement
-from keys.key_info import NEEDED, Purpose
+from keys.key_info import OPTIONAL, PURPOSES, Purpose
 from ledger.canonical import Json
 from ledger.entry import Draft
 from ledger.identifier import new_id
 from ledger.store import Transaction
 from tests.exchange.test_key_revocation import first, persist, revoke
-from tests.exchange.test_key_rotation import chained, exchange_files, rotate
+from tests.exchange.test_key_rotation import begin, chained, exchange_files, rotate
 from tests.organisations import CASE, Organisation, Pair
 
-SENDER = {"signing": "signed", "transport": "transported", "ledger": "ledger-signed"}
+SENDER = {"signing": "signed", "signing-pq": "signed", "transport": "transported", "ledger": "ledger-signed"}
 """What a key of LGSCO, which sends, does for a file."""
-RECIPIENT = {"signing": "receipt-signed", "encryption": "sealed-to", "ledger": "ledger-signed", "witness": "witnessed"}
+RECIPIENT = {
+    "signing": "receipt-signed",
+    "signing-pq": "receipt-signed",
+    "encryption": "sealed-to",
+    "ledger": "ledger-signed",
+    "witness": "witnessed",
+    "witness-pq": "witnessed",
+}
 """What a key of Ofsted, which receives, does."""
 
 
@@ -44,6 +51,7 @@ def hosts(one: Organisation) -> bool:
 def replaced(pair: Pair, one: Organisation, purpose: Purpose) -> tuple[str, str]:
     """A file before, and one after the key was exchanged; the old key and the new one."""
     chained(pair)
+    begin(pair, purpose)
     exchange_files(pair, "before")
     old = first(one, purpose)
     pair.clock.advance(hours=1)
@@ -57,7 +65,7 @@ def replaced(pair: Pair, one: Organisation, purpose: Purpose) -> tuple[str, str]
     return old, first(one, purpose)
 
 
-@pytest.mark.parametrize("purpose", NEEDED)
+@pytest.mark.parametrize("purpose", PURPOSES)
 def test_both_sides_know_what_a_senders_key_protected(pair: Pair, purpose: Purpose) -> None:
     old, new = replaced(pair, pair.lgsco, purpose)
     before, after = (one.id for one in pair.lgsco.handovers())
@@ -74,7 +82,7 @@ def test_both_sides_know_what_a_senders_key_protected(pair: Pair, purpose: Purpo
             assert found.key.ours == (one is pair.lgsco)
 
 
-@pytest.mark.parametrize("purpose", NEEDED)
+@pytest.mark.parametrize("purpose", PURPOSES)
 def test_both_sides_know_what_a_recipients_key_protected(pair: Pair, purpose: Purpose) -> None:
     old, new = replaced(pair, pair.ofsted, purpose)
     before, after = (one.id for one in pair.lgsco.handovers())
@@ -181,6 +189,26 @@ def test_the_inventory_says_how_much_each_key_has_protected(pair: Pair) -> None:
             assert row["first_at"] == (found.handovers[0].first_at if found.handovers else None)
         assert rows[new]["handovers"] == 1
         assert rows[new]["first_at"] == rows[new]["last_at"]
+
+
+@pytest.mark.parametrize("purpose", OPTIONAL)
+def test_a_partners_first_key_of_an_optional_purpose_counts_from_its_announcement_on(
+    pair: Pair, purpose: Purpose
+) -> None:
+    chained(pair)
+    exchange_files(pair, "before")
+    pair.clock.advance(hours=1)
+    begin(pair, purpose)
+    exchange_files(pair, "after")
+    for one, other in ((pair.lgsco, pair.ofsted), (pair.ofsted, pair.lgsco)):
+        theirs, parts = first(other, purpose), one.parts
+        key = of(one, theirs).key
+        [came] = [e for e in parts.ledger.entries(0, parts.ledger.size) if e.event == "partner.key-accepted"]
+        assert (key.owner, key.purpose, key.state) == (other.parts.me, purpose, "current")
+        assert (key.begins, key.ended_at, key.ended_entry) == (came.at, None, None)
+        rows = inventory(one.home, parts.keyring, parts.ledger, parts.trust, parts.effects.clock)
+        [listed] = [row for row in rows if row["fingerprint"] == theirs]
+        assert listed["handovers"] == len(of(one, theirs).handovers)
 
 
 def test_what_cannot_be_answered_is_said(pair: Pair, tmp_path: Path) -> None:
