@@ -7,7 +7,7 @@ partners' keys    their confirmed cards, and every `partner.key-accepted` since 
 import threading
 from collections.abc import Iterable, Sequence
 
-from keys import own_keys
+from keys import own_keys, succession
 from keys.announcement import Announcement, Signed
 from keys.own_keys import OwnKeys
 from keys.trust import Trust
@@ -39,7 +39,8 @@ def accepted(entries: Iterable[Entry]) -> dict[str, Sequence[Announcement]]:
             cards[str(entry.partner)] = entry.detail.get("card_sha256")
         elif entry.event == "partner.key-accepted" and "announcement" in entry.detail:
             signed = Signed.from_json(entry.detail["announcement"])
-            found.setdefault(str(entry.partner), []).append(signed.announcement)
+            counted = succession.counted(signed.announcement, entry.at)
+            found.setdefault(str(entry.partner), []).append(counted)
     return {partner: tuple(announced) for partner, announced in found.items()}
 
 

@@ -175,10 +175,18 @@ def to_revoke(parts: Parts, fingerprint: str, since: str | None, *, lost: bool =
             "a ledger whose key is lost cannot say so: every entry needs that key's signature",
             hint="make a new home, as docs/token.md says; the old ledger still proves what it says",
         )
+    now = parts.effects.clock()
     try:
-        return key, parts.effects.clock() if since is None else from_text(since)
+        start = now if since is None else from_text(since)
     except BadTime:
         raise Misuse("--since is not a time", hint="write it in UTC, like 2026-12-01T09:00:00Z") from None
+    if start > now:
+        # until then a partner would go on believing whoever has the key
+        raise Misuse(
+            "--since lies in the future, and a key ends at once when it is revoked",
+            hint="leave it out: the key counts no more from now on; it may only say that somebody had it earlier",
+        )
+    return key, start
 
 
 def affected(view: View, fingerprint: str) -> list[str]:

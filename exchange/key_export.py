@@ -84,7 +84,8 @@ def _end(own: OwnKeys, key: OwnKey) -> str | None:
     if key.ended != "revoked":
         return key.ended_at
     said = [sent.signed.announcement for sent in own.announcements if sent.fingerprint == key.fingerprint]
-    return min((one.at for one in said if one.action == "revoke"), default=key.ended_at)
+    ends = [key.ended_at, *(one.at for one in said if one.action == "revoke")]
+    return min((end for end in ends if end is not None), default=None)
 
 
 def _contents(home: Home, keyring: Keyring, own: OwnKeys, trust: Trust, now: datetime) -> Iterator[tuple[str, str]]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 from config.errors import Misuse
-from keys import age
+from keys import age, succession
 from keys.announcement import Announcement, Signed, Subject, fingerprint
 from keys.card import Card
 from keys.own_keys import OwnKey
@@ -148,7 +148,7 @@ def algorithm(purpose: Subject, public: str) -> str:
 def _said(entry: Entry | None) -> Announcement | None:
     if entry is None or "announcement" not in entry.detail:
         return None
-    return Signed.from_json(entry.detail["announcement"]).announcement
+    return succession.counted(Signed.from_json(entry.detail["announcement"]).announcement, entry.at)
 
 
 def _told(entries: list[Entry], number: int) -> set[str]:

@@ -108,6 +108,15 @@ def after(now: Standing, one: Announcement) -> Standing:
     return replace(changed, numbers={**now.numbers, one.purpose: one.number})
 
 
+def counted(one: Announcement, recorded: str) -> Announcement:
+    """What an announcement says that was recorded at that time, whatever later time a revocation names.
+
+    Somebody else may have the key already: it must not go on counting because its owner's clock is ahead, or because
+    whoever has the key wrote the announcement.
+    """
+    return replace(one, at=min(one.at, recorded)) if one.action == "revoke" else one
+
+
 def _is_superseded(now: Standing, one: Announcement) -> bool:
     """An end is never too old: it can only come once, and nothing brings a key back."""
     return one.action in COMES and one.number <= now.numbers.get(one.purpose, 0)

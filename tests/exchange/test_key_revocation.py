@@ -13,10 +13,13 @@ from exchange import approval_desk, key_desk
 from exchange.audit import verify_home
 from exchange.incident import incident
 from exchange.key_book import former_witnesses
+from exchange.key_export import allowed_signers
+from keys import ending
 from keys.key_info import PURPOSES, Purpose
 from keys.keyring import Keyring
 from keys.openssh import PublicKey
 from keys.trust import UntrustedKey
+from ledger.key_events import key_entries
 from tests.exchange.administrators import Board
 from tests.exchange.hostile import envelope, manifest
 from tests.exchange.test_key_expired import give_card, restart_both
@@ -103,6 +106,42 @@ def test_what_was_signed_since_the_theft_does_not_count_even_if_it_was_recorded(
     with pytest.raises(UntrustedKey) as refused:
         pair.ofsted.parts.trust.signing_key("lgsco", key, from_text(doubtful.received_at or ""))
     assert refused.value.reason == "key-revoked"
+
+
+@pytest.mark.parametrize("purpose", ["signing", "signing-pq"])
+def test_a_revocation_that_names_a_later_time_counts_from_the_moment_it_was_recorded(
+    pair: Pair, purpose: Purpose
+) -> None:
+    chained(pair)
+    begin(pair, purpose)
+    exchange_files(pair, "before")
+    pair.clock.advance(days=1)
+    said = manifest(pair)
+    forged = envelope(pair, said.encode())
+    rotate(pair.lgsco, purpose)
+    pair.settle()
+    [stolen, _] = pair.lgsco.parts.own.usable(purpose)
+    # as an earlier version wrote it, or whoever has the key
+    ending.revoke(pair.lgsco.parts.office, stolen, pair.clock() + timedelta(days=365), "root")
+    persist(pair)
+    [*_, taken] = [entry for entry in key_entries(pair.ofsted.parts.ledger) if entry.detail.get("action") == "revoke"]
+    card = pair.ofsted.parts.trust.card("lgsco")
+    [end] = [key.valid_until for key in (*card.signing_keys, *card.signing_pq) if key.line == stolen.public]
+    assert from_text(end or "") <= from_text(taken.at)
+    for one in (pair.lgsco, pair.ofsted):
+        parts = one.parts
+        told = incident(parts.home, parts.ledger, parts.trust, stolen.fingerprint, None, None, pair.clock())
+        assert (told.key.state, told.key.since) == ("revoked", told.key.ended_at)
+    pair.clock.advance(hours=1)
+    if purpose == "signing":
+        (pair.ofsted.landing() / f"{said.id}.age").write_bytes(forged)
+        pair.ofsted.receive()
+        last = pair.ofsted.parts.ledger.entry(pair.ofsted.parts.ledger.size - 1)
+        assert (last.event, last.detail["reason"]) == ("quarantined", "key-revoked")
+        mine = pair.lgsco.parts
+        signers = allowed_signers(mine.home, mine.keyring, mine.ledger, mine.trust).splitlines()
+        [line] = [line for line in signers if stolen.public in line]
+        assert f'valid-before="{pair.clock():%Y%m%d}' in line
 
 
 @pytest.mark.parametrize("purpose", ["signing", "signing-pq"])
@@ -193,6 +232,11 @@ def test_what_cannot_be_revoked_is_told(pair: Pair) -> None:
         key_desk.revoke(pair.lgsco.parts, "SHA256:unknown", None, "root")
     with pytest.raises(Misuse, match="--since is not a time"):
         revoke(pair.lgsco, "transport", "yesterday")
+    size = pair.lgsco.parts.ledger.size
+    with pytest.raises(Misuse, match="--since lies in the future") as later:
+        revoke(pair.lgsco, "transport", to_text(pair.clock() + timedelta(seconds=1)))
+    assert "leave it out" in (later.value.hint or "")
+    assert (pair.lgsco.parts.ledger.size, len(pair.lgsco.parts.own.usable("transport"))) == (size, 1)
     fingerprint = first(pair.lgsco, "transport")
     revoke(pair.lgsco, "transport")
     with pytest.raises(Misuse, match="transport key 1 has ended already"):
