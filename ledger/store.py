@@ -192,7 +192,6 @@ class Ledger(View):
         # unlocking a new key takes a while, in which everybody else may write
         with snapshot(self._connection):
             self._learn_keys(View(rows_of(self._connection)))
-        committed = self._head.size
         try:
             with translated():
                 self._connection.execute("BEGIN IMMEDIATE")
@@ -200,10 +199,10 @@ class Ledger(View):
             self._learn_keys(tx)
             yield tx, head.check_continues(tx, self._head, self._verifiers)
         finally:
+            if self._keys_known > self._head.size:
+                # what was learnt of keys in this commit is not so, even where SQLite has undone the commit by itself
+                self._keys_known = -1
             if self._connection.in_transaction:
-                if self._keys_known > committed:
-                    # what was learnt of keys in this commit is not so
-                    self._keys_known = -1
                 with translated():
                     self._connection.execute("ROLLBACK")
 

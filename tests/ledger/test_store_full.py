@@ -1,17 +1,24 @@
 """ledger/group.py and ledger/store.py on a disk that fills up: the commit fails as a whole, and says why."""
 
+import os
+import resource
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from config.errors import HandoverError, NotNow
-from ledger.database import LedgerDiskFull
+from ledger import key_events
+from ledger.database import LedgerDiskFull, LedgerUnreadable
 from ledger.entry import Draft
+from ledger.note import Ed25519Signer, Ed25519Verifier
 from ledger.store import Ledger, Transaction
 from ledger.verify import verify
+from ledger.view import View
 from tests.ledger.ledgers import LGSCO, add, sqlite3
 from tests.tmpfs import mount, tmpfs
 
@@ -93,3 +100,112 @@ def test_a_job_that_hides_the_failure_cannot_write_outside_of_a_commit(ledger: L
     assert sqlite3(ledger.path, "SELECT count(*) FROM entries") == "0"
     assert add(ledger, NOTE)[0].seq == 0
     assert verify(ledger.path, [LGSCO.verifier]).ok
+
+
+# --- a commit that fails where it says that a key ended ---------------------------------------------------------------
+
+
+def _nothing() -> None:
+    """Does nothing."""
+
+
+@dataclass
+class Recorded:
+    """Two keys of one ledger, of which those sign that its entries say are in use; `asked` runs once they are known."""
+
+    signing: tuple[Ed25519Signer, ...] = field(default_factory=lambda: (LGSCO.signer, _second()))
+    asked: Callable[[], None] = _nothing
+
+    def verifiers(self) -> list[Ed25519Verifier]:
+        """See LedgerKeys."""
+        return [Ed25519Verifier(signer.name, signer.public) for signer in self.signing]
+
+    def signers(self, view: View) -> list[Ed25519Signer]:
+        """See LedgerKeys."""
+        recorded = key_events.ledger_keys(view)
+        found = [signer for signer in self.signing if _public(signer) in recorded] or [LGSCO.signer]
+        self.asked()
+        return found
+
+
+def _second() -> Ed25519Signer:
+    key = Ed25519PrivateKey.from_private_bytes(b"another ledger key".ljust(32, b"."))
+    return Ed25519Signer(LGSCO.signer.name, key.public_key().public_bytes_raw(), key.sign)
+
+
+def _public(signer: Ed25519Signer) -> str:
+    return Ed25519Verifier(signer.name, signer.public).vkey
+
+
+@pytest.fixture
+def keys() -> Recorded:
+    return Recorded()
+
+
+@pytest.fixture
+def rotated(tmp_path: Path, keys: Recorded) -> Iterator[Ledger]:
+    """A ledger on a small disk that two keys sign."""
+    with tmpfs(tmp_path / "disk", "size=4m,mode=0700") as disk:
+        LGSCO.create(disk / "ledger.db").close()
+        with Ledger.open_with(disk / "ledger.db", keys, clock=LGSCO.clock, random=os.urandom) as ledger:
+            for name, signer in zip("ab", keys.signing, strict=True):
+                detail = {"purpose": "ledger", "public": _public(signer)}
+                add(ledger, Draft(event="key.created", actor="operator", key=name, detail=detail))
+            yield ledger
+
+
+def _retire(ledger: Ledger) -> None:
+    add(ledger, Draft(event="key.retired", actor="daemon", key="a"))
+
+
+def _fill(disk: Path) -> None:
+    """Until not even a single page fits."""
+    with (disk / "other").open("wb", buffering=0) as other, suppress(OSError):
+        while True:
+            other.write(bytes(4096))
+
+
+def _check_both_sign(ledger: Ledger, keys: Recorded) -> None:
+    """What was not committed counts for nothing: the next entry is signed by both keys, and one retires after all."""
+    assert ledger.size == 2
+    add(ledger, NOTE)
+    assert verify(ledger.path, keys.verifiers()).problems == ()
+    _retire(ledger)
+    add(ledger, NOTE)
+    assert verify(ledger.path, keys.verifiers()).problems == ()
+    signatures = [(signed or b"").count("\u2014 ".encode()) for signed in map(ledger.checkpoint_of, range(2, 6))]
+    assert signatures == [2, 2, 1, 1]
+
+
+def test_a_disk_that_fills_up_while_a_key_is_retired_retires_none(rotated: Ledger, keys: Recorded) -> None:
+    keys.asked = lambda: _fill(rotated.path.parent)
+    with pytest.raises(LedgerDiskFull):
+        _retire(rotated)
+    keys.asked = _nothing
+    _room(rotated)
+    _check_both_sign(rotated, keys)
+
+
+def test_a_commit_that_cannot_be_written_for_another_reason_retires_no_key(rotated: Ledger, keys: Recorded) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # no file may grow any more: to SQLite a disk that does not write
+    keys.asked = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1, before[1]))
+    try:
+        with pytest.raises(LedgerUnreadable, match="SQLITE_IOERR"):
+            _retire(rotated)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    keys.asked = _nothing
+    _check_both_sign(rotated, keys)
+
+
+def test_a_commit_that_ends_before_it_is_signed_retires_no_key(rotated: Ledger, keys: Recorded) -> None:
+    def interrupted(_: bytes) -> bytes:
+        raise KeyboardInterrupt
+
+    whole, second = keys.signing, keys.signing[1]
+    keys.signing = (whole[0], Ed25519Signer(second.name, second.public, interrupted))
+    with pytest.raises(KeyboardInterrupt):
+        _retire(rotated)
+    keys.signing = whole
+    _check_both_sign(rotated, keys)
