@@ -23,19 +23,24 @@ from exchange.quarantine import ENDING, limit
 
 
 def about_held(parts: Parts) -> int:
-    """Carry out what was ordered for held files, and refuse what no longer makes sense; returns how many."""
-    done = 0
+    """Carry out what was ordered for held files, and refuse what no longer makes sense; returns how many.
+
+    Here as below, an order that fails keeps no other from its turn: it stays open, and the failure is raised at the end.
+    """
+    done, failures = 0, Failures()
     for order in orders.open_orders(parts.ledger):
-        if not order.makes_sense:
-            _close(parts, order)
-        elif order.handover.direction == "out" and order.handover.state == "held":
-            if order.what == "release":
-                _release_held(parts, order)
+        with failures.kept():
+            if not order.makes_sense:
+                _close(parts, order)
+            elif order.handover.direction == "out" and order.handover.state == "held":
+                if order.what == "release":
+                    _release_held(parts, order)
+                else:
+                    orders.answer(parts.ledger, order, "withdrawn", {"reason": "withdrawn"})
             else:
-                orders.answer(parts.ledger, order, "withdrawn", {"reason": "withdrawn"})
-        else:
-            continue
-        done += 1
+                continue
+            done += 1
+    failures.raise_first()
     return done
 
 
@@ -49,35 +54,50 @@ def _close(parts: Parts, order: Order) -> None:
 
 
 def about_outgoing(parts: Parts, partner: str, landing: Callable[[], Landing]) -> int:
-    """Carry out what was ordered for files on their way to a partner; returns how many. Raises LandingError."""
-    done = 0
+    """Carry out what was ordered for files on their way to a partner, withdrawals first: those need nobody else.
+
+    Returns how many. Raises LandingError.
+    """
+    done, failures = 0, Failures()
     for order in _orders_for(parts, partner, "out"):
         if order.what == "withdraw" and order.handover.state in ("accepted", "sealed"):
-            orders.answer(parts.ledger, order, "withdrawn", {"reason": "withdrawn"})
-            with parts.spool.gone_on_with_later(order.handover.id):
-                sender.settle(parts, parts.ledger.find_one("out", order.handover.id))
-        elif order.what == "retry":
-            _send_again(parts, order, landing)
-        else:
-            continue
-        done += 1
+            with failures.kept():
+                _withdraw_unsent(parts, order)
+                done += 1
+    withdrawn = orders.being_withdrawn(parts.ledger)
+    for order in _orders_for(parts, partner, "out"):
+        # where nothing reaches the partner, each try would only wait for it once more
+        in_vain = failures.end_all and order.handover.state == "sent"
+        if order.what == "retry" and order.handover.id not in withdrawn and not in_vain:
+            with failures.kept():
+                _send_again(parts, order, landing)
+                done += 1
+    failures.raise_first()
     return done
 
 
 def about_incoming(parts: Parts, partner: str) -> int:
     """Carry out what was ordered for what came from a partner; returns how many."""
-    done = 0
+    done, failures = 0, Failures()
     for order in _orders_for(parts, partner, "in"):
-        if order.what == "retry":
-            orders.answer(parts.ledger, order, "repeated")
-        elif order.what == "destroy":
-            continue
-        elif order.what == "release":
-            _release_quarantined(parts, order)
-        else:
-            _withdraw_quarantined(parts, order)
-        done += 1
+        with failures.kept():
+            if order.what == "retry":
+                orders.answer(parts.ledger, order, "repeated")
+            elif order.what == "destroy":
+                continue
+            elif order.what == "release":
+                _release_quarantined(parts, order)
+            else:
+                _withdraw_quarantined(parts, order)
+            done += 1
+    failures.raise_first()
     return done
+
+
+def _withdraw_unsent(parts: Parts, order: Order) -> None:
+    orders.answer(parts.ledger, order, "withdrawn", {"reason": "withdrawn"})
+    with parts.spool.gone_on_with_later(order.handover.id):
+        sender.settle(parts, parts.ledger.find_one("out", order.handover.id))
 
 
 def _send_again(parts: Parts, order: Order, landing: Callable[[], Landing]) -> None:

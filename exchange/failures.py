@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from config.errors import HandoverError, Tampered
 from exchange.landing import LandingError
 
+_WHOLE_PARTNER = 2
+
 
 class Failures:
     """Keeps the first failure; `at_once` and evidence of tampering go through.
@@ -38,6 +40,11 @@ class Failures:
             if self.first is None or _weight(problem) > _weight(self.first):
                 self.first = problem
 
+    @property
+    def end_all(self) -> bool:
+        """Whether one concerns the whole of a partner: whatever else needs it would fail the same way."""
+        return self.first is not None and _weight(self.first) == _WHOLE_PARTNER
+
     def raise_first(self) -> None:
         """After all tries."""
         if self.first is not None:
@@ -46,5 +53,5 @@ class Failures:
 
 def _weight(problem: OSError | HandoverError) -> int:
     if isinstance(problem, LandingError):
-        return 1 if problem.of_one_file else 2
+        return 1 if problem.of_one_file else _WHOLE_PARTNER
     return 0

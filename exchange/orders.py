@@ -95,6 +95,12 @@ def open_orders(view: View) -> Iterator[Order]:
             yield Order(seq, WORDS[entry.event.removesuffix(".asked")], handover)
 
 
+def being_withdrawn(view: View) -> set[str]:
+    """Ids of the outgoing handovers that somebody wants back, and no answer yet: they do not go up meanwhile."""
+    asked = (order for order in open_orders(view) if order.what == "withdraw")
+    return {order.handover.id for order in asked if order.handover.direction == "out"}
+
+
 def answer(ledger: Ledger, order: Order, event: str, detail: dict[str, Json] | None = None) -> None:
     """Record what became of an order."""
     draft = _draft(event, order.handover, {**(detail or {}), "order": order.seq})

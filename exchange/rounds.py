@@ -25,6 +25,7 @@ from exchange import (
     key_desk,
     landed,
     messages,
+    orders,
     receiver,
     reseal,
     sender,
@@ -203,7 +204,9 @@ def send_sealed(parts: Parts, connection: Connection) -> int:
     failures = Failures()
     partner = connection.partner
     void = reseal.renew(parts, partner, _under_way(parts, partner, "sealed", "sent"), failures)
-    sealed = [one for one in _under_way(parts, partner, "sealed") if one.id not in void]
+    # where a withdrawal could not be carried out now, or was ordered a moment ago, the file waits for it
+    back = void | orders.being_withdrawn(parts.ledger)
+    sealed = [one for one in _under_way(parts, partner, "sealed") if one.id not in back]
     sealed = [handover for handover in sealed if not sender.is_unfinished_by_hand(parts, handover)]
     waiting = [one for one in _under_way(parts, partner, "sent") if one.id not in void]
     again = {handover.id for handover in absences.wanted(parts, partner)} if waiting else set()

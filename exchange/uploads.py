@@ -9,7 +9,6 @@ whole landing zone (the connection is lost, the disk is read-only) ends it: the 
 
 from collections.abc import Sequence
 
-from config.errors import HandoverError
 from exchange import sender
 from exchange.failures import Failures
 from exchange.landing import Landing, LandingError, LandingFull
@@ -33,17 +32,16 @@ def upload_all(parts: Parts, landing: Landing, due: Sequence[Handover], pauses: 
     failures = Failures()
     with failures.kept():
         sender.upload_small(parts, landing, small, done)
-    stop = _ends_it(failures.first)
-    refused = 0
+    stop, refused = False, 0
     for handover in sorted(ready.values(), key=lambda one: one.bytes or 0):
-        if stop or refused == GIVE_UP:
+        if stop or failures.end_all or refused == GIVE_UP:
             break
         with failures.kept():
             try:
                 sender.upload(parts, landing, handover)
             except LandingError as problem:
                 # where one does not fit, a larger one does not either
-                stop = _ends_it(problem) or isinstance(problem, LandingFull)
+                stop = isinstance(problem, LandingFull)
                 refused += 1
                 if problem.of_one_file:
                     pauses.failed(handover.id)
@@ -51,7 +49,3 @@ def upload_all(parts: Parts, landing: Landing, due: Sequence[Handover], pauses: 
             refused = 0
             done(handover.id)
     failures.raise_first()
-
-
-def _ends_it(problem: OSError | HandoverError | None) -> bool:
-    return isinstance(problem, LandingError) and not problem.of_one_file
