@@ -25,7 +25,7 @@ from exchange.quarantine import ENDING, limit
 def about_held(parts: Parts) -> int:
     """Carry out what was ordered for held files, and refuse what no longer makes sense; returns how many.
 
-    Here as below, an order that fails keeps no other from its turn: it stays open, and the failure is raised at the end.
+    Here as below, an order that fails keeps no other from its turn: it stays open; the failure is raised at the end.
     """
     done, failures = 0, Failures()
     for order in orders.open_orders(parts.ledger):
