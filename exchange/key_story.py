@@ -1,19 +1,17 @@
 """The whole story of one key, ours or a partner's: whose it is, for what, since when, until when, and who ended it.
 
-Everything is read from the ledger and the cards; no private key is needed. Ours are in `key.…` entries. A partner's
-stand in the card that a person confirmed, or in an announcement that was accepted since.
+Everything is read from the ledger and the cards; no private key is needed. Ours are in `key.…` entries. What is left of
+a partner's is found by `exchange.key_traces`, also after its newer cards.
 """
 
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 from config.errors import Misuse
-from keys import age, succession
-from keys.announcement import Announcement, Signed, Subject, fingerprint
-from keys.card import Card
+from exchange.key_traces import said_in, traces
+from keys import age
+from keys.announcement import Subject
 from keys.own_keys import OwnKey
 from keys.rotation import of_ledger
-from keys.succession import COMES
 from keys.trust import Trust
 from ledger.entry import Entry
 from ledger.key_events import key_entries
@@ -34,11 +32,12 @@ class KeyStory:
     owner: str
     ours: bool
     purpose: Subject
-    algorithm: str
+    algorithm: str | None
     fingerprint: str
-    public: str
+    public: str | None
     begins: str | None
-    """From when on it could be used here."""
+    """From when on it could be used here; of a partner's key of which that is not known, from our first entry with that
+    partner on."""
     state: str
     """current, retired or revoked."""
     ended_at: str | None = None
@@ -47,7 +46,8 @@ class KeyStory:
     ended_by: str | None = None
     """The account that ordered it, unless that was redacted; a partner's announcement is taken by the daemon."""
     since: str | None = None
-    """Of a revoked one: from then on somebody else may have had it, as its owner says."""
+    """Of a revoked one: from then on somebody else may have had it, as its owner says; `begins` where that was not
+    recorded."""
     told: tuple[str, ...] = ()
     """Of ours: the partners that have taken its end."""
 
@@ -76,7 +76,7 @@ def _ours(me: str, ledger: View, own: OwnKey, entries: list[Entry]) -> KeyStory:
     ends = [e for e in entries if e.key == own.fingerprint and e.event in ("key.retired", "key.revoked")]
     # a retired key may have been revoked since
     end = ends[-1] if ends else None
-    said = _said(end)
+    said = said_in(end)
     told = () if said is None else tuple(sorted(_told(entries, said.number)))
     return KeyStory(
         owner=me,
@@ -96,44 +96,30 @@ def _ours(me: str, ledger: View, own: OwnKey, entries: list[Entry]) -> KeyStory:
 
 
 def _theirs(ledger: View, trust: Trust, partner: str, wanted: str, entries: list[Entry]) -> KeyStory | None:
-    card = trust.confirmed(partner)
-    accepted = [(entry, said) for entry in entries if entry.event == "partner.key-accepted" and (said := _said(entry))]
-    announced = [(e.at, one.purpose, one.key) for e, one in accepted]
-    confirmed = next((entry.at for entry in entries if entry.event == "partner.added"), None)
-    named = [(confirmed, purpose, public) for purpose, public in _in_card(card)]
-    for begins, purpose, public in (*named, *announced):
-        if fingerprint(purpose, public) != wanted:
-            continue
-        ends = [
-            (e, one) for e, one in accepted if one.action not in COMES and (one.purpose, one.key) == (purpose, public)
-        ]
-        end, said = ends[-1] if ends else (None, None)
-        return KeyStory(
-            owner=partner,
-            ours=False,
-            purpose=purpose,
-            algorithm=algorithm(purpose, public),
-            fingerprint=wanted,
-            public=public,
-            begins=begins,
-            state="current" if said is None else {"retire": "retired", "revoke": "revoked"}[said.action],
-            ended_at=None if end is None else end.at,
-            ended_entry=None if end is None else end.seq,
-            ended_by=_by(ledger, end),
-            since=said.at if said is not None and said.action == "revoke" else None,
-        )
-    return None
+    found = traces(trust.confirmed(partner), entries, wanted)
+    if found is None:
+        return None
+    begins = _first_with(ledger, partner) if found.came is None else found.came.at
+    return KeyStory(
+        owner=partner,
+        ours=False,
+        purpose=found.purpose,
+        algorithm=None if found.public is None else algorithm(found.purpose, found.public),
+        fingerprint=wanted,
+        public=found.public,
+        begins=begins,
+        state=found.state,
+        ended_at=None if found.ended is None else found.ended.at,
+        ended_entry=None if found.ended is None else found.ended.seq,
+        ended_by=_by(ledger, found.ended),
+        since=(found.since or begins) if found.state == "revoked" else None,
+    )
 
 
-def _in_card(card: Card) -> Iterator[tuple[Subject, str]]:
-    yield from (("signing", key.line) for key in card.signing_keys)
-    yield from (("encryption", text) for text in card.recipients)
-    yield from (("transport", line) for line in card.transport_keys)
-    yield from (("ledger", text) for text in card.ledger_keys)
-    yield from (("witness", text) for text in card.witness_keys)
-    yield from (("signing-pq", key.line) for key in card.signing_pq)
-    yield from (("witness-pq", text) for text in card.witness_pq)
-    yield from (("host", line) for line in (card.landing.host_keys if card.landing is not None else ()))
+def _first_with(ledger: View, partner: str) -> str | None:
+    """The earliest time at which anything was recorded of that partner: no key of it counted before."""
+    found = ledger.rows("SELECT at FROM entries WHERE +partner = ? ORDER BY at LIMIT 1", partner)
+    return str(found[0][0]) if found else None
 
 
 def algorithm(purpose: Subject, public: str) -> str:
@@ -143,12 +129,6 @@ def algorithm(purpose: Subject, public: str) -> str:
     if purpose == "host":
         return public.split(" ")[0].removeprefix("ssh-")
     return ALGORITHMS.get(purpose, "ed25519")
-
-
-def _said(entry: Entry | None) -> Announcement | None:
-    if entry is None or "announcement" not in entry.detail:
-        return None
-    return succession.counted(Signed.from_json(entry.detail["announcement"]).announcement, entry.at)
 
 
 def _told(entries: list[Entry], number: int) -> set[str]:
