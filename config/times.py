@@ -5,11 +5,13 @@
 '2026-11-23T10:15:00.123Z'
 >>> from_text('2026-11-23T10:15:00Z').isoformat()
 '2026-11-23T10:15:00+00:00'
+>>> to_text(later(from_text('9999-12-31T00:00:00Z'), timedelta(days=30)))
+'9999-12-31T23:59:59.000Z'
 """
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from config.errors import Refused
 
@@ -17,6 +19,10 @@ Clock = Callable[[], datetime]
 """Tells the time, aware and in UTC. Passed in, so that tests and the simulation own it."""
 
 _FORM = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z", re.ASCII)
+
+
+END = datetime.max.replace(microsecond=0, tzinfo=UTC)
+"""The last second that can be written."""
 
 
 class BadTime(Refused):
@@ -44,3 +50,8 @@ def from_text(text: str) -> datetime:
         return datetime.fromisoformat(text)
     except ValueError:
         raise BadTime("a time names a day or an hour that does not exist") from None
+
+
+def later(moment: datetime, amount: timedelta) -> datetime:
+    """So much later; END where no time is that late, because whoever wrote `moment` could write any."""
+    return moment + amount if amount <= END - moment else END

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from config.errors import Misuse, Refused
 from config.times import to_text
-from exchange import key_desk, partners
+from exchange import key_desk, key_words, partners
 from exchange.approval_acts import carry_out, differ, wanted
 from exchange.parts import Parts
 from keys import approval, approvals, rotation
@@ -58,7 +58,7 @@ def rotate(parts: Parts, purpose: Purpose, overlap: str, at: str | None, by: str
             "fingerprint": key.fingerprint,
             "begins": key.begins,
         }
-    length, begins = key_desk.as_asked(overlap, at)
+    length, begins = key_words.to_rotate(overlap, at, parts.effects.clock())
     usable = parts.own.usable(purpose)
     arguments: dict[str, Json] = {
         "purpose": purpose,
@@ -74,7 +74,7 @@ def revoke(parts: Parts, fingerprint: str, since: str | None, by: str, *, lost: 
     """`keys revoke`: done, and to be signed afterwards where the policy says so; or asked for."""
     if not _needs_signatures(parts, "keys revoke"):
         return key_desk.revoke(parts, fingerprint, since, by, lost=lost)
-    key, moment = key_desk.to_revoke(parts, fingerprint, since, lost=lost)
+    key, moment = key_words.to_revoke(parts, fingerprint, since, lost=lost)
     start = to_text(moment)
     arguments: dict[str, Json] = {"purpose": key.purpose, "fingerprint": key.fingerprint, "since": start}
     arguments |= {"lost": True} if lost else {}

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from config.errors import Misuse, NotNow, Refused
-from config.times import BadTime, from_text, to_text
-from config.units import BadUnit, parse_duration
-from exchange import key_needs
+from config.times import from_text, later, to_text
+from exchange import key_needs, key_words
 from exchange.parts import Parts
 from keys import approvals, ending, rotation, succession
 from keys.announcement import Announcement, Signed
@@ -32,18 +31,8 @@ retired before the order is given again, for then it could not be revoked any mo
 def rotate_as_asked(
     parts: Parts, purpose: Purpose, overlap: str, at: str | None, by: str, in_token: bool | None = None
 ) -> OwnKey:
-    """The same as `rotate`, with the words of a person; raises Misuse for those that say nothing."""
-    return rotate(parts, purpose, *as_asked(overlap, at), by, in_token)
-
-
-def as_asked(overlap: str, at: str | None) -> tuple[timedelta, datetime | None]:
-    """A person's words for how long the old key stays, and from when on the new one is used; raises Misuse."""
-    try:
-        return parse_duration(overlap), None if at is None else from_text(at)
-    except BadUnit as problem:
-        raise Misuse(f"--overlap {problem.message}") from None
-    except BadTime:
-        raise Misuse("--at is not a time", hint="write it in UTC, like 2026-12-01T09:00:00Z") from None
+    """The same as `rotate`, with the words of a person; raises Misuse for those that make no sense."""
+    return rotate(parts, purpose, *key_words.to_rotate(overlap, at, parts.effects.clock()), by, in_token)
 
 
 def rotate(
@@ -98,7 +87,7 @@ def _over(parts: Parts) -> list[OwnKey]:
         and key.replaces is not None
         and (old := own.find(key.replaces)) is not None
         and old.ended is None
-        and now >= from_text(key.begins) + timedelta(seconds=key.overlap)
+        and now >= later(from_text(key.begins), timedelta(seconds=key.overlap))
     ]
 
 
@@ -140,7 +129,7 @@ def revoke(
     A key whose private half is `lost` says nothing, and its successor is made in a file, vouched for by itself:
     partners believe it when a person there has confirmed our new card.
     """
-    key, start = to_revoke(parts, fingerprint, since, lost=lost)
+    key, start = key_words.to_revoke(parts, fingerprint, since, lost=lost)
     if key.ended is None and key.purpose != "host" and len(parts.own.usable(key.purpose)) < 2:
         if any(making.purpose == key.purpose for making in parts.own.making):
             # an earlier try of the same ordered it
@@ -163,30 +152,6 @@ def revoke(
         "sealed_anew": under_way if key.purpose in ("signing", "signing-pq") else None,
         "to_open": to_open,
     }
-
-
-def to_revoke(parts: Parts, fingerprint: str, since: str | None, *, lost: bool = False) -> tuple[OwnKey, datetime]:
-    """A person's words for a key of ours, and from when on it counts no more; raises Misuse."""
-    key = parts.own.find(fingerprint.strip())
-    if key is None or key.purpose == "host":
-        raise Misuse("none of our keys has this fingerprint", hint="'handover keys list' shows them")
-    if lost and key.purpose == "ledger":
-        raise Misuse(
-            "a ledger whose key is lost cannot say so: every entry needs that key's signature",
-            hint="make a new home, as docs/token.md says; the old ledger still proves what it says",
-        )
-    now = parts.effects.clock()
-    try:
-        start = now if since is None else from_text(since)
-    except BadTime:
-        raise Misuse("--since is not a time", hint="write it in UTC, like 2026-12-01T09:00:00Z") from None
-    if start > now:
-        # until then a partner would go on believing whoever has the key
-        raise Misuse(
-            "--since lies in the future, and a key ends at once when it is revoked",
-            hint="leave it out: the key counts no more from now on; it may only say that somebody had it earlier",
-        )
-    return key, start
 
 
 def affected(view: View, fingerprint: str) -> list[str]:

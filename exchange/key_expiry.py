@@ -7,7 +7,7 @@ partner.key-expiring     the only signing key of a partner ends
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from config.times import from_text, to_text
+from config.times import from_text, later, to_text
 from exchange.parts import Parts
 from keys.keyring import Keyring
 from keys.own_keys import OwnKeys
@@ -57,7 +57,7 @@ def all_endings(keyring: Keyring, own: OwnKeys, trust: Trust, renew: timedelta) 
         known = own.find(info.fingerprint)
         if known is None or known.ended is not None or known.fingerprint in own.replaced(known.purpose):
             continue
-        due = from_text(known.begins) + renew
+        due = later(from_text(known.begins), renew)
         end = None if info.valid_until is None else from_text(info.valid_until)
         by_rule = end is None or due < end
         found.append(Ending(None, info.purpose, info.fingerprint, due if end is None else min(due, end), by_rule))

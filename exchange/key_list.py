@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from config.home import Home
 from config.settings import Settings
-from config.times import Clock, from_text, system_clock
+from config.times import Clock, from_text, later, system_clock
 from exchange import key_desk, key_expiry
 from exchange.incident import protected
 from exchange.key_story import algorithm
@@ -154,7 +154,7 @@ def problems(
 def _not_accepted(own: OwnKeys, key: OwnKey, partners: Iterable[str], now: datetime.datetime) -> str | None:
     """What is to be known of partners that do not use a key of ours although they should."""
     missing = ", ".join(partner for partner in partners if key.ended is None and not key.is_for(partner))
-    over = now >= from_text(key.begins) + datetime.timedelta(seconds=key.overlap)
+    over = now >= later(from_text(key.begins), datetime.timedelta(seconds=key.overlap))
     old = own.find(key.replaces or "")
     ended = old is not None and old.ended is not None
     if not missing or not (over or ended):

@@ -21,7 +21,7 @@ from keys.key_info import OPTIONAL, KeyInfo, Purpose
 from keys.keyring import Keyring
 from keys.private_keys import ledger_origin
 from keys.rotation import of_ledger
-from keys.succession import COMES
+from keys.succession import ALWAYS, COMES
 from keys.trust import Trust
 from ledger.canonical import Json
 from ledger.entry import Draft
@@ -91,7 +91,8 @@ def make_card(home: Home, keyring: Keyring, output: Path | None) -> MadeCard:
 
 def _signing(info: KeyInfo, ended_at: str | None) -> SigningKey:
     ends = [end for end in (info.valid_until, ended_at) if end is not None]
-    key = SigningKey(info.public, info.valid_from)
+    # an earlier version of this program made a key for any time, and no card may name one before ALWAYS
+    key = SigningKey(info.public, max(info.valid_from, ALWAYS))
     for end in ends:
         key = key.ending(from_text(end))
     return key

@@ -69,7 +69,7 @@ class SigningKey:
 
     def ending(self, at: datetime) -> "SigningKey":
         """The same with an end, which is never put off; one that never counted gets the shortest time there is."""
-        first = times.from_text(self.valid_from) + timedelta(seconds=1)
+        first = times.later(times.from_text(self.valid_from), timedelta(seconds=1))
         # SPEC: FORMATS 4 valid-before: OpenSSH tells time to the second
         end = max(first, at.replace(microsecond=0))
         if self.valid_until is not None:

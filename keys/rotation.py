@@ -33,6 +33,9 @@ from ledger.view import View
 LONGEST_OVERLAP = timedelta(days=366)
 """A key that is kept beside its successor for longer is not being replaced."""
 
+LONGEST_NOTICE = timedelta(days=731)
+"""How far ahead a new key may be made: whoever wants one for later than that makes it later."""
+
 
 @dataclass(frozen=True, slots=True)
 class Office:
@@ -73,6 +76,7 @@ def order(
         raise Misuse("an overlap is between 0s and 366d", hint="30d is as long as an envelope is valid")
     now = office.clock()
     start = key_start(now if begins is None else begins)
+    check_start(start, now)
     if in_token is None:
         in_token = any(office.keyring.is_in_token(key.fingerprint) for key in office.own().usable(purpose)[-1:])
     if in_token:
@@ -105,6 +109,15 @@ def order(
         return tx.append(draft.replace(private={"by": by}))
 
     return office.ledger.write(ask)
+
+
+def check_start(begins: datetime, now: datetime) -> None:
+    """Raise Misuse for a time from which on no key is used; an order may wait for signatures until its time is over."""
+    if abs(begins - now) > LONGEST_NOTICE:
+        raise Misuse(
+            f"a new key is used within {LONGEST_NOTICE.days} days of now, not from {times.to_text(begins)} on",
+            hint="give an earlier --at, or leave it out: the new key is then used from now on",
+        )
 
 
 def key_start(moment: datetime) -> datetime:

@@ -17,7 +17,7 @@ a revocation is not undone by any card.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from config import times
 from config.errors import Refused
@@ -28,6 +28,9 @@ from keys.card_rules import MAX_KEYS, MAX_PQ_KEYS
 
 COMES = ("rotate", "add")
 """Actions with which a key comes."""
+
+MOST_AHEAD = timedelta(days=3 * 366)
+"""How far ahead a partner's key may be announced: further than we announce our own, whatever the two clocks say."""
 
 ALWAYS = "2000-01-01T00:00:00.000Z"
 """Before any card."""
@@ -134,6 +137,9 @@ def check(now: Standing, signed: Signed, at: datetime, *, confirmed: bool = Fals
     # (2) an older one never undoes a newer one
     if _is_superseded(now, one):
         raise AnnouncementRefused("an announcement is older than one that was accepted", reason="superseded")
+    # a key that is never used would for ever be the newest one
+    if one.action in COMES and times.from_text(one.at) > times.later(at, MOST_AHEAD):
+        raise AnnouncementRefused("an announcement is of a key for a time that is too far away", reason="too-far-ahead")
     # (3) every signature holds, and the keys that must have signed have
     signers = signed.signers()
     if not (confirmed and one.action == "rotate" and one.replaces in now.revoked):
@@ -268,9 +274,10 @@ def _timed(now: Standing, keys: tuple[SigningKey, ...], one: Announcement, most:
     """One more key that counts from the announced time on."""
     if any(known.line == one.key for known in keys):
         return keys
-    start = times.to_text(times.from_text(one.at).replace(microsecond=0))
+    # an end has to fit behind it, whatever an earlier version of this program has accepted
+    start = min(times.from_text(one.at).replace(microsecond=0), times.END - timedelta(seconds=1))
     lines = _joined(now, tuple(known.line for known in keys), one.key, most)
-    return (*(known for known in keys if known.line in lines), SigningKey(one.key, start))
+    return (*(known for known in keys if known.line in lines), SigningKey(one.key, times.to_text(start)))
 
 
 def _ended(keys: tuple[SigningKey, ...], one: Announcement) -> tuple[SigningKey, ...]:

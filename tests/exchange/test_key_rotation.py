@@ -6,9 +6,13 @@ from datetime import timedelta
 import pytest
 
 from config.errors import Misuse, NotNow, Refused
-from config.times import from_text
-from exchange import key_desk, key_messages
+from config.times import from_text, to_text
+from exchange import key_desk, key_expiry, key_messages
 from exchange.audit import verify_home
+from exchange.key_export import allowed_signers
+from exchange.partners import make_card
+from exchange.status import status
+from keys import rotation, succession
 from keys.key_info import NEEDED, OPTIONAL, PURPOSES, Purpose
 from keys.openssh import PublicKey
 from keys.own_keys import OwnKey
@@ -154,6 +158,79 @@ def test_a_new_key_for_later_is_used_from_then_on(pair: Pair) -> None:
     exchange_files(pair, "after")
     assert pair.lgsco.handovers()[-1].key == new.fingerprint
     assert signed_by(pair.lgsco) == signing.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("at", "words"),
+    [
+        ("1000-01-01T00:00:00Z", "--at lies in the past"),
+        (timedelta(seconds=-1), "--at lies in the past"),
+        (timedelta(days=732), "a new key is used within 731 days of now, not from"),
+        ("9999-12-31T00:00:00Z", "a new key is used within 731 days of now, not from 9999-12-31T00:00:00.000Z on"),
+    ],
+)
+def test_a_key_for_a_time_that_makes_no_sense_is_not_ordered(pair: Pair, at: str | timedelta, words: str) -> None:
+    size = pair.lgsco.parts.ledger.size
+    text = at if isinstance(at, str) else to_text(pair.clock() + at)
+    with pytest.raises(Misuse, match=words) as refused:
+        key_desk.rotate_as_asked(pair.lgsco.parts, "signing", "30d", text, "root")
+    assert "leave it out" in (refused.value.hint or "")
+    assert pair.lgsco.parts.ledger.size == size
+    now = to_text(rotation.key_start(pair.clock()))
+    assert key_desk.rotate_as_asked(pair.lgsco.parts, "signing", "30d", now, "root").begins == now
+
+
+def test_an_order_for_a_time_that_makes_no_sense_is_refused_however_it_was_signed(pair: Pair) -> None:
+    for begins in (from_text("1000-01-01T00:00:00Z"), from_text("9999-12-31T00:00:00Z")):
+        with pytest.raises(Misuse, match="a new key is used within 731 days of now"):
+            key_desk.rotate(pair.lgsco.parts, "signing", timedelta(days=30), begins, "root")
+
+
+@pytest.mark.parametrize("purpose", ["signing", "encryption", "transport", "witness"])
+@pytest.mark.parametrize("begins", ["1000-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
+def test_a_key_that_an_earlier_version_made_for_any_time_stops_nothing_and_can_be_revoked(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, purpose: Purpose, begins: str
+) -> None:
+    chained(pair)
+    with monkeypatch.context() as patch:
+        patch.setattr(rotation, "LONGEST_NOTICE", timedelta.max)
+        patch.setattr(succession, "MOST_AHEAD", timedelta.max)
+        new = key_desk.rotate(pair.lgsco.parts, purpose, timedelta(days=30), from_text(begins), "root")
+        pair.settle()
+    accepted = "partner.key-accepted" in pair.ofsted.events()
+    assert accepted == (purpose != "signing" or begins > "2")
+
+    def goes_on(name: str) -> None:
+        exchange_files(pair, name)
+        for one in (pair.lgsco, pair.ofsted):
+            parts = one.parts
+            key_desk.tend(parts)
+            assert key_expiry.tell(parts) == 0 or begins < "2"
+            status(one.home, parts.ledger, parts.keyring, parts.trust)
+            make_card(one.home, parts.keyring, None)
+            assert allowed_signers(one.home, parts.keyring, parts.ledger, parts.trust)
+
+    goes_on("with it")
+    left = pair.lgsco.parts.own.usable(purpose)
+    key_desk.revoke(pair.lgsco.parts, new.fingerprint, None, "root")
+    if begins > "2":
+        assert len(left) == 2
+    pair.settle()
+    pair.clock.advance(hours=7)
+    pair.settle()
+    goes_on("without it")
+
+
+def test_a_partners_key_for_a_time_that_is_too_far_away_is_refused(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    chained(pair)
+    later = pair.clock() + timedelta(days=3 * 366 + 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(rotation, "LONGEST_NOTICE", timedelta.max)
+        key_desk.rotate(pair.lgsco.parts, "encryption", timedelta(days=30), later, "root")
+    exchange_files(pair, "with the old one")
+    ledger = pair.ofsted.parts.ledger
+    refused = [one.detail["reason"] for one in ledger.entries(0, ledger.size) if one.event == "partner.key-refused"]
+    assert refused == ["too-far-ahead"]
 
 
 def test_messages_lost_repeated_and_out_of_order_change_nothing_twice(pair: Pair) -> None:
