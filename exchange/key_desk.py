@@ -186,7 +186,7 @@ def announce(parts: Parts, by: str) -> int:
     for key in parts.own.usable("host"):
         if key.public not in lines:
             ending.retire(parts.office, key, by, lambda own, old: key_needs.needed(parts, own, old))
-    return sum(1 for sent in parts.own.announcements if not sent.taken >= set(parts.agreements))
+    return len({sent.number for partner in parts.agreements for sent in parts.own.untold(partner)})
 
 
 # --- partners' announcements ------------------------------------------------------------------------------------------
@@ -207,7 +207,7 @@ class Waiting:
 
 
 def waiting(view: View) -> list[Waiting]:
-    """Announcements that nobody has confirmed yet, oldest first."""
+    """Announcements that somebody still may confirm, oldest first: not those of a key that has ended since."""
     found: dict[tuple[str, Json], Waiting] = {}
     for entry in key_entries(view):
         which = (str(entry.partner), entry.detail.get("number"))
@@ -215,6 +215,12 @@ def waiting(view: View) -> list[Waiting]:
             found[which] = Waiting(which[0], entry.seq, Signed.from_json(entry.detail["announcement"]))
         elif entry.event == "partner.key-accepted":
             found.pop(which, None)
+            if entry.detail.get("action") not in succession.COMES:
+                found = {
+                    key: one
+                    for key, one in found.items()
+                    if (key[0], one.announcement.fingerprint) != (entry.partner, entry.key)
+                }
         elif entry.event == "partner.added":
             # the card says what was announced before it was made
             card = str(entry.detail.get("issued", "~"))
@@ -261,5 +267,8 @@ def accept(parts: Parts, partner: str, fingerprint: str, by: str, approval: int 
         approvals.permit(tx, draft, parts.effects.clock())
         return tx.append(draft.replace(private={"by": by})) if left else None
 
-    parts.ledger.write(record)
+    if parts.ledger.write(record) is None and one.key in parts.trust.standing(partner).ended:
+        raise Refused(
+            f"the {one.purpose} key of {partner} has ended meanwhile", hint="nothing was accepted", reason="key-ended"
+        )
     return one

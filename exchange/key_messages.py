@@ -46,12 +46,11 @@ _NUMBER = "json_extract(CAST(entry AS TEXT), '$.detail.number')"
 
 
 def due(parts: Parts, partner: str) -> list[Due]:
-    """Every announcement of ours that a partner has not accepted, in order, at most once in `retry.resend`."""
+    """Every announcement of ours that a partner may still accept, in order, at most once in `retry.resend`."""
     now, pause = parts.effects.clock(), parts.home.settings.retry.resend
-    waiting = [sent for sent in parts.own.announcements if partner not in sent.taken]
     return [
         _due(sent, partner)
-        for sent in waiting
+        for sent in parts.own.untold(partner)
         if (last := sent.sent_at(partner)) is None or abs(now - from_text(last)) >= pause
     ]
 
@@ -93,7 +92,9 @@ def be_told(parts: Parts, message: Message) -> None:
     by_card = one.organisation == partner and one.issued <= standing.card.issued
     if known is not None and known[0] != "refused" and known[1] != signed.digest:
         raise MessageRefused("a number of an announcement was used twice", reason="number-reused")
-    if known is not None and (known[0] == "accepted" or (known[0] == "waiting" and not by_card)):
+    # one that waits is looked at anew where nobody can confirm it any more: its key has ended since
+    waits = known is not None and known[0] == "waiting" and not by_card and one.key not in standing.ended
+    if waits or (known is not None and known[0] == "accepted"):
         seldom.append(parts, _draft("partner.key-repeated", "daemon", partner, signed), "number")
         return
     try:

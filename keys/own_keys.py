@@ -69,6 +69,11 @@ class Sent:
     taken: frozenset[str] = frozenset()
     """Partners that have accepted it."""
 
+    @property
+    def is_end(self) -> bool:
+        """Whether it says that a key counts no more."""
+        return self.signed.announcement.action not in COMES
+
     def sent_at(self, partner: str) -> str | None:
         """When it went to that partner last."""
         return dict(self.sent).get(partner)
@@ -112,6 +117,13 @@ class OwnKeys:
         """Revoked keys whose private half is still here: only to tell partners so, and to open what is on its way."""
         keys = (key for key in self.keys if key.purpose == purpose and key.ended == "revoked" and not key.destroyed)
         return frozenset(key.fingerprint for key in keys if not key.lost)
+
+    def untold(self, partner: str) -> tuple[Sent, ...]:
+        """Announcements that `partner` has not accepted, and still may: one that has accepted a key's end never accepts
+        its coming any more."""
+        over = {sent.fingerprint for sent in self.announcements if sent.is_end and partner in sent.taken}
+        left = (sent for sent in self.announcements if partner not in sent.taken)
+        return tuple(sent for sent in left if sent.is_end or sent.fingerprint not in over)
 
     def find(self, fingerprint: str) -> OwnKey | None:
         """The recorded key of that fingerprint."""

@@ -7,13 +7,14 @@ from typing import NoReturn
 
 import pytest
 
-from config.errors import Misuse, NotNow
+from config.errors import Misuse, NotNow, Refused
 from config.times import from_text, to_text
 from exchange import approval_desk, key_desk
 from exchange.audit import verify_home
 from exchange.incident import incident
 from exchange.key_book import former_witnesses
 from exchange.key_export import allowed_signers
+from exchange.key_list import problems
 from keys import ending
 from keys.key_info import PURPOSES, Purpose
 from keys.keyring import Keyring
@@ -211,6 +212,67 @@ def test_a_partner_that_is_away_or_asks_a_person_gets_nothing_until_it_knows_the
     key_desk.tend(pair.lgsco.parts)
     assert not (pair.lgsco.home.keys / "signing-1.age").exists()
     quiet(pair.ofsted)
+
+
+def repeated(pair: Pair, days: int) -> int:
+    """Announcements that LGSCO sends, days after everything was said."""
+    before = pair.lgsco.events().count("key.announced")
+    for _ in range(days):
+        pair.clock.advance(days=1)
+        persist(pair)
+    return pair.lgsco.events().count("key.announced") - before
+
+
+@pytest.mark.parametrize("purpose", ["signing", "encryption", "transport"])
+def test_a_new_key_that_waits_for_a_person_and_is_revoked_waits_no_more(pair: Pair, purpose: Purpose) -> None:
+    new = rotate(pair.lgsco, purpose)
+    pair.settle()
+    assert [one.announcement.fingerprint for one in key_desk.waiting(pair.ofsted.parts.ledger)] == [new.fingerprint]
+    pair.clock.advance(hours=1)
+    key_desk.revoke(pair.lgsco.parts, new.fingerprint, None, "root")
+    persist(pair)
+    parts = pair.ofsted.parts
+    assert key_desk.waiting(parts.ledger) == []
+    asked = problems(parts.keyring, parts.ledger, parts.trust, ("lgsco",), parts.home.settings)
+    assert not [one for one in asked if "keys accept" in one]
+    with pytest.raises(Misuse, match="no key of lgsco waits to be accepted"):
+        key_desk.accept(parts, "lgsco", new.fingerprint, "root")
+    assert repeated(pair, days=2) == 0
+    assert key_desk.announce(pair.lgsco.parts, "root") == 0
+    exchange_files(pair, "with the key before")
+
+
+def test_what_an_earlier_version_repeats_of_a_revoked_key_is_refused(pair: Pair) -> None:
+    new = rotate(pair.lgsco, "signing")
+    pair.lgsco.send()
+    [path] = pair.ofsted.landing().glob("*.age")
+    kept = path.read_bytes()
+    persist(pair)
+    key_desk.revoke(pair.lgsco.parts, new.fingerprint, None, "root")
+    persist(pair)
+    for _ in range(3):
+        pair.clock.advance(minutes=1)
+        path.write_bytes(kept)
+        pair.ofsted.receive()
+    ledger = pair.ofsted.parts.ledger
+    refused = [one.detail["reason"] for one in ledger.entries(0, ledger.size) if one.event == "partner.key-refused"]
+    assert refused == ["key-ended"]
+    assert key_desk.waiting(ledger) == []
+
+
+def test_a_key_that_was_revoked_while_a_person_accepted_it_is_not_called_accepted(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = rotate(pair.lgsco, "signing")
+    pair.settle()
+    stale = key_desk.waiting(pair.ofsted.parts.ledger)[0]
+    key_desk.revoke(pair.lgsco.parts, new.fingerprint, None, "root")
+    persist(pair)
+    monkeypatch.setattr(key_desk, "chosen", lambda *_: stale)
+    size = pair.ofsted.parts.ledger.size
+    with pytest.raises(Refused, match="has ended meanwhile"):
+        key_desk.accept(pair.ofsted.parts, "lgsco", new.fingerprint, "root")
+    assert pair.ofsted.parts.ledger.size == size
 
 
 def test_nobody_encrypts_to_a_revoked_key_while_no_other_is_accepted(pair: Pair) -> None:
