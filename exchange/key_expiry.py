@@ -1,14 +1,16 @@
 """Keys that end, or are due to be replaced: people are told 60, 30 and 7 days before, each time once.
 
 key.expiring             one of ours; detail.days says which warning it is, detail.ends when
-partner.key-expiring     the only signing key of a partner ends
+partner.key-expiring     the last signing key of a partner that still counts ends
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from config.times import from_text, later, to_text
 from exchange.parts import Parts
+from keys.card_rules import SigningKey
 from keys.keyring import Keyring
 from keys.own_keys import OwnKeys
 from keys.trust import Trust
@@ -62,11 +64,17 @@ def all_endings(keyring: Keyring, own: OwnKeys, trust: Trust, renew: timedelta) 
         by_rule = end is None or due < end
         found.append(Ending(None, info.purpose, info.fingerprint, due if end is None else min(due, end), by_rule))
     for partner in trust.partners:
-        card = trust.card(partner)
-        for purpose, keys in (("signing", card.signing_keys), ("signing-pq", card.signing_pq)):
-            if keys and keys[-1].valid_until is not None:
-                found.append(Ending(partner, purpose, keys[-1].line, from_text(keys[-1].valid_until), by_rule=False))
+        standing = trust.standing(partner)
+        for purpose, keys in (("signing", standing.card.signing_keys), ("signing-pq", standing.card.signing_pq)):
+            last = _last([key for key in keys if key.line not in standing.ended])
+            if last is not None and last.valid_until is not None:
+                found.append(Ending(partner, purpose, last.line, from_text(last.valid_until), by_rule=False))
     return found
+
+
+def _last(keys: Sequence[SigningKey]) -> SigningKey | None:
+    """The one that counts longest: while there is such a one, nobody needs to know of the others."""
+    return max(keys, key=lambda key: (key.valid_until is None, key.valid_until or ""), default=None)
 
 
 def endings(keyring: Keyring, own: OwnKeys, trust: Trust, renew: timedelta, now: datetime) -> list[Ending]:

@@ -3,8 +3,10 @@
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
 from config.times import from_text, to_text
-from exchange import key_expiry
+from exchange import key_desk, key_expiry
 from exchange.key_expiry import Ending, endings
 from keys.card_rules import SigningKey
 from keys.trust import Trust
@@ -51,3 +53,31 @@ def test_a_partners_last_signing_key_that_ends_is_told_too(pair: Pair) -> None:
     assert told(pair) == [("partner.key-expiring", 30)]
     [one] = endings(parts.keyring, parts.own, pair.lgsco.parts.trust, timedelta(days=9999), pair.clock())
     assert (one.ends, one.said) == (from_text(to_text(end)), f"the signing key of ofsted ends on {to_text(end)[:10]}")
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_nobody_is_warned_of_a_partners_key_that_was_revoked_while_another_one_counts(pair: Pair, which: int) -> None:
+    chained(pair)
+    pair.clock.advance(days=1)
+    rotate(pair.ofsted, "signing")
+    pair.settle()
+    stolen = pair.ofsted.parts.own.usable("signing")[which]
+    key_desk.revoke(pair.ofsted.parts, stolen.fingerprint, None, "root")
+    pair.settle()
+    assert stolen.public in pair.lgsco.parts.trust.standing("ofsted").revoked
+    assert warned(pair) == []
+    assert key_expiry.tell(pair.lgsco.parts) == 0
+
+
+def test_of_a_partners_signing_keys_the_one_that_counts_longest_is_told(pair: Pair) -> None:
+    parts = pair.lgsco.parts
+    card = parts.trust.card("ofsted")
+    [only] = card.signing_keys
+    other = parts.keyring.signer("transport").public.line
+    ends = [to_text((pair.clock() + timedelta(days=days)).replace(microsecond=0)) for days in (20, 3)]
+    keys = tuple(SigningKey(line, only.valid_from, end) for line, end in zip((only.line, other), ends, strict=True))
+    pair.lgsco.parts = replace(parts, cards=Trust([replace(card, signing_keys=keys)]))
+    assert [(one.key, to_text(one.ends)) for one in warned(pair)] == [(only.line, ends[0])]
+    endless = (SigningKey(only.line, only.valid_from), keys[1])
+    pair.lgsco.parts = replace(parts, cards=Trust([replace(card, signing_keys=endless)]))
+    assert warned(pair) == []
