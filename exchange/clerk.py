@@ -124,22 +124,26 @@ def _orders_for(parts: Parts, partner: str, direction: str) -> list[Order]:
 def _release_held(parts: Parts, order: Order) -> None:
     """The file goes back to where it was dropped, with its sidecar, and is judged again as a new handover."""
     why, path = held.find(parts.home.held, order.handover.id)
-    folders = str(parts.ledger.openings(order.handover.first_seq).get("folders", ""))
-    if path is None:
+    if path is not None:
+        folders = str(parts.ledger.openings(order.handover.first_seq).get("folders", ""))
+        outbound = parts.home.outbound.joinpath(
+            *(os.fsdecode(unquote_to_bytes(folder)) for folder in folders.split("/") if folder)
+        )
+        files.make_directory(outbound)
+        _put_back(path, outbound)
+        reason = "released"
+    elif why is not None and held.is_left_alone(parts.home.held, why):
         # somebody has moved it back by hand, as its explanation says, or we have, and died before we could say so:
         # then nothing is held any more, and nothing is left to explain
-        if why is not None:
-            files.remove(why)
-        orders.answer(parts.ledger, order, "withdrawn", {"reason": "file-gone"})
+        reason = "file-gone"
+    else:
+        # it may lie there under another name, or the share is not mounted: a person knows
+        orders.refuse(parts.ledger, order, orders.NOT_TOGETHER)
         return
-    outbound = parts.home.outbound.joinpath(
-        *(os.fsdecode(unquote_to_bytes(folder)) for folder in folders.split("/") if folder)
-    )
-    files.make_directory(outbound)
-    _put_back(path, outbound)
+    # recorded first: without the explanation, nobody could say after a crash that the file has gone from here
+    orders.answer(parts.ledger, order, "withdrawn", {"reason": reason})
     if why is not None:
         files.remove(why)
-    orders.answer(parts.ledger, order, "withdrawn", {"reason": "released"})
 
 
 def _put_back(path: Path, outbound: Path) -> None:

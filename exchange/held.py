@@ -8,62 +8,120 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from exchange import archive
-from exchange.drop import SCAN_DEPTH, SIDECAR, WHY, is_unfinished
+from exchange.drop import SCAN_DEPTH, WHY, is_unfinished
 from ledger.identifier import ID_LENGTH, is_id
 
 _NOT_FOR_US = (errno.ENOENT, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENXIO)
 """Why something in held/ is not an explanation of ours: it has gone, or it is a link, a socket, or not to be read."""
 
+_NOBODYS = "lost+found"
+"""Where a file system begins, it keeps this folder for itself, and nobody else may look into it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A folder right below held/ with all below it; or what lies in held/ itself."""
+
+    folders: list[tuple[Path, list[str]]] = field(default_factory=list)
+    """Each folder, and what lies in it but for folders."""
+    unseen: list[OSError] = field(default_factory=list)
+    """Why some could not be looked into."""
+
 
 def find(held: Path, identifier: str) -> tuple[Path | None, Path | None]:
     """The explanation of a held file, and the file beside it; None for what is gone.
 
-    Raises OSError where this machine fails to read it now.
+    Raises OSError where this machine fails to read it now, or it is not found and could lie where we may not look.
     """
     wanted, alone = _last_line(identifier).encode(), None
-    for folder, listed in _folders(held):
-        for why in listed:
-            if why.endswith(WHY) and _end_of(folder / why, len(wanted)) == wanted:
-                for name in listed:
-                    if name != why and archive.fitting(name, WHY) == why:
-                        return folder / why, folder / name
-                alone = folder / why
+    unseen: list[OSError] = []
+    for part in _parts(held):
+        unseen += part.unseen
+        for folder, names in part.folders:
+            explained = _explained(names)
+            for why in names:
+                if _is_explanation(why, explained) and _end_of(folder / why, len(wanted)) == wanted:
+                    for name in explained:
+                        if explained[name] == why:
+                            return folder / why, folder / name
+                    alone = folder / why
+    if unseen:
+        raise unseen[0]
     return alone, None
 
 
 def left_alone(held: Path) -> Iterator[tuple[Path, dict[Path, str]]]:
     """Every folder with explanations whose files have gone: each of these, with the handover that it names.
 
-    Not where another file lies there without an explanation: it could be the one, under the name that it is to have.
+    Not where another file lies without an explanation, there or in a folder beside it or below: it could be the one,
+    under the name that it is to have. Nor where we may not look.
     """
-    for folder, listed in _folders(held) if held.exists() else ():
-        names = {name for name in listed if not is_unfinished(name)}
-        whys = {name for name in names if name.endswith(WHY)}
-        explained_by = {name: archive.fitting(name, WHY) for name in names - whys}
-        alone = whys - set(explained_by.values())
-        if alone and all(why in whys or name.endswith(SIDECAR) for name, why in explained_by.items()):
-            said = {folder / why: _named(folder / why) for why in sorted(alone)}
-            yield folder, {why: identifier for why, identifier in said.items() if identifier is not None}
+    for part in _parts(held) if held.exists() else ():
+        if part.unseen or any(_unexplained(names) for _, names in part.folders):
+            continue
+        for folder, names in part.folders:
+            explained = _explained(names)
+            whys = (folder / name for name in names if _is_explanation(name, explained))
+            said = {why: _named(why) for why in whys if why.name not in explained.values()}
+            if said:
+                yield folder, {why: identifier for why, identifier in said.items() if identifier is not None}
 
 
-def _folders(folder: Path, depth: int = 0) -> Iterator[tuple[Path, list[str]]]:
-    """Every folder, and what lies in it but for folders. Deeper ones than SCAN_DEPTH are not ours: a hostile tree must
-    end. The first one must be there: that it cannot be read says nothing about what is in it."""
+def is_left_alone(held: Path, why: Path) -> bool:
+    """Whether an explanation is one of those."""
+    return any(why in alone for _, alone in left_alone(held))
+
+
+def _explained(names: Sequence[str]) -> dict[str, str]:
+    """Those files of a folder that have an explanation beside them, and which. An explanation can be such a file."""
+    there = frozenset(names)
+    beside = {name: archive.fitting(name, WHY) for name in names}
+    return {name: why for name, why in beside.items() if why != name and why in there}
+
+
+def _is_explanation(name: str, explained: Mapping[str, str]) -> bool:
+    return name.endswith(WHY) and not is_unfinished(name) and name not in explained
+
+
+def _unexplained(names: Sequence[str]) -> bool:
+    explained = _explained(names)
+    return any(not (is_unfinished(name) or name.endswith(WHY) or name in explained) for name in names)
+
+
+def _parts(held: Path) -> Iterator[_Part]:
+    """All of held/, which must be there: that it cannot be read says nothing about what is in it."""
+    names, deeper = _listing(held)
+    yield _Part([(held, names)])
+    for name in deeper:
+        part = _Part()
+        _collect(held / name, part)
+        if name != _NOBODYS or part.folders:
+            yield part
+
+
+def _collect(folder: Path, part: _Part, depth: int = 1) -> None:
+    """Folders deeper than SCAN_DEPTH are not ours: a hostile tree must end."""
     try:
-        with os.scandir(folder) as entries:
-            listing = sorted(entries, key=lambda entry: entry.name)
-    except (FileNotFoundError, PermissionError):
-        if depth == 0:
-            raise
+        names, deeper = _listing(folder)
+    except (FileNotFoundError, PermissionError) as problem:
+        part.unseen.append(problem)
         return
-    deeper = [entry.name for entry in listing if entry.is_dir(follow_symlinks=False)]
-    yield folder, [entry.name for entry in listing if entry.name not in deeper]
+    part.folders.append((folder, names))
     for name in deeper if depth < SCAN_DEPTH else ():
-        yield from _folders(folder / name, depth + 1)
+        _collect(folder / name, part, depth + 1)
+
+
+def _listing(folder: Path) -> tuple[list[str], list[str]]:
+    """What lies in a folder, and the folders there."""
+    with os.scandir(folder) as entries:
+        listing = sorted(entries, key=lambda entry: entry.name)
+    deeper = [entry.name for entry in listing if entry.is_dir(follow_symlinks=False)]
+    return [entry.name for entry in listing if entry.name not in deeper], deeper
 
 
 def _named(why: Path) -> str | None:

@@ -42,6 +42,15 @@ ALLOWED: dict[tuple[What, str], tuple[str, ...]] = {
 }
 """(order, direction) -> the states in which it makes sense."""
 
+NOT_TOGETHER = "not-together"
+"""A held file is not released: it and its explanation do not lie in held/ side by side, under the names given there."""
+
+HINTS: Mapping[str, str] = {
+    NOT_TOGETHER: "its file does not lie beside its explanation in held/: put both there, under their old names, and"
+    " release it again; where the file is not there any more, 'handover withdraw' ends it",
+}
+"""What to do about an order that was refused for this reason."""
+
 _OPEN = (
     "SELECT a.seq FROM entries a WHERE a.event IN "
     "('retry.asked', 'release.asked', 'withdraw.asked', 'destroy.asked') AND NOT EXISTS "

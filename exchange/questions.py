@@ -13,7 +13,7 @@ from config.errors import Misuse, Refused
 from config.home import Home
 from config.times import from_text, system_clock
 from exchange.audit import read_ledger
-from exchange.orders import the_one
+from exchange.orders import HINTS, the_one
 from exchange.partner_trust import agreements_with, trusted
 from keys.trust import Trust
 from ledger.canonical import Json
@@ -118,6 +118,15 @@ class Story:
             (str(e["seq"]), str(e["at"]), str(e["event"]), ", ".join(f"{k}={v}" for k, v in _details(e)))
             for e in self.events
         ]
+
+    @property
+    def hint(self) -> str | None:
+        """What to do about the order that was refused last, as long as nothing has happened since."""
+        last = self.events[-1] if self.events else {}
+        detail = last.get("detail")
+        if last.get("event") != "order.refused" or not isinstance(detail, dict):
+            return None
+        return HINTS.get(str(detail.get("reason")))
 
 
 def _details(event: Mapping[str, Json]) -> list[tuple[str, object]]:

@@ -18,24 +18,31 @@ from ledger.store import Transaction
 PATIENCE = timedelta(minutes=1)
 """How long a folder has to be at rest: whoever saves a file may take the old one away before the new one is there."""
 
+_GONE = ("released", "file-gone")
+"""Why a handover was withdrawn whose file is in held/ no more."""
+
 
 def notice(parts: Parts) -> int:
     """End every handover whose held file was taken away; returns how many. What fails is tried again next time."""
     failures = Failures()
     done = 0
     for folder, alone in held.left_alone(parts.home.held):
-        if not _is_at_rest(parts, folder):
-            continue
+        at_rest = False
+        with failures.kept():
+            at_rest = _is_at_rest(parts, folder)
         for why, identifier in alone.items():
             with failures.kept():
-                done += _notice(parts, why, identifier)
+                done += _notice(parts, why, identifier, at_rest)
     failures.raise_first()
     return done
 
 
-def _notice(parts: Parts, why: Path, identifier: str) -> bool:
+def _notice(parts: Parts, why: Path, identifier: str, at_rest: bool) -> bool:
     handover = parts.ledger.find_one_or_none("out", identifier)
     if handover is None or parts.spool.holds(identifier):
+        return False
+    # what was recorded as gone from here has gone for good; a crash came before its explanation went
+    if not at_rest and handover.reason not in _GONE:
         return False
     _, path = held.find(parts.home.held, identifier)
     if path is not None:

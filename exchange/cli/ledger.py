@@ -62,6 +62,8 @@ def show_life(context: HomeContext, identifier: str, as_json: bool) -> None:
     show.pairs(story.facts())
     click.echo()
     show.table(("seq", "at", "event", "detail"), story.lines(), empty="no events")
+    if story.hint is not None:
+        click.echo(f"hint: {story.hint}", err=True)
 
 
 @ledger_.command("verify", epilog="Example: handover ledger verify --since last-month.checkpoint")

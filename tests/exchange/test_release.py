@@ -1,12 +1,17 @@
 """What is let go goes back whole, under its own details, in one place; whatever stops the machine on the way."""
 
+import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from exchange import clerk, files, orders, rounds
 from exchange.audit import verify_home
+from exchange.held import find, left_alone
+from exchange.questions import life
 from ledger.store import Ledger
 from tests.exchange.crashes import Crash, Machine, memory_folder
 from tests.exchange.hostile import CONTENT, envelope, land, manifest
@@ -92,6 +97,104 @@ def test_a_name_that_is_nearly_too_long_for_its_details_is_shortened_with_them(p
     clerk.about_held(pair.lgsco.parts)
     details = [path.name for path in outbound(pair).iterdir() if path.name.endswith(".concern.toml")]
     assert [(outbound(pair) / one.removesuffix(".concern.toml")).read_bytes() for one in details] == [b"first"]
+
+
+# --- a file that does not lie where it was held -----------------------------------------------------------------------
+
+
+def folder(pair: Pair) -> Path:
+    return pair.lgsco.home.held / "ofsted"
+
+
+def renamed(pair: Pair) -> None:
+    (folder(pair) / "decision.pdf").rename(folder(pair) / f"{CASE} decision.pdf")
+
+
+def renamed_in_another_folder(pair: Pair) -> None:
+    (folder(pair) / "mended").mkdir()
+    (folder(pair) / "decision.pdf").rename(folder(pair) / "mended" / f"{CASE} decision.pdf")
+
+
+def unexplained(pair: Pair) -> None:
+    (folder(pair) / "decision.pdf.why.txt").unlink()
+
+
+def not_mounted(pair: Pair) -> None:
+    pair.lgsco.home.held.rename(pair.base / "elsewhere")
+    pair.lgsco.home.held.mkdir()
+
+
+@pytest.mark.parametrize("meanwhile", [renamed, renamed_in_another_folder, unexplained, not_mounted])
+def test_a_held_file_that_is_not_found_beside_its_explanation_stays_held(
+    pair: Pair, meanwhile: Callable[[Pair], None]
+) -> None:
+    held(pair)
+    explanation = (folder(pair) / "decision.pdf.why.txt").read_bytes()
+    meanwhile(pair)
+    before = set(pair.base.rglob("*.why.txt"))
+    clerk.about_held(pair.lgsco.parts)
+    assert pair.lgsco.states() == ["held"]
+    refusal = pair.lgsco.parts.ledger.entry(pair.lgsco.parts.ledger.size - 1)
+    assert (refusal.event, refusal.detail["reason"]) == ("order.refused", "not-together")
+    assert set(pair.base.rglob("*.why.txt")) == before
+    assert all(path.read_bytes() == explanation for path in before)
+    pair.clock.advance(minutes=5)
+    pair.lgsco.take()
+    assert pair.lgsco.states() == ["held"]
+
+
+def test_who_asks_why_a_release_was_refused_is_told_what_ends_it_and_that_does(pair: Pair) -> None:
+    held(pair)
+    for path in folder(pair).iterdir():
+        path.unlink()
+    clerk.about_held(pair.lgsco.parts)
+    (handover,) = pair.lgsco.handovers()
+    parts = pair.lgsco.parts
+
+    def hint() -> str | None:
+        return life(parts.home, parts.ledger, parts.trust, handover.id).hint
+
+    assert "'handover withdraw' ends it" in (hint() or "")
+    orders.place(parts.ledger, handover, "withdraw", "Kim Example")
+    assert hint() is None
+    clerk.about_held(parts)
+    assert pair.lgsco.states() == ["withdrawn"]
+
+
+@pytest.mark.parametrize("error", [PermissionError, FileNotFoundError])
+def test_a_held_file_in_a_folder_that_cannot_be_looked_into_is_not_taken_for_gone(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, error: type[OSError]
+) -> None:
+    held(pair)
+    scandir = os.scandir
+
+    def denied(path: Path) -> Any:
+        if Path(path) == folder(pair):
+            raise error(errno.EACCES, "", str(path))
+        return scandir(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", denied)
+        with pytest.raises(error):
+            clerk.about_held(pair.lgsco.parts)
+        assert list(left_alone(pair.lgsco.home.held)) == []
+    assert pair.lgsco.states() == ["held"]
+    check_put_back(pair)
+
+
+def test_the_folder_that_a_file_system_keeps_for_itself_keeps_nothing_held(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (pair.lgsco.home.held / "lost+found").mkdir()
+    scandir = os.scandir
+
+    def denied(path: Path) -> Any:
+        if Path(path).name == "lost+found":
+            raise PermissionError(errno.EACCES, "", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", denied)
+    assert find(pair.lgsco.home.held, "01a205b3-d000-7000-8000-000000000000") == (None, None)
 
 
 # --- crashes ----------------------------------------------------------------------------------------------------------

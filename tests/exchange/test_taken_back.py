@@ -100,6 +100,29 @@ def test_a_file_that_has_another_name_stays_held(pair: Pair, where: str) -> None
     assert pair.lgsco.states() == ["withdrawn"]
 
 
+@pytest.mark.parametrize("name", [NAME, f"{CASE} {NAME}"])
+def test_a_file_that_lies_deeper_in_its_folder_without_its_explanation_stays_held(pair: Pair, name: str) -> None:
+    held(pair)
+    deeper = folder(pair) / "to do" / "soon"
+    deeper.mkdir(parents=True)
+    (folder(pair) / NAME).rename(deeper / name)
+    later(pair)
+    assert pair.lgsco.states() == ["held"]
+    assert why(pair).exists()
+    (deeper / name).unlink()
+    later(pair)
+    assert pair.lgsco.states() == ["withdrawn"]
+
+
+def test_a_file_in_the_folder_of_another_partner_keeps_nothing_held(pair: Pair) -> None:
+    held(pair)
+    (pair.lgsco.home.held / "unsorted").mkdir()
+    (pair.lgsco.home.held / "unsorted" / "notes.txt").write_bytes(b"x")
+    (folder(pair) / NAME).unlink()
+    later(pair)
+    assert pair.lgsco.states() == ["withdrawn"]
+
+
 def test_a_link_to_a_folder_that_was_dropped_stays_held(pair: Pair) -> None:
     outbound = pair.lgsco.home.outbound.joinpath(*DECISION)
     outbound.mkdir(parents=True, exist_ok=True)
@@ -231,6 +254,28 @@ def test_a_crash_before_the_explanation_is_removed_leaves_nothing_behind(
     assert not why(pair).exists()
     ledger = pair.lgsco.parts.ledger
     assert [entry.event for entry in ledger.entries(0, ledger.size)].count("withdrawn") == 1
+
+
+def test_a_crash_before_the_explanation_of_a_released_file_is_removed_does_not_take_its_name_from_it(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held(pair)
+    orders.place(pair.lgsco.parts.ledger, pair.lgsco.handovers()[0], "release", "Kim Example")
+
+    def crash(_path: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "remove", crash)
+        with pytest.raises(KeyboardInterrupt):
+            pair.lgsco.take()
+    assert why(pair).exists()
+    pair.lgsco = restart(pair.lgsco, pair.ofsted, pair.clock)
+    pair.settle()
+    assert [(one.state, one.reason) for one in pair.lgsco.handovers()] == [
+        ("withdrawn", "released"), ("held", "missing-reference")
+    ]  # fmt: skip
+    assert sorted(path.name for path in folder(pair).iterdir()) == [NAME, why(pair).name]
 
 
 def test_a_file_that_was_withdrawn_and_taken_away_leaves_no_explanation(pair: Pair) -> None:
