@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from exchange import files
+from exchange import files, walk
 
 _ENDING = ".submit.part"
 _NAME = re.compile(rf"\.[0-9a-f]{{16}}{re.escape(_ENDING)}")
@@ -69,11 +69,12 @@ def _locked(folder: Path, mode: int) -> tuple[HalfCopy, int]:
 
 
 def clear(outbound: Path) -> None:
-    """Remove every such file below `outbound` that nobody has locked."""
-    for path in outbound.rglob(f".*{_ENDING}"):
-        if _NAME.fullmatch(path.name) is not None:
-            with contextlib.suppress(OSError):
-                _clear_one(path)
+    """Remove every such file below `outbound`, in folders that are looked into, that nobody has locked."""
+    for folder, listing in walk.folders(outbound):
+        for entry in listing:
+            if _NAME.fullmatch(entry.name) is not None:
+                with contextlib.suppress(OSError):
+                    _clear_one(folder / entry.name)
 
 
 def _clear_one(path: Path) -> None:

@@ -103,7 +103,8 @@ def recover(parts: Parts, stopping: Callable[[], bool] = lambda: False) -> None:
         note_unrecorded(parts)
     with Failures().kept():
         destruction.clear_finished(parts)
-    half_copy.clear(parts.home.outbound)
+    with Failures().kept():
+        half_copy.clear(parts.home.outbound)
     with Failures().kept():
         # what cannot be finished now (disk full) is tried again by every round
         _finish(parts, stopping)

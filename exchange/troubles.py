@@ -108,7 +108,10 @@ def problems(ledger: View, now: datetime) -> Iterator[str]:
     for _, seconds in _lately(ledger, "clock.jumped", now)[-1:]:
         yield f"the clock of this machine jumped by {_words(seconds)}"
     if is_open(ledger, "watch"):
-        yield "not all folders can be watched, so files wait for the rescan: raise fs.inotify.max_user_watches"
+        yield (
+            "not all folders can be watched, so files wait for the rescan: raise fs.inotify.max_user_watches, "
+            "and remove folders that lie hundreds of levels deep"
+        )
 
 
 def is_open(ledger: View, name: str) -> bool:

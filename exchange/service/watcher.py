@@ -8,7 +8,7 @@ whether what is watched is still what lies there, and begins again where it is n
 
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,8 +21,9 @@ from watchdog.events import (
     FileSystemEvent,
     FileSystemEventHandler,
 )
-from watchdog.observers import Observer
-from watchdog.observers.api import BaseObserver
+from watchdog.observers.inotify import InotifyObserver
+
+from exchange import walk
 
 Hint = Callable[[Path | None], None]
 """Called with the path of a file that was closed after writing or renamed in, or None for anything else."""
@@ -59,6 +60,15 @@ class _Handler(FileSystemEventHandler):
         self._hint(None)
 
 
+class _Observer(InotifyObserver):
+    """The library's, which does not tell by itself that the thread has ended that the kernel tells of events."""
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether anybody still hears of events."""
+        return self._inotify_fd.is_alive()
+
+
 @dataclass(slots=True)
 class Watcher:
     """Watches folders with all that is in them until closed; what cannot be watched is left to the rescan."""
@@ -68,8 +78,10 @@ class Watcher:
     is_complete: bool = True
     """Whether everything was watched when that was looked at last; else files are found by the rescan alone."""
     _hints: dict[Path, Hint] = field(default_factory=dict)
-    _observer: BaseObserver | None = None
+    _observer: _Observer | None = None
     _watched: dict[Path, tuple[int, int] | None] = field(default_factory=dict)
+    _too_deep: int = 0
+    """How many of the folders are not watched, because a tree in them is deeper than the library can go."""
     _missed_before: bool = False
 
     def watch(self, directory: Path, hint: Hint) -> None:
@@ -101,21 +113,24 @@ class Watcher:
             observer.join()
 
     def _is_alive(self) -> bool:
-        """The thread for a folder ends when the folder is deleted; one that is made then may look like the old one."""
-        return self._observer is not None and all(emitter.is_alive() for emitter in self._observer.emitters)
+        """The thread for a folder ends when the folder is deleted; one that is made then may look like the old one.
+
+        And the one for all ends when a tree comes that is deeper than the library can go.
+        """
+        observer = self._observer
+        return observer is not None and observer.is_reading and all(one.is_alive() for one in observer.emitters)
 
     def _begin(self) -> None:
         # the library would write paths, and tracebacks, to stderr
         logging.getLogger("watchdog").setLevel(logging.CRITICAL + 1)
         present = self._present()
-        observer = None
+        observer, self._too_deep = None, 0
         try:
-            observer = Observer()
+            observer = _Observer()
             observer.start()
             for directory, hint in self._hints.items():
                 if present[directory] is not None:
-                    handler = _Handler(hint, self.failed)
-                    observer.schedule(handler, str(directory.resolve()), recursive=True, event_filter=_WANTED)
+                    self._schedule(observer, directory, hint)
         except OSError:
             # no watch, or no more of them, is to be had
             if observer is not None and observer.is_alive():
@@ -124,13 +139,22 @@ class Watcher:
             return
         self._observer, self._watched = observer, present
 
+    def _schedule(self, observer: _Observer, directory: Path, hint: Hint) -> None:
+        handler = _Handler(hint, self.failed)
+        try:
+            observer.schedule(handler, str(directory.resolve()), recursive=True, event_filter=_WANTED)
+        except RecursionError:
+            # a partner can make such a tree in its landing zone: the other folders are watched all the same
+            self._too_deep += 1
+
     def _present(self) -> dict[Path, tuple[int, int] | None]:
         return {directory: _identity(directory) for directory in self._hints}
 
     def _missed(self) -> int:
         """How many folders are there that the kernel does not watch for us."""
-        wanted = sum(1 for directory in self._hints for _ in _folders(directory.resolve()))
-        return max(0, wanted - _kernels_watches())
+        # as deep as the library goes: else what it watches down there would stand for what it does not watch above
+        wanted = sum(1 for directory in self._hints for _ in walk.folders(directory.resolve(), depth=None))
+        return max(self._too_deep, wanted - _kernels_watches())
 
 
 def _identity(directory: Path) -> tuple[int, int] | None:
@@ -139,11 +163,6 @@ def _identity(directory: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return (status.st_dev, status.st_ino)
-
-
-def _folders(directory: Path) -> Iterator[str]:
-    for folder, _, _ in os.walk(directory):
-        yield folder
 
 
 def _kernels_watches() -> int:

@@ -1,15 +1,17 @@
 """Half a copy in an outbound folder is cleared away when nobody writes to it any more, and nothing else is."""
 
+import errno
 import fcntl
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from exchange import half_copy, rounds
 from exchange.submit import submit
+from tests.deep import TREES, nested
 from tests.organisations import CASE, DECISION, Pair
 
 
@@ -100,3 +102,50 @@ def test_a_link_of_such_a_name_is_not_followed(tmp_path: Path) -> None:
     half_copy.clear(link.parent)
     assert link.is_symlink()
     assert precious.read_bytes() == b"x"
+
+
+def left_in(folder: Path) -> Path:
+    """A half copy without its writer."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f".{'0' * 16}.submit.part"
+    path.write_bytes(b"personal data")
+    return path
+
+
+@pytest.mark.parametrize(("levels", "name"), TREES)
+def test_folders_that_nest_without_end_keep_no_service_from_starting(pair: Pair, levels: int, name: str) -> None:
+    outbound = pair.lgsco.home.outbound
+    left = left_in(outbound.joinpath(*DECISION))
+    with nested(outbound, levels, name):
+        rounds.recover(pair.lgsco.parts)
+        assert not left.exists()
+        pair.lgsco.drop(b"content")
+        pair.settle()
+        assert pair.lgsco.states() == ["acknowledged"]
+
+
+def test_a_folder_that_cannot_be_listed_keeps_no_other_from_being_cleared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copies = [left_in(tmp_path / name) for name in ("Birmingham", "Leeds", "York")]
+    scandir = os.scandir
+
+    def fails(folder: Path) -> Iterator[os.DirEntry[str]]:
+        if Path(folder).name == "Leeds":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", fails)
+    half_copy.clear(tmp_path)
+    assert [copy.exists() for copy in copies] == [False, True, False]
+
+
+def test_what_cannot_be_cleared_keeps_nothing_else_from_recovery(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(_: Path) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    went_on: list[bool] = []
+    monkeypatch.setattr(half_copy, "clear", fails)
+    monkeypatch.setattr(rounds, "_finish", lambda *_: went_on.append(True))
+    rounds.recover(pair.lgsco.parts)
+    assert went_on == [True]

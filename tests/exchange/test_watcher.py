@@ -17,6 +17,7 @@ import pytest
 
 from exchange.drop import Completeness
 from exchange.service.watcher import Watcher
+from tests.deep import TREES, nested
 from tests.exchange.crashes import memory_folder
 from tests.organisations import CASE, DECISION, Organisation, Template
 from tests.tmpfs import mount
@@ -275,7 +276,7 @@ def test_an_error_that_is_none_of_the_watches_is_no_surprise_either(
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
     with monkeypatch.context() as patch:
-        patch.setattr("exchange.service.watcher.Observer", refuse)
+        patch.setattr("exchange.service.watcher._Observer", refuse)
         shutil.rmtree(folder)
         folder.mkdir()
         until(lambda: hints.watcher.renew())
@@ -283,3 +284,47 @@ def test_an_error_that_is_none_of_the_watches_is_no_surprise_either(
     hints.watcher.renew()
     (folder / "a.pdf").write_bytes(b"x")
     hints.wait_for(folder / "a.pdf")
+
+
+# --- folders that nest without end ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("levels", "name"), TREES)
+def test_a_tree_without_end_costs_only_the_hints_about_its_own_folder(
+    folder: Path, hints: Hints, tmp_path: Path, levels: int, name: str
+) -> None:
+    watcher, landing = hints.watcher, tmp_path / "landing"
+    landing.mkdir()
+    watcher.watch(landing, hints.heard.append)
+    with nested(landing, levels, name):
+        for _ in range(2):
+            watcher.renew()
+        # the longest path that can be watched is watched
+        assert watcher.is_complete == (levels < 1000)
+        (folder / "a.pdf").write_bytes(b"x")
+        hints.wait_for(folder / "a.pdf")
+    for _ in range(2):
+        watcher.renew()
+    assert watcher.is_complete
+    (landing / "b.age").write_bytes(b"x")
+    hints.wait_for(landing / "b.age")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_tree_without_end_that_comes_later_costs_hints_until_the_next_rescan(
+    folder: Path, hints: Hints, tmp_path: Path
+) -> None:
+    watcher, landing = hints.watcher, tmp_path / "landing"
+    landing.mkdir()
+    watcher.watch(landing, hints.heard.append)
+    assert watcher.renew()
+    with nested(tmp_path, 1500, "d") as deep:
+        deep.rename(landing / "d")
+        try:
+            # the thread that the kernel tells has ended
+            until(lambda: not watcher._is_alive())
+            assert watcher.renew()
+            (folder / "a.pdf").write_bytes(b"x")
+            hints.wait_for(folder / "a.pdf")
+        finally:
+            (landing / "d").rename(deep)
