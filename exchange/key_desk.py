@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from config.errors import Misuse, NotNow, Refused
 from config.times import from_text, later, to_text
 from exchange import key_needs, key_words
+from exchange.incident import protected
 from exchange.parts import Parts
 from keys import approvals, ending, rotation, succession
 from keys.announcement import Announcement, Signed
@@ -122,9 +123,9 @@ def revoke(
     """End a key of ours that somebody else may have, at once; a successor is made first where there is none.
 
     Nothing more is signed with it, and partners are told in its own name where they know no other; what it has signed
-    counts only if it was recorded before `since` (now). Returns what was done, and how many handovers it protected; of
-    a signing key, how many of ours are under way and are `sealed_anew`; of an encryption key, how many envelopes that
-    lie here are still `to_open`, for which its private half stays.
+    counts only if it was recorded before `since` (now). Returns what was done, and how many handovers it protected, as
+    many as its incident pack lists; of a signing key, how many of ours are under way and are `sealed_anew`; of an
+    encryption key, how many envelopes that lie here are still `to_open`, for which its private half stays.
 
     A key whose private half is `lost` says nothing, and its successor is made in a file, vouched for by itself:
     partners believe it when a person there has confirmed our new card.
@@ -148,20 +149,10 @@ def revoke(
         "purpose": key.purpose,
         "since": to_text(start),
         "successor": successor.fingerprint,
-        "handovers": len(affected(parts.ledger, key.fingerprint)),
+        "handovers": protected(parts.home, parts.ledger, parts.trust, key.fingerprint, parts.effects.clock())[0],
         "sealed_anew": under_way if key.purpose in ("signing", "signing-pq") else None,
         "to_open": to_open,
     }
-
-
-def affected(view: View, fingerprint: str) -> list[str]:
-    """The handovers that a key protected: sealed to it, or signed with it; their ids, oldest first."""
-    sql = (
-        "SELECT DISTINCT handover FROM entries WHERE handover IS NOT NULL AND (key = ? "
-        "OR json_extract(CAST(entry AS TEXT), '$.detail.signed_by') = ? "
-        "OR json_extract(CAST(entry AS TEXT), '$.detail.signed_pq') = ?) ORDER BY seq"
-    )
-    return [str(row[0]) for row in view.rows(sql, fingerprint, fingerprint, fingerprint)]
 
 
 def _is_kept(parts: Parts, own: OwnKeys, key: OwnKey) -> bool:

@@ -129,6 +129,23 @@ def test_after_a_revocation_it_is_said_when_by_whom_since_when_what_is_in_doubt_
     assert of(pair.lgsco, first(pair.lgsco, "signing")).notify_by is None
 
 
+@pytest.mark.parametrize("purpose", PURPOSES)
+def test_a_revocation_says_the_same_number_as_the_pack(pair: Pair, purpose: Purpose) -> None:
+    chained(pair)
+    begin(pair, purpose)
+    exchange_files(pair, "one")
+    exchange_files(pair, "two")
+    pair.clock.advance(hours=1)
+    logs_in = pair.lgsco if hosts(pair.ofsted) else pair.ofsted
+    for one, does in ((pair.lgsco, SENDER), (pair.ofsted, RECIPIENT)):
+        done = revoke(one, purpose)
+        used = one is logs_in if purpose == "transport" else purpose in does
+        assert done["handovers"] == len(of(one, str(done["revoked"])).handovers) == (2 if used else 0)
+        persist(pair)
+        pair.clock.advance(hours=7)
+        persist(pair)
+
+
 def test_only_what_falls_between_two_times_is_listed(pair: Pair) -> None:
     exchange_files(pair, "one")
     pair.clock.advance(days=2)
