@@ -85,7 +85,8 @@ def _ours(me: str, ledger: View, own: OwnKey, entries: list[Entry]) -> KeyStory:
         algorithm=algorithm(own.purpose, own.public),
         fingerprint=own.fingerprint,
         public=own.public,
-        begins=own.begins,
+        # a ledger key signs from its very entry on, also one that partners are to use later
+        begins=min(own.begins, own.made_at) if own.purpose == "ledger" else own.begins,
         state=own.ended or "current",
         ended_at=own.ended_at,
         ended_entry=None if end is None else end.seq,

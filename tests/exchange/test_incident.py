@@ -20,6 +20,7 @@ from keys.key_info import OPTIONAL, PURPOSES, Purpose
 from ledger.canonical import Json
 from ledger.entry import Draft
 from ledger.identifier import new_id
+from ledger.key_events import ledger_keys
 from ledger.store import Transaction
 from tests.exchange.test_key_revocation import first, persist, revoke
 from tests.exchange.test_key_rotation import begin, chained, exchange_files, rotate
@@ -144,6 +145,17 @@ def test_a_revocation_says_the_same_number_as_the_pack(pair: Pair, purpose: Purp
         persist(pair)
         pair.clock.advance(hours=7)
         persist(pair)
+
+
+def test_a_ledger_key_that_is_for_later_signs_at_once_and_is_counted_from_then_on(pair: Pair) -> None:
+    chained(pair)
+    parts = pair.lgsco.parts
+    new = key_desk.rotate(parts, "ledger", timedelta(days=30), pair.clock() + timedelta(days=10), "root")
+    assert new.public in ledger_keys(parts.ledger)
+    pair.clock.advance(hours=1)
+    exchange_files(pair, "one")
+    found = of(pair.lgsco, new.fingerprint)
+    assert (found.key.begins, len(found.handovers)) == (new.made_at, 1)
 
 
 def test_only_what_falls_between_two_times_is_listed(pair: Pair) -> None:
