@@ -9,7 +9,8 @@ from typing import Never
 from config.errors import Misuse, Refused, Tampered
 from config.home import Home
 from config.times import system_clock
-from exchange.key_book import carried_forward, former_witnesses
+from exchange.former_keys import former_witnesses
+from exchange.key_book import carried_forward
 from exchange.ledger_keys import ledger_verifiers
 from exchange.partner_trust import trusted
 from keys.keyring import Keyring, Secret

@@ -160,15 +160,17 @@ def open_by_hand(
 ) -> dict[str, str | int | None]:
     """Open and verify one envelope; the content appears in `output` only after everything has been checked.
 
-    What the ledger knows was signed in time if it was so when it was received: the sender's key may have ended since.
+    What the ledger knows was signed in time if it was so when it was received: the sender's key may have ended since,
+    or be no more on its card.
     """
     with path.open("rb") as source:
         opened = open_envelope(source, keyring.identities(of_ledger(ledger).fingerprints("encryption")))
         manifest = opened.manifest
         public = opened.verify_signature()
-        at = _received(ledger, opened) or system_clock()
-        trust.signing_key(manifest.sender, public, at)
-        signed_pq = post_quantum.check_signature(home.settings, trust, manifest.sender, opened, at)
+        received = _received(ledger, opened)
+        at, recorded = received or system_clock(), received is not None
+        trust.signing_key(manifest.sender, public, at, recorded=recorded)
+        signed_pq = post_quantum.check_signature(home.settings, trust, manifest.sender, opened, at, recorded=recorded)
         if manifest.recipient != home.settings.organisation.id:
             raise Refused("the envelope is addressed to another organisation", reason="wrong-recipient")
         if manifest.recipient_key != age.fingerprint(opened.identity.recipient()):

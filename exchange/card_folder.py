@@ -57,6 +57,14 @@ def read_all(folder: Path, confirmed: Confirmed | None = None, *, but: Collectio
     return _read_all(folder, confirmed, but)
 
 
+def read_one(folder: Path, organisation: str, confirmed: Confirmed) -> Card | None:
+    """The card of one organisation that was confirmed last; None if it is not there, or broken."""
+    for _ in range(STEPS):
+        with contextlib.suppress(HandoverError):
+            return _read(folder, organisation, confirmed())
+    return None
+
+
 def _read_all(folder: Path, confirmed: Confirmed | None, but: Collection[str]) -> Trust:
     digests = confirmed() if confirmed is not None else None
     names = {path.name.removesuffix(STAGED).removesuffix(CARD) for path in folder.glob(f"*{CARD}*") if _is_card(path)}

@@ -2,11 +2,13 @@
 
 our own keys      keys.own_keys over `key.…` entries
 partners' keys    their confirmed cards, and every `partner.key-accepted` since the card was confirmed
+their former ones what earlier cards named and newer ones do not (`exchange.former_keys`)
 """
 
 import threading
 from collections.abc import Iterable, Sequence
 
+from exchange.former_keys import former_signers
 from keys import own_keys, succession
 from keys.announcement import Announcement, Signed
 from keys.own_keys import OwnKeys
@@ -14,11 +16,7 @@ from keys.trust import Trust
 from ledger.canonical import Json
 from ledger.entry import Entry
 from ledger.key_events import OF_PARTNERS, key_entries, last_change
-from ledger.note import Verifier, parse_vkey
 from ledger.view import View
-
-FORMER_WITNESSES = "former_witnesses"
-"""Field of the detail of `partner.added`."""
 
 
 def accepted(entries: Iterable[Entry]) -> dict[str, Sequence[Announcement]]:
@@ -44,20 +42,11 @@ def accepted(entries: Iterable[Entry]) -> dict[str, Sequence[Announcement]]:
     return {partner: tuple(announced) for partner, announced in found.items()}
 
 
-def former_witnesses(view: View) -> dict[str, tuple[Verifier, ...]]:
-    """Partner -> witness keys that its newer cards do not name any more: they cosign nothing new, and what they have
-    cosigned still verifies."""
-    found: dict[str, dict[str, Verifier]] = {}
-    for entry in key_entries(view, ("partner.added",)):
-        named = entry.detail.get(FORMER_WITNESSES, [])
-        for key in named if isinstance(named, list) else ():
-            found.setdefault(str(entry.partner), {})[str(key)] = parse_vkey(str(key))
-    return {partner: tuple(keys.values()) for partner, keys in found.items()}
-
-
 def carried_forward(cards: Trust, view: View) -> Trust:
-    """The partners' cards with everything that they announced since, as a ledger has accepted it."""
-    return cards.carried(accepted(key_entries(view, OF_PARTNERS)))
+    """The partners' cards with everything that they announced since, as a ledger has accepted it, and their former
+    signing keys."""
+    entries = key_entries(view, OF_PARTNERS)
+    return cards.carried(accepted(entries), former_signers(entries))
 
 
 class KeyBook:

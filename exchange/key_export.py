@@ -9,9 +9,10 @@
     allowed_signers.pq      composite keys, for OpenSSH 10.6 or later; where anybody has one
     ORG/witness-pq.vkeys    the same of post-quantum witness keys
 
-A signing key stays in allowed_signers for ever, with the time in which its signatures count: what it signed then can be
-verified at any time later. A revoked one counts until somebody else may have had it; a revoked ledger or witness key is
-left out, because a thief can give what it signs any time. All other files hold what counts now.
+A signing key stays in allowed_signers for ever, also where a partner's newer card does not name it any more, with the
+time in which its signatures count: what it signed then can be verified at any time later. A revoked one counts until
+somebody else may have had it; a revoked ledger or witness key is left out, because a thief can give what it signs any
+time. All other files hold what counts now.
 """
 
 from collections.abc import Iterable, Iterator
@@ -45,7 +46,7 @@ def allowed_signers(home: Home, keyring: Keyring, ledger: Ledger, trust: Trust) 
 def composite_signers(home: Home, keyring: Keyring, ledger: Ledger, trust: Trust) -> str:
     """The same of composite keys: a file of its own, because OpenSSH before 10.6 stops at a line that it knows not."""
     ours = signer_lines(home.settings.organisation.id, _own_signers(keyring, of_ledger(ledger), "signing-pq"))
-    return "".join(signer_lines(partner, trust.card(partner).signing_pq) for partner in trust.partners) + ours
+    return trust.composite_signers() + ours
 
 
 def export(

@@ -10,7 +10,7 @@
 An answer is owed for each announcement that came and was not answered since; every repetition is one that came.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from config.errors import Refused
@@ -22,6 +22,7 @@ from exchange.parts import Parts
 from keys import approvals, succession
 from keys.announcement import Signed
 from keys.own_keys import Sent
+from keys.succession import Standing
 from ledger.canonical import Json
 from ledger.entry import Draft
 from ledger.known import Rows
@@ -99,7 +100,9 @@ def be_told(parts: Parts, message: Message) -> None:
         return
     try:
         if by_card:
-            _append(parts, _draft("partner.key-accepted", "daemon", partner, signed))
+            draft = _draft("partner.key-accepted", "daemon", partner, signed)
+            whole: dict[str, Json] = {"announcement": signed.to_json()} if _ends_former(standing, signed, now) else {}
+            _append(parts, draft.replace(detail={**draft.detail, **whole}))
             return
         # a key that was revoked vouches for nothing: only a person can say what took its place
         orphan = one.action == "rotate" and one.replaces in standing.revoked
@@ -120,6 +123,21 @@ def be_told(parts: Parts, message: Message) -> None:
     event = "partner.key-accepted" if alone else "partner.key-waiting"
     draft = _draft(event, "daemon", partner, signed)
     _append(parts, draft.replace(detail={**draft.detail, "announcement": signed.to_json()}))
+
+
+def _ends_former(standing: Standing, signed: Signed, now: datetime) -> bool:
+    """Whether it revokes a signing key that the card does not name any more: no card says since when it is in doubt.
+
+    One that is not vouched for by keys of the card changes nothing: that key counts until the card was taken.
+    """
+    one = signed.announcement
+    if one.action != "revoke" or standing.former.ending(one) == standing.former:
+        return False
+    try:
+        succession.check(standing, signed, now)
+    except Refused:
+        return False
+    return True
 
 
 def outcome_of(rows: Rows, partner: str, number: int) -> tuple[str, str] | None:

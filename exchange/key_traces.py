@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from exchange.key_book import FORMER_WITNESSES
+from exchange.former_keys import WITNESSES
 from keys import succession
 from keys.announcement import Action, Announcement, Signed, Subject, fingerprint
 from keys.card import Card
@@ -100,7 +100,7 @@ def said_in(entry: Entry | None) -> Announcement | None:
 
 def _mentions(entry: Entry, wanted: str) -> Iterator[_Mention]:
     if entry.event == "partner.added":
-        former = entry.detail.get(FORMER_WITNESSES)
+        former = entry.detail.get(WITNESSES)
         for public in map(str, former if isinstance(former, list) else ()):
             purpose = _witness(public)
             if fingerprint(purpose, public) == wanted:

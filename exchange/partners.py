@@ -1,6 +1,7 @@
 """Partner cards: making ours, trusting theirs, listing who is trusted."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from config.errors import Misuse, Refused
@@ -8,7 +9,8 @@ from config.home import Home
 from config.times import from_text
 from exchange import card_folder, files
 from exchange.audit import read_ledger
-from exchange.key_book import FORMER_WITNESSES
+from exchange.former_keys import left_out
+from exchange.key_book import carried_forward
 from exchange.partner_trust import agreements_with
 from exchange.parts import Parts
 from exchange.topology import Topology
@@ -26,7 +28,9 @@ from keys.trust import Trust
 from ledger.canonical import Json
 from ledger.entry import Draft
 from ledger.key_events import OF_PARTNERS, key_entries
+from ledger.query import confirmed_cards
 from ledger.store import Transaction
+from ledger.view import View
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,12 +180,13 @@ def trust_card(
         "issued": card.issued,
         "post_quantum": _shown(card),
         **({"weaker": lost} if lost else {}),
-        **_former_witnesses(parts, card),
         **({"older": True} if card.issued < _known(parts, card.organisation, digest(data)) else {}),
         **approvals.named(approval),
     }
     draft = Draft(event="partner.added", actor="operator", partner=card.organisation, detail=detail)
     approvals.permit(parts.ledger, draft, parts.effects.clock())
+    # from its file: whose card is about to be replaced is in no Trust of ours
+    before = card_folder.read_one(parts.home.cards, card.organisation, partial(confirmed_cards, parts.ledger))
     card_folder.stage(parts.home.cards, card.organisation, data, signature)
     agreement = agreements_with(parts.home, Trust([card]))[card.organisation]
     flows = agreement.flows_from(parts.me, card.organisation)
@@ -191,20 +196,18 @@ def trust_card(
 
     def record(tx: Transaction) -> None:
         approvals.permit(tx, draft, parts.effects.clock())
-        tx.append(draft)
+        tx.append(draft.replace(detail={**detail, **_left_out(tx, before, card)}))
 
     parts.ledger.write(record)
     card_folder.switch(parts.home.cards, card.organisation)
     return {"organisation": card.organisation, "name": card.name, "fingerprint": cards.fingerprint(data)}
 
 
-def _former_witnesses(parts: Parts, card: Card) -> dict[str, Json]:
-    """Witness keys that a new card does not name any more: what they have cosigned here must verify for ever."""
-    if card.organisation not in parts.trust.partners:
+def _left_out(view: View, before: Card | None, card: Card) -> dict[str, Json]:
+    """Keys that a new card does not name any more: what they have signed or cosigned here must verify for ever."""
+    if before is None or before == card:
         return {}
-    before, named = parts.trust.card(card.organisation), (*card.witness_keys, *card.witness_pq)
-    former: list[Json] = [key for key in (*before.witness_keys, *before.witness_pq) if key not in named]
-    return {FORMER_WITNESSES: former} if former else {}
+    return left_out(carried_forward(Trust([before]), view).card(card.organisation), card)
 
 
 def digest(data: bytes) -> str:

@@ -70,15 +70,18 @@ def recipient(parts: Parts, partner: str) -> age.Recipient:
     return found
 
 
-def check_signature(settings: Settings, trust: Trust, partner: str, opened: Opened, at: datetime) -> str | None:
+def check_signature(
+    settings: Settings, trust: Trust, partner: str, opened: Opened, at: datetime, *, recorded: bool = False
+) -> str | None:
     """The fingerprint of the composite key that counts for a message whose signatures hold; None without one.
 
+    `recorded` as for `Trust.signing_key`: the partner may have shown the key on a card before the present one.
     Raises UntrustedKey for a key that is not the partner's, TooWeak where one is required and none counts.
     """
     key = opened.composite
     # a partner that has never shown a composite key is known by its Ed25519 key alone
-    if key is not None and trust.composite(partner):
-        trust.signing_key(partner, key, at)
+    if key is not None and (trust.composite(partner) or (recorded and trust.once_signed(partner, key))):
+        trust.signing_key(partner, key, at, recorded=recorded)
         return key.fingerprint
     if SIGNATURE in settings.partner(partner).require_pq:
         raise TooWeak("a message carries no composite signature of a known key, and require_pq asks for one")

@@ -5,7 +5,8 @@
     needs_person(standing, one)  what even the chain of signatures must not decide alone
 
 A new card is the whole truth from the moment it is confirmed: announcements issued before it are contained in it. Only
-a revocation is not undone by any card.
+a revocation is not undone by any card. Signing keys that no card names any more are `keys.former`: an end that is
+announced shortens their time, too, and nothing else here asks for them.
 
     rotate   the key comes beside the old one; who encrypts uses the new one from `at` on
     add      the first key of a purpose that nobody needs to have: never beside one, nor after one that has ended
@@ -25,6 +26,7 @@ from keys import age
 from keys.announcement import Announcement, Signed, Subject, can_sign, raw
 from keys.card import Card, CardError, SigningKey
 from keys.card_rules import MAX_KEYS, MAX_PQ_KEYS
+from keys.former import Former
 
 COMES = ("rotate", "add")
 """Actions with which a key comes."""
@@ -42,6 +44,9 @@ class AnnouncementRefused(Refused):
     reason = "announcement-refused"
 
 
+_NO_FORMER = Former()
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """An organisation's keys at one point of its story."""
@@ -55,6 +60,8 @@ class Standing:
     revoked: frozenset[str] = frozenset()
     numbers: Mapping[Subject, int] = field(default_factory=dict)
     """The number of the newest rotation of each purpose."""
+    former: Former = _NO_FORMER
+    """Signing keys of earlier cards: only for what was recorded in their time."""
 
     def recipient_texts(self, at: datetime) -> tuple[str, ...]:
         """Whom to encrypt to at that time, the preferred one first; all of one kind."""
@@ -90,12 +97,13 @@ class Standing:
         return tuple(key for key in found if key not in self.ended)
 
 
-def standing(card: Card, accepted: Iterable[Announcement] = ()) -> Standing:
-    """The card carried forward through announcements in the order in which they were accepted."""
-    now = Standing(card, tuple((text, ALWAYS) for text in reversed(card.recipients)))
+def standing(card: Card, accepted: Iterable[Announcement] = (), former: Former = _NO_FORMER) -> Standing:
+    """The card carried forward through announcements in the order in which they were accepted; they also end what is
+    `former`."""
+    now = Standing(card, tuple((text, ALWAYS) for text in reversed(card.recipients)), former=former)
     for one in accepted:
         now = after(now, one)
-    return now
+    return replace(now, former=now.former.beside(now.card))
 
 
 def after(now: Standing, one: Announcement) -> Standing:
@@ -267,7 +275,7 @@ def _without(now: Standing, one: Announcement) -> Standing:
             if one.action == "retire" and all(text in (*now.ended, key) for text, _ in now.recipients):
                 raise AnnouncementRefused("an announcement leaves nobody to encrypt to", reason="last-key")
     revoked = now.revoked | {key} if one.action == "revoke" else now.revoked
-    return replace(now, card=card, ended=now.ended | {key}, revoked=revoked)
+    return replace(now, card=card, ended=now.ended | {key}, revoked=revoked, former=now.former.ending(one))
 
 
 def _timed(now: Standing, keys: tuple[SigningKey, ...], one: Announcement, most: int) -> tuple[SigningKey, ...]:

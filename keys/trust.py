@@ -2,7 +2,9 @@
 since (`keys.succession`).
 
 A question is always asked for a moment: the one at which the ledger recorded the signature. So a handover stays
-verifiable after its sender's key has ended, and a key that is announced for next month signs nothing today.
+verifiable after its sender's key has ended, and a key that is announced for next month signs nothing today. A key that
+a newer card does not name any more (`keys.former`) is asked about only for what the ledger has recorded: whatever the
+clock says, nothing that comes now counts because of it.
 
 The same knowledge as a file, for `ssh-keygen -Y verify -f allowed_signers -I lgsco -n manifest@handover …`:
 
@@ -23,6 +25,7 @@ from config.errors import Misuse, Refused
 from keys import age, succession
 from keys.announcement import Announcement
 from keys.card import Card, SigningKey
+from keys.former import Former
 from keys.sshsig import CompositeKey, PublicKey
 from keys.succession import Standing
 from ledger import note
@@ -51,18 +54,25 @@ class Trust:
     """All imported cards, one per organisation, and the announcements accepted since. Does not change: what is new
     makes a new Trust."""
 
-    __slots__ = ("_accepted", "_confirmed", "_standings")
+    __slots__ = ("_accepted", "_confirmed", "_former", "_standings")
 
-    def __init__(self, cards: Iterable[Card], accepted: Mapping[str, Sequence[Announcement]] | None = None) -> None:
+    def __init__(
+        self,
+        cards: Iterable[Card],
+        accepted: Mapping[str, Sequence[Announcement]] | None = None,
+        former: Mapping[str, Former] | None = None,
+    ) -> None:
         self._confirmed: dict[str, Card] = {}
         self._standings: dict[str, Standing] = {}
         self._accepted = dict(accepted or {})
+        self._former = dict(former or {})
         owners: dict[str, str] = {}
         for card in cards:
             if card.organisation in self._confirmed:
                 raise Misuse(f"there are two cards of '{card.organisation}'", hint="remove the older one")
             self._confirmed[card.organisation] = card
-            now = succession.standing(card, self._accepted.get(card.organisation, ()))
+            whose = card.organisation
+            now = succession.standing(card, self._accepted.get(whose, ()), self._former.get(whose, Former()))
             self._standings[card.organisation] = now
             for key in (*now.card.signing_keys, *now.card.signing_pq):
                 # whoever shares a key with another can sign in the other's name
@@ -73,9 +83,12 @@ class Trust:
                         hint="remove the card that is wrong; ask both whose key it is",
                     )
 
-    def carried(self, accepted: Mapping[str, Sequence[Announcement]]) -> "Trust":
-        """The same cards with these announcements; raises Misuse or AnnouncementRefused."""
-        return Trust(self._confirmed.values(), accepted)
+    def carried(
+        self, accepted: Mapping[str, Sequence[Announcement]], former: Mapping[str, Former] | None = None
+    ) -> "Trust":
+        """The same cards with these announcements, and with `former` signing keys (None: those that it has); raises
+        Misuse or AnnouncementRefused."""
+        return Trust(self._confirmed.values(), accepted, self._former if former is None else former)
 
     def following(self, partner: str, one: Announcement) -> "Trust":
         """The same with one more announcement of `partner`."""
@@ -106,11 +119,19 @@ class Trust:
             )
         return now
 
-    def signing_key(self, partner: str, public: PublicKey | CompositeKey, at: datetime) -> None:
-        """Return if a signature by `public`, recorded at `at`, counts as `partner`'s; raises UntrustedKey."""
+    def signing_key(
+        self, partner: str, public: PublicKey | CompositeKey, at: datetime, *, recorded: bool = False
+    ) -> None:
+        """Return if a signature by `public` at `at` counts as `partner`'s; raises UntrustedKey.
+
+        `recorded` says that `at` is when the ledger recorded this very message: then former keys count in their time.
+        """
         # SPEC: FORMATS 4 a signature is checked against the time at which it was recorded
-        card = self.card(partner)
-        keys = [key for key in (*card.signing_keys, *card.signing_pq) if key.line == public.line]
+        now = self.standing(partner)
+        known = (*now.card.signing_keys, *now.card.signing_pq, *(now.former.keys if recorded else ()))
+        keys = [key for key in known if key.line == public.line]
+        if any(key.covers(at) for key in keys):
+            return
         if not keys:
             raise UntrustedKey(
                 f"{public.fingerprint} is not a signing key of '{partner}'",
@@ -122,18 +143,17 @@ class Trust:
                 hint="one of the two clocks may be wrong",
                 reason="key-not-yet-valid",
             )
-        if not keys[0].covers(at) and public.line in self.standing(partner).revoked:
+        if public.line in now.revoked:
             raise UntrustedKey(
                 f"{public.fingerprint} of '{partner}' was revoked: it counts only until {keys[0].valid_until}",
                 hint="somebody else may have signed this: ask them by telephone",
                 reason="key-revoked",
             )
-        if not keys[0].covers(at):
-            raise UntrustedKey(
-                f"{public.fingerprint} of '{partner}' was valid only until {keys[0].valid_until}",
-                hint="ask them for their new card",
-                reason="key-expired",
-            )
+        raise UntrustedKey(
+            f"{public.fingerprint} of '{partner}' was valid only until {keys[0].valid_until}",
+            hint="ask them for their new card",
+            reason="key-expired",
+        )
 
     def recipients(self, partner: str, at: datetime) -> tuple[age.Recipient, ...]:
         """Whom to encrypt to at that time; all of the kind that the newest pins. The first is the preferred one."""
@@ -159,9 +179,19 @@ class Trust:
         """Whether that organisation has shown a composite key, now or before; raises UntrustedKey."""
         return bool(self.standing(partner).card.signing_pq)
 
+    def once_signed(self, partner: str, public: PublicKey | CompositeKey) -> bool:
+        """Whether it is a former signing key of that organisation; raises UntrustedKey."""
+        return any(key.line == public.line for key in self.standing(partner).former.keys)
+
     def allowed_signers(self) -> str:
-        """The text of an OpenSSH allowed_signers file that says the same."""
-        return "".join(signer_lines(partner, self.card(partner).signing_keys) for partner in self.partners)
+        """The text of an OpenSSH allowed_signers file that says the same, of former keys, too."""
+        found = ((partner, self.standing(partner)) for partner in self.partners)
+        return "".join(signer_lines(who, (*now.former.signing, *now.card.signing_keys)) for who, now in found)
+
+    def composite_signers(self) -> str:
+        """The same of composite keys."""
+        found = ((partner, self.standing(partner)) for partner in self.partners)
+        return "".join(signer_lines(who, (*now.former.signing_pq, *now.card.signing_pq)) for who, now in found)
 
 
 def signer_lines(organisation: str, keys: Iterable[SigningKey]) -> str:

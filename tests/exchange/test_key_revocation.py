@@ -11,8 +11,8 @@ from config.errors import Misuse, NotNow, Refused
 from config.times import from_text, to_text
 from exchange import approval_desk, key_desk
 from exchange.audit import verify_home
+from exchange.former_keys import former_witnesses
 from exchange.incident import incident
-from exchange.key_book import former_witnesses
 from exchange.key_export import allowed_signers
 from exchange.key_list import problems
 from keys import ending
