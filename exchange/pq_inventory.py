@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from config.settings import Settings
-from config.times import system_clock
+from config.times import from_text, system_clock
 from exchange.post_quantum import ENCRYPTION, KEY_EXCHANGE, SIGNATURE
 from keys import age
 from keys.rotation import of_ledger
@@ -45,9 +45,10 @@ def _partner(settings: Settings, ledger: Ledger, trust: Trust, partner: str, now
     required = settings.partner(partner).require_pq
     texts = trust.standing(partner).recipient_texts(now)
     recipient = age.parse_recipient(texts[0]).kind if texts else None
-    ours = bool(of_ledger(ledger).fingerprints("signing-pq", partner))
+    usable = of_ledger(ledger).usable("signing-pq")
+    ours = any(key.is_for(partner) and from_text(key.begins) <= now for key in usable)
     theirs = bool(trust.standing(partner).keys("signing-pq", now))
-    exchange = _last_exchange(ledger.rows, partner)
+    exchange, cipher = _last_exchange(ledger.rows, partner)
     strong = {
         ENCRYPTION: recipient == "pq",
         KEY_EXCHANGE: None if exchange is None else exchange in HYBRID_EXCHANGES,
@@ -57,6 +58,7 @@ def _partner(settings: Settings, ledger: Ledger, trust: Trust, partner: str, now
         "partner": partner,
         "recipient": recipient,
         "key_exchange": exchange,
+        "cipher": cipher,
         "we_sign": "composite" if ours else "ed25519",
         "they_sign": "composite" if theirs else "ed25519",
         "required": list(required),
@@ -65,14 +67,15 @@ def _partner(settings: Settings, ledger: Ledger, trust: Trust, partner: str, now
     }
 
 
-def _last_exchange(rows: Rows, partner: str) -> str | None:
-    """Of what we brought, or fetched."""
+def _last_exchange(rows: Rows, partner: str) -> tuple[str | None, str | None]:
+    """Key exchange and cipher of what we brought, or fetched, last."""
     sql = (
-        "SELECT seq, json_extract(CAST(entry AS TEXT), '$.detail.key_exchange') AS agreed FROM entries "
+        "SELECT seq, json_extract(CAST(entry AS TEXT), '$.detail.key_exchange') AS agreed, "
+        "json_extract(CAST(entry AS TEXT), '$.detail.cipher') FROM entries "
         "WHERE event = ? AND +partner = ? AND agreed IS NOT NULL ORDER BY seq DESC LIMIT 1"
     )
     found = max((row for event in ("sent", "received") for row in rows(sql, event, partner)), default=None)
-    return None if found is None else str(found[1])
+    return (None, None) if found is None else (str(found[1]), None if found[2] is None else str(found[2]))
 
 
 def _handovers(ledger: Ledger, most: int) -> Iterator[Row]:

@@ -79,10 +79,11 @@ def _inventory_pq(context: HomeContext, limit: int, as_json: bool) -> None:
     if as_json:
         show.as_json(found)
         return
-    columns = ("partner", "recipient", "key_exchange", "we_sign", "they_sign", "required", "weak", "refused")
-    show.table(columns, [show.cells(row, columns) for row in found["partners"]], empty="no partner yet")
+    agreed = ("recipient", "key_exchange", "cipher")
+    about = ("partner", *agreed, "we_sign", "they_sign", "required", "weak", "refused")
+    show.table(about, [show.cells(row, about) for row in found["partners"]], empty="no partner yet")
     click.echo()
-    columns = ("id", "partner", "direction", "recipient", "key_exchange", "cipher", "signature", "weak")
+    columns = ("id", "partner", "direction", *agreed, "signature", "weak")
     show.table(columns, [show.cells(row, columns) for row in found["handovers"]], empty="no handover yet")
 
 

@@ -1,11 +1,14 @@
 """`keys inventory --pq`: what protected each handover, and what the next one would be protected by."""
 
+from datetime import timedelta
+
 import pytest
 
-from exchange import collect
+from config.errors import NotNow
+from exchange import collect, key_desk
 from exchange.landing import Agreed
 from exchange.pq_inventory import Row, inventory_pq
-from tests.exchange.test_key_rotation import begin, chained, exchange_files
+from tests.exchange.test_key_rotation import begin, chained, exchange_files, rotate
 from tests.exchange.test_post_quantum import require
 from tests.organisations import FolderLanding, Organisation, Pair
 
@@ -47,6 +50,7 @@ def test_each_handover_says_what_it_was_protected_by(pair: Pair, monkeypatch: py
     )
     assert classical["weak"] == ["key-exchange", "signature"]
     assert (partner["we_sign"], partner["they_sign"], partner["weak"]) == ("composite", "composite", [])
+    assert (partner["key_exchange"], partner["cipher"]) == ("mlkem768x25519-sha256", "aes128-gcm@openssh.com")
     _, [got, before] = found(pair.ofsted)
     assert (got["direction"], got["recipient"], got["signature"]) == ("in", "pq", "composite")
     # they brought it: which key exchange that was, our sshd knows
@@ -98,3 +102,24 @@ def test_what_was_not_recorded_is_not_guessed(pair: Pair) -> None:
     exchange_files(pair, "two")
     parts = pair.lgsco.parts
     assert len(inventory_pq(parts.home.settings, parts.ledger, parts.trust, 1)["handovers"]) == 1
+
+
+def test_a_composite_key_for_later_protects_nothing_yet(pair: Pair) -> None:
+    chained(pair)
+    later = pair.clock() + timedelta(days=20)
+    key_desk.rotate(pair.lgsco.parts, "signing-pq", timedelta(days=30), later, "root")
+    rotate(pair.ofsted, "signing-pq")
+    pair.settle()
+    exchange_files(pair, "before")
+    require(pair, "signature")
+    partner, [before] = found(pair.lgsco)
+    assert (before["signature"], partner["we_sign"], partner["they_sign"]) == ("ed25519", "ed25519", "composite")
+    assert (partner["weak"], partner["refused"]) == (["signature"], ["signature"])
+    with pytest.raises(NotNow, match="has accepted no composite signing key of ours"):
+        exchange_files(pair, "refused")
+    pair.clock.advance(days=21)
+    partner, _ = found(pair.lgsco)
+    assert (partner["we_sign"], partner["refused"]) == ("composite", [])
+    pair.settle()
+    _, [refused, _] = found(pair.lgsco)
+    assert refused["signature"] == "composite"
