@@ -164,7 +164,7 @@ def open_by_hand(
     or be no more on its card.
     """
     with path.open("rb") as source:
-        opened = open_envelope(source, keyring.identities(of_ledger(ledger).fingerprints("encryption")))
+        opened = open_envelope(source, keyring.identities(of_ledger(ledger).opening))
         manifest = opened.manifest
         public = opened.verify_signature()
         received = _received(ledger, opened)

@@ -126,7 +126,7 @@ class Parts:
 
     def identities(self) -> list[age.Identity]:
         """Open what comes, whichever of our keys in use it was sealed to."""
-        return self.keyring.identities(self.own.fingerprints("encryption") | self.own.leaving("encryption"))
+        return self.keyring.identities(self.own.opening)
 
     def cosigners(self) -> list[Cosigner]:
         """Cosign a partner's checkpoints, with every witness key in use."""

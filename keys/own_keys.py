@@ -118,6 +118,11 @@ class OwnKeys:
         keys = (key for key in self.keys if key.purpose == purpose and key.ended == "revoked" and not key.destroyed)
         return frozenset(key.fingerprint for key in keys if not key.lost)
 
+    @property
+    def opening(self) -> frozenset[str]:
+        """Encryption keys with which whatever may still come, or lies here, is opened."""
+        return self.fingerprints("encryption") | self.leaving("encryption")
+
     def untold(self, partner: str) -> tuple[Sent, ...]:
         """Announcements that `partner` has not accepted, and still may: one that has accepted a key's end never accepts
         its coming any more."""

@@ -190,3 +190,20 @@ def test_what_a_courier_carries_keeps_the_key_that_signed_it_until_it_has_expire
         key_desk.retire(pair.lgsco.parts, "signing", "root")
     pair.clock.advance(days=31)
     assert key_desk.retire(pair.lgsco.parts, "signing", "root").serial == 1
+
+
+def test_what_lies_here_is_opened_with_the_revoked_key_that_was_kept_for_it(pair: Pair, tmp_path: Path) -> None:
+    chained(pair)
+    parts = pair.ofsted.parts
+    pair.lgsco.drop(b"sealed before", f"{CASE} decision.pdf")
+    pair.lgsco.take()
+    pair.lgsco.send()
+    [lies] = pair.ofsted.landing().glob("*.age")
+    # where we collect, it lies here only when it was fetched
+    here = parts.home.quarantine / "lgsco" / lies.name
+    here.parent.mkdir(parents=True, exist_ok=True)
+    here.write_bytes(lies.read_bytes())
+    stolen = parts.own.usable("encryption")[0].fingerprint
+    assert int(key_desk.revoke(parts, stolen, None, "root")["to_open"] or 0) > 0
+    opened = open_by_hand(pair.ofsted.home, parts.keyring, parts.trust, parts.ledger, here, tmp_path / "opened")
+    assert Path(str(opened["file"])).read_bytes() == b"sealed before"
