@@ -1,7 +1,7 @@
 """What is known of keys, for people and scripts: ours one by one, how far each is, and all that happened to keys."""
 
 import datetime
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from config.home import Home
 from config.settings import Settings
@@ -10,6 +10,7 @@ from exchange import key_desk, key_expiry
 from exchange.incident import protected
 from exchange.key_story import algorithm
 from keys.announcement import SUBJECTS, Announcement, AnnouncementError, Signed, fingerprint
+from keys.key_errors import KeyProblem
 from keys.key_info import POST_QUANTUM, KeyInfo
 from keys.keyring import Keyring
 from keys.own_keys import OwnKey, OwnKeys
@@ -43,15 +44,19 @@ def key_rows(keyring: Keyring, ledger: Ledger, partners: tuple[str, ...]) -> lis
                 "valid_until": known.ended_at if known is not None and known.ended else info.valid_until,
                 "in_use_by": [p for p in partners if _chosen(own, info, p, now)],
                 "handovers": _handovers(info, ledger),
-                "kept_in": _kept_in(keyring.place(info.fingerprint)),
+                "kept_in": _kept_in(keyring, own, info),
                 "token": keyring.place(info.fingerprint) if keyring.is_in_token(info.fingerprint) else None,
             }
         )
     return rows
 
 
-def _kept_in(place: str | None) -> str | None:
-    return place if place in (None, "file") else "token"
+def _kept_in(keyring: Keyring, own: OwnKeys, info: KeyInfo) -> str | None:
+    """`file` or `token`; of one that has neither, `missing` if it should, and None if it was destroyed."""
+    place = keyring.place(info.fingerprint)
+    if place is None:
+        return "missing" if info.fingerprint in {key.fingerprint for key in own.kept} else None
+    return "file" if place == "file" else "token"
 
 
 def _state(info: KeyInfo, known: OwnKey | None, own: OwnKeys, now: datetime.datetime) -> str:
@@ -137,6 +142,7 @@ def problems(
         for label in keyring.halves()
         if label not in making
     ]
+    found += _unfit(keyring, own)
     for info in keyring.infos():
         known = own.find(info.fingerprint)
         if known is None:
@@ -170,13 +176,27 @@ def _not_accepted(own: OwnKeys, key: OwnKey, partners: Iterable[str], now: datet
     return f"{missing} has not accepted our {key.purpose} key {key.serial}: {what}"
 
 
+def _unfit(keyring: Keyring, own: OwnKeys) -> Iterator[str]:
+    """What is wrong with keys that have to be here, as far as it is seen without unlocking any."""
+    there = {info.fingerprint for info in keyring.infos()}
+    for key in own.kept:
+        label = f"{key.purpose} key {key.serial}"
+        if key.fingerprint in there:
+            try:
+                keyring.check(key.fingerprint)
+            except KeyProblem as problem:
+                yield f"{problem.message}: {problem.hint}, or see docs/key-management.md"
+        elif label not in keyring.halves():
+            yield f"{label} is not there: restore it from the backup of the keys, or see docs/key-management.md"
+
+
 def inventory(home: Home, keyring: Keyring, ledger: Ledger, trust: Trust, clock: Clock = system_clock) -> list[Row]:
     """Every key that counts now, ours and partners', with what it protects against, and how much it has protected."""
     own, now = of_ledger(ledger), clock()
     rows: list[Row] = []
     for info in keyring.infos():
         if info.fingerprint in own.fingerprints(info.purpose):
-            kept = _kept_in(keyring.place(info.fingerprint))
+            kept = _kept_in(keyring, own, info)
             row = _listed("we", info.purpose, info.algorithm, info.fingerprint, post_quantum=info.post_quantum)
             rows.append({**row, "kept_in": kept})
     for partner in trust.partners:

@@ -5,9 +5,12 @@ from dataclasses import dataclass
 
 from config.errors import Tampered
 from keys import key_info
+from keys.key_errors import DamagedKey, MissingKey, SwappedKey
 from keys.keyring import Keyring
 from ledger import key_events, note
 from ledger.view import View
+
+WITHOUT_LEDGER_KEY = "without a backup this home has come to its end: see docs/key-management.md"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,12 @@ class RecordedKeys:
             raise Tampered(
                 "the ledger records no ledger key of its own", hint="restore the newest backup of the ledger"
             )
-        return [self.keyring.note_signer_of(key_info.fingerprint_of("ledger", key), self.origin) for key in recorded]
+        fingerprints = [key_info.fingerprint_of("ledger", key) for key in recorded]
+        try:
+            return [self.keyring.note_signer_of(fingerprint, self.origin) for fingerprint in fingerprints]
+        except (MissingKey, DamagedKey, SwappedKey) as problem:
+            problem.hint = f"{problem.hint}; {WITHOUT_LEDGER_KEY}"
+            raise
 
 
 def ledger_verifiers(keyring: Keyring) -> tuple[note.Verifier, ...]:

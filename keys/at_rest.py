@@ -12,6 +12,7 @@ import io
 
 from config.errors import Misuse
 from keys import age
+from keys.age.header import INTRO
 from keys.key_errors import DamagedKey, WrongPassphrase
 from keys.secret import Secret
 
@@ -30,6 +31,15 @@ def lock(native: bytes, passphrase: Secret, *, work_factor: int = WORK_FACTOR) -
     except age.InvalidKey as error:
         raise Misuse(f"the private keys cannot be locked: {error.message}") from None
     return sealed.getvalue()
+
+
+def check(data: bytes, label: str) -> None:
+    """Raise DamagedKey if `data` does not even begin as `lock` makes it."""
+    if not data.startswith(INTRO):
+        raise DamagedKey(
+            f"the private half of {label} is damaged: this is not an age file",
+            hint="restore it from the backup of the keys",
+        )
 
 
 def unlock(data: bytes, passphrase: Secret, label: str) -> bytes:

@@ -15,6 +15,7 @@ The passphrase is asked for by a callable when a private key is first needed, th
 when it is unlocked: it must be the one whose public half stands beside it. No key serves two purposes.
 """
 
+import contextlib
 import shutil
 import tempfile
 from collections.abc import Callable, Collection
@@ -27,14 +28,14 @@ from config.durable import sync_directory
 from config.errors import Misuse, NotNow
 from keys import age, at_rest, key_choice, key_files, key_folder, key_info
 from keys.composite import CompositeSigner
-from keys.key_errors import MissingKey
+from keys.key_errors import KeyProblem, MissingKey
 from keys.key_info import NEEDED, KeyInfo, Purpose
 from keys.openssh import Signer
 from keys.private_halves import PrivateHalves
 from keys.private_keys import Encryption
 from keys.secret import Secret
 from keys.token import Token
-from keys.unlocked import Unlocked
+from keys.unlocked import LateIdentity, Unlocked
 from ledger import checkpoint, note
 
 __all__ = ["KeyInfo", "Keyring", "Purpose", "Secret"]
@@ -168,30 +169,48 @@ class Keyring:
         return [self._cosigner(info, name) for info in keys]
 
     def identities(self, among: Collection[str] | None = None) -> list[age.Identity]:
-        """Every encryption key, newest first: what was encrypted to an ended one is opened too."""
+        """Every encryption key: what was encrypted to an ended one is opened too.
+
+        First those that are unlocked, newest first; the others are when it comes to them, and may raise then.
+        """
         keys = [i for i in self._infos if i.purpose == "encryption" and (among is None or i.fingerprint in among)]
-        return [identity for info in reversed(keys) if (identity := self._unlock(info).identity) is not None]
+        ready, late = list[age.Identity](), list[age.Identity]()
+        for info in reversed(keys):
+            known = self._private.at_hand(info)
+            if known is not None and known.identity is not None:
+                ready.append(known.identity)
+            else:
+                late.append(LateIdentity(info, self._unlock))
+        return [*ready, *late]
 
     def transport_key(self) -> bytes:
         """The current transport key as an OpenSSH private key, for the SFTP client's memory."""
         return self._unlock(self.current("transport")).native
 
     def transport_keys(self, among: Collection[str]) -> list[bytes]:
-        """The same for every transport key that counts now, the newest first."""
-        keys = sorted(self.valid("transport", among=among), key=key_choice.age_of)
-        return [self._unlock(info).native for info in reversed(keys)]
+        """The same for every transport key that counts now, the newest first; of the older ones, those that are fit."""
+        *older, newest = sorted(self.valid("transport", among=among), key=key_choice.age_of)
+        natives = [self._unlock(newest).native]
+        for info in reversed(older):
+            with contextlib.suppress(KeyProblem):
+                natives.append(self._unlock(info).native)
+        return natives
 
     def test_tokens(self, among: Collection[str]) -> None:
-        """The same for those of them that lie in a token, anew."""
+        """Try out those of them that lie in a token, anew; raises what is wrong with the first."""
         for info in self._infos:
             if info.fingerprint in among and self.is_in_token(info.fingerprint):
                 self.test_anew(info.fingerprint)
 
     def self_test(self, among: Collection[str] | None = None) -> None:
-        """Unlock and try out every private key; raises what is wrong with the first."""
+        """Unlock and try out every private key; raises what is wrong with the first. They stay unlocked for use."""
         for info in self._infos:
             if among is None or info.fingerprint in among:
                 self._unlock(info)
+
+    def check(self, fingerprint: str) -> None:
+        """Raise what can be told of a private key without unlocking it; raises MissingKey, DamagedKey and the like."""
+        self._private.check(self.find(fingerprint))
 
     def test_anew(self, fingerprint: str) -> KeyInfo:
         """Unlock and try out one key as it lies on the disk now; raises what is wrong with it."""

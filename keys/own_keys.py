@@ -130,6 +130,12 @@ class OwnKeys:
         left = (sent for sent in self.announcements if partner not in sent.taken)
         return tuple(sent for sent in left if sent.is_end or sent.fingerprint not in over)
 
+    @property
+    def kept(self) -> tuple[OwnKey, ...]:
+        """Keys whose private half has to be here: all that are in use, and the revoked ones that are `leaving`."""
+        keys = (key for key in self.keys if key.purpose != "host")
+        return tuple(key for key in keys if key.ended is None or key.fingerprint in self.leaving(key.purpose))
+
     def find(self, fingerprint: str) -> OwnKey | None:
         """The recorded key of that fingerprint."""
         return next((key for key in self.keys if key.fingerprint == fingerprint), None)

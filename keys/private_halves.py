@@ -44,6 +44,16 @@ class PrivateHalves:
                     self._unlocked[info.name] = try_out(info, self._native(info))
             return self._unlocked[info.name]
 
+    def at_hand(self, info: KeyInfo) -> Unlocked | None:
+        """The same if it is unlocked already."""
+        return self._unlocked.get(info.name)
+
+    def check(self, info: KeyInfo) -> None:
+        """Raise what can be told of it without unlocking anything: that it is missing, say, or no age file."""
+        if token_keys.place_of(self.folder, info.name, info.label) is None:
+            what = f"the private half of {info.label}"
+            at_rest.check(key_files.read(self._file(info.name), what), info.label)
+
     def make(
         self,
         purpose: Purpose,

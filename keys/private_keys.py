@@ -17,6 +17,7 @@ Traceback (most recent call last):
 keys.private_keys.NotThisKey: a private key belongs to another public half
 """
 
+import contextlib
 from typing import Literal
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -38,6 +39,15 @@ from keys.openssh import BadKey, PublicKey
 from ledger import checkpoint, note
 
 Encryption = Literal["pq", "x25519"]
+
+Kind = Literal["identity", "composite", "ssh", "pkcs8"]
+
+_KINDS: dict[Kind, str] = {
+    "identity": "one for encryption",
+    "composite": "a composite OpenSSH key",
+    "ssh": "an OpenSSH key of one algorithm",
+    "pkcs8": "one in PKCS #8",
+}
 
 _PROBE = b"does this private key fit its public half?"
 
@@ -85,8 +95,7 @@ def generate(purpose: Purpose, organisation: str, encryption: Encryption = "pq")
 
 def load_ed25519(purpose: Purpose, public: str, native: bytes) -> Ed25519PrivateKey:
     """The private key, if it is one and fits `public`; raises NotAKey or NotThisKey."""
-    if _is_identity(native):
-        raise NotThisKey("a private key is for encryption, where an OpenSSH key should be")
+    _check_kind(native, "ssh")
     try:
         key = load_ssh_private_key(native, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
@@ -101,6 +110,7 @@ def load_ed25519(purpose: Purpose, public: str, native: bytes) -> Ed25519Private
 
 def load_composite(public: str, native: bytes) -> CompositeSigner:
     """The composite private key, if it is one and fits `public`; raises NotAKey or NotThisKey."""
+    _check_kind(native, "composite")
     try:
         signer = composite_file.decode(native)
     except BadKey as problem:
@@ -112,6 +122,7 @@ def load_composite(public: str, native: bytes) -> CompositeSigner:
 
 def load_mldsa(public: str, native: bytes) -> MLDSA44PrivateKey:
     """The ML-DSA-44 private key, if it is one and fits `public`; raises NotAKey or NotThisKey."""
+    _check_kind(native, "pkcs8")
     try:
         key = load_pem_private_key(native, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
@@ -126,8 +137,7 @@ def load_mldsa(public: str, native: bytes) -> MLDSA44PrivateKey:
 
 def load_identity(public: str, native: bytes) -> age.Identity:
     """The age identity, if it is one and `public` is its recipient; raises NotAKey or NotThisKey."""
-    if native.startswith(b"-----BEGIN OPENSSH PRIVATE KEY-----"):
-        raise NotThisKey("a private key is an OpenSSH key, where one for encryption should be")
+    _check_kind(native, "identity")
     try:
         identities = age.parse_identities(native.decode("ascii"))
     except (age.AgeError, UnicodeDecodeError):
@@ -140,11 +150,28 @@ def load_identity(public: str, native: bytes) -> age.Identity:
     return identity
 
 
-def _is_identity(native: bytes) -> bool:
-    try:
-        return bool(age.parse_identities(native.decode("ascii")))
-    except (age.AgeError, UnicodeDecodeError):
-        return False
+def _check_kind(native: bytes, expected: Kind) -> None:
+    """Raise NotThisKey for a whole private key of another format: it was exchanged, and is no damaged one."""
+    found = _kind(native)
+    if found not in (None, expected):
+        raise NotThisKey(f"a private key is {_KINDS[found]}, where {_KINDS[expected]} should be")
+
+
+def _kind(native: bytes) -> Kind | None:
+    """In which of our formats a private key is; None if in none, or if it is damaged."""
+    with contextlib.suppress(age.AgeError, UnicodeDecodeError):
+        if age.parse_identities(native.decode("ascii")):
+            return "identity"
+    with contextlib.suppress(BadKey):
+        composite_file.decode(native)
+        return "composite"
+    with contextlib.suppress(ValueError, TypeError, UnsupportedAlgorithm):
+        load_ssh_private_key(native, password=None)
+        return "ssh"
+    with contextlib.suppress(ValueError, TypeError, UnsupportedAlgorithm):
+        load_pem_private_key(native, password=None)
+        return "pkcs8"
+    return None
 
 
 def public_half(purpose: Purpose, organisation: str, public: PublicKey) -> str:

@@ -1,12 +1,14 @@
 """A private key in memory: unlocked, tried out, and as what it is used for."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 
 from keys import age, private_keys
+from keys.age.header import Stanza
 from keys.composite import CompositeSigner
-from keys.key_errors import DamagedKey, SwappedKey
+from keys.key_errors import DamagedKey, MissingKey, SwappedKey
 from keys.key_info import KeyInfo
 from keys.openssh import KeySigner, Signer
 
@@ -20,6 +22,34 @@ class Unlocked:
     identity: age.Identity | None = None
     composite: CompositeSigner | None = None
     mldsa: MLDSA44PrivateKey | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LateIdentity:
+    """An encryption key that is unlocked when a file turns up that none of the unlocked ones opens.
+
+    So an old key that is missing or damaged keeps only those files waiting that may have been sealed to it: asked for
+    one, it raises what is wrong with it, and never says that the file is not for us.
+    """
+
+    info: KeyInfo
+    unlock: Callable[[KeyInfo], Unlocked]
+
+    @property
+    def kind(self) -> str:
+        """See age.Identity."""
+        return self.recipient().kind
+
+    def recipient(self) -> age.Recipient:
+        """See age.Identity."""
+        return age.parse_recipient(self.info.public)
+
+    def unwrap(self, stanzas: Sequence[Stanza]) -> bytes | None:
+        """See age.Identity; raises a KeyProblem, SwappedKey or NotNow too."""
+        identity = self.unlock(self.info).identity
+        if identity is None:
+            raise MissingKey(f"{self.info.label} opens nothing", hint="restore it from the backup of the keys")
+        return identity.unwrap(stanzas)
 
 
 def try_out(info: KeyInfo, native: bytes) -> Unlocked:

@@ -17,6 +17,7 @@ import urllib.request
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
+from exchange.service.keycheck import UNFIT
 from exchange.service.log import Log
 from exchange.troubles import UNUSABLE
 
@@ -43,6 +44,7 @@ EVENTS = frozenset(
         "key.discarded",
         "key.revoked",
         "key.expiring",
+        UNFIT,
         "approval.asked",
         "approval.bypassed",
         "approval.failed",

@@ -36,6 +36,7 @@ from exchange.retry import Backoff
 from exchange.rounds import Connection
 from exchange.service import log as logs
 from exchange.service.alerts import Alert, Alerts
+from exchange.service.keycheck import UNFIT, check_keys
 from exchange.service.log import Log
 from exchange.service.notify import notify, watchdog_interval
 from exchange.service.outgoing import Outage, Outgoing
@@ -92,6 +93,9 @@ class Daemon:
         self._install_signals()
         server = scrape = None
         try:
+            for unfit in check_keys(self.parts):
+                self.log(UNFIT, **unfit.ids())
+                self._alerts.tell(Alert(self.parts.me, UNFIT, None, None))
             check_ledger(self.parts)
             rounds.recover(self.parts, self.stopping.is_set)
             if self.stopping.is_set():

@@ -10,6 +10,7 @@ from exchange.collect import PickUp, collect
 from exchange.drop import Completeness
 from exchange.parts import Parts
 from exchange.rounds import Connection
+from exchange.service.keycheck import UNFIT, check_keys
 from exchange.service.log import Log
 from exchange.service.selfcheck import check_ledger
 
@@ -23,6 +24,8 @@ def run_once(parts: Parts, log: Log) -> None:
     Evidence of tampering ends it at once.
     """
     first_seq = parts.ledger.size
+    for unfit in check_keys(parts):
+        log(UNFIT, **unfit.ids())
     check_ledger(parts)
     rounds.recover(parts)
     server = embedded.serve(parts) if parts.home.settings.landing.embedded else None

@@ -26,8 +26,6 @@ def serve(
     with only_one(home.pid_file):
         parts = assemble()
         try:
-            # a token that is not there, or holds other keys than ours, is noticed before anything is taken
-            parts.keyring.test_tokens({key.fingerprint for key in parts.own.keys if key.ended is None})
             if once:
                 run_once(parts, log)
             else:

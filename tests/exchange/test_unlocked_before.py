@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from exchange import key_desk
+from exchange.service.once import run_once
 from keys import at_rest
 from keys.keyring import Secret
 from ledger.database import connect
 from tests.exchange.test_key_rotation import chained, exchange_files, rotate
 from tests.keys.cards import public
-from tests.organisations import Pair, restart, start
+from tests.organisations import CASE, Pair, restart, start
 
 AT_ONCE = 0.0
 
@@ -67,6 +68,28 @@ def test_no_order_unlocks_a_key_while_it_keeps_the_ledger(pair: Pair, unlocked: 
     unlocked.clear()
     ORDERS[order](pair)
     assert "signing key 2" in unlocked
+
+
+def test_the_start_unlocks_every_key_once_and_before_it_writes_the_ledger(pair: Pair, unlocked: list[str]) -> None:
+    chained(pair)
+    rotate(pair.lgsco, "signing")
+    exchange_files(pair, "with the new key")
+    pair.lgsco.drop(b"waits", f"{CASE} waits.pdf")
+    pair.lgsco.take()
+    unlocked.clear()
+    logged: list[str] = []
+
+    def log(event: str, **_: object) -> None:
+        logged.append(event)
+
+    pair.lgsco = restart(pair.lgsco, pair.ofsted, pair.clock)
+    run_once(pair.lgsco.parts, log)
+    assert "sent" in logged
+    purposes = ("signing", "encryption", "transport", "ledger", "witness")
+    assert sorted(unlocked) == sorted([*(f"{purpose} key 1" for purpose in purposes), "signing key 2"])
+    pair.settle()
+    assert pair.lgsco.states()[-1] == "acknowledged"
+    assert len(unlocked) == 6, "what was unlocked stays so"
 
 
 def test_a_ledger_key_that_a_command_made_is_unlocked_before_the_service_writes(

@@ -27,6 +27,7 @@ from keys.key_errors import (
     ForeignOwner,
     KeyExpired,
     KeyNotYetValid,
+    KeyProblem,
     MissingKey,
     SwappedKey,
     UnreadableKey,
@@ -430,7 +431,7 @@ def test_each_fault_has_its_own_error_with_a_hint(
 def test_an_encryption_key_in_the_place_of_another_is_found(folder: Path) -> None:
     swap(folder, "encryption-1.age", "ledger-1.age")
     with pytest.raises(SwappedKey, match="the private half of encryption key 1 does not fit its public half"):
-        reopen(folder).identities()
+        opened_by(reopen(folder), sealed_to(reopen(folder).current("encryption").public))
     with pytest.raises(SwappedKey, match="the private half of ledger key 1 does not fit its public half"):
         reopen(folder).note_signer("ledger", "lgsco/handover")
 
@@ -503,18 +504,65 @@ def test_a_key_is_valid_in_the_moment_it_is_made(folder: Path) -> None:
     assert reopen(folder, at=NOW).current("signing").valid_from == "2026-11-24T09:30:00.000Z"
 
 
+def sealed_to(public: str) -> bytes:
+    sealed = BytesIO()
+    age.encrypt(BytesIO(b"m"), sealed, [age.parse_recipient(public)])
+    return sealed.getvalue()
+
+
+def opened_by(keyring: Keyring, sealed: bytes) -> bytes:
+    opened = BytesIO()
+    age.decrypt(BytesIO(sealed), opened, keyring.identities())
+    return opened.getvalue()
+
+
 def test_what_was_encrypted_to_an_ended_key_is_still_opened(folder: Path) -> None:
     keyring = reopen(folder)
     old = keyring.current("encryption")
-    sealed, opened = BytesIO(), BytesIO()
-    age.encrypt(BytesIO(b"m"), sealed, [age.parse_recipient(old.public)])
+    sealed = sealed_to(old.public)
     keyring.end(old.fingerprint, NOW + DAY)
     new = keyring.add("encryption", "lgsco", NOW + DAY, encryption="pq")
     later = reopen(folder, at=NOW + 2 * DAY)
     assert later.current("encryption") == new
     assert [identity.kind for identity in later.identities()] == ["pq", "x25519"]
-    age.decrypt(BytesIO(sealed.getvalue()), opened, later.identities())
-    assert opened.getvalue() == b"m"
+    assert opened_by(later, sealed) == b"m"
+
+
+@pytest.mark.parametrize("spoil", [Path.unlink, lambda key: key.write_bytes(b"age")], ids=["missing", "damaged"])
+def test_an_old_encryption_key_that_is_not_fit_keeps_only_what_was_sealed_to_it(
+    folder: Path, spoil: Callable[[Path], object]
+) -> None:
+    keyring = reopen(folder)
+    old = keyring.current("encryption")
+    new = keyring.add("encryption", "lgsco", NOW + DAY, encryption="pq")
+    spoil(folder / "encryption-1.age")
+    later = reopen(folder, at=NOW + 2 * DAY)
+    for _ in range(2):
+        assert opened_by(later, sealed_to(new.public)) == b"m"
+        with pytest.raises(KeyProblem, match="the private half of encryption key 1"):
+            opened_by(later, sealed_to(old.public))
+    # the same for one that the other key will have: a successor that is not fit yet
+    spoil(folder / "encryption-2.age")
+    with pytest.raises(KeyProblem, match="the private half of encryption key 2"):
+        opened_by(reopen(folder, at=NOW + 2 * DAY), sealed_to(new.public))
+
+
+def test_of_the_transport_keys_only_the_newest_has_to_be_fit(folder: Path) -> None:
+    keyring = reopen(folder)
+    old = keyring.current("transport")
+    new = keyring.add("transport", "lgsco", NOW)
+    both = {old.fingerprint, new.fingerprint}
+    assert len(reopen(folder).transport_keys(both)) == 2
+    kept = (folder / "transport-1.age").read_bytes()
+    (folder / "transport-1.age").write_bytes(b"age")
+    assert reopen(folder).transport_keys(both) == [reopen(folder).transport_key()]
+    (folder / "transport-1.age").write_bytes((folder / "signing-1.age").read_bytes())
+    with pytest.raises(SwappedKey, match="transport key 1"):
+        reopen(folder).transport_keys(both)
+    (folder / "transport-1.age").write_bytes(kept)
+    (folder / "transport-2.age").unlink()
+    with pytest.raises(MissingKey, match="the private half of transport key 2 is not there"):
+        reopen(folder).transport_keys(both)
 
 
 def test_the_left_over_half_of_an_interrupted_key_is_never_overwritten_or_used(folder: Path) -> None:
