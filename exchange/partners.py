@@ -7,7 +7,7 @@ from pathlib import Path
 from config.errors import Misuse, Refused
 from config.home import Home
 from config.times import from_text
-from exchange import card_folder, files
+from exchange import card_folder, files, new_ledger
 from exchange.audit import read_ledger
 from exchange.former_keys import left_out
 from exchange.key_book import carried_forward
@@ -26,11 +26,10 @@ from keys.rotation import of_ledger
 from keys.succession import ALWAYS, COMES
 from keys.trust import Trust
 from ledger.canonical import Json
-from ledger.entry import Draft
+from ledger.entry import Draft, Entry
 from ledger.key_events import OF_PARTNERS, key_entries
 from ledger.query import confirmed_cards
 from ledger.store import Transaction
-from ledger.view import View
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +171,10 @@ def trust_card(
     weaker: bool = False,
     older: bool = False,
 ) -> dict[str, str]:
-    """Trust a confirmed card; NotApproved where administrators have to sign that, and `approval` does not allow it."""
+    """Trust a confirmed card; NotApproved where administrators have to sign that, and `approval` does not allow it.
+
+    A card of a new home, whose ledger does not continue the one that was witnessed, closes that one on record.
+    """
     card = usable_card(parts, data, signature, weaker=weaker, older=older)
     lost = _lost(parts, card)
     detail: dict[str, Json] = {
@@ -194,20 +196,21 @@ def trust_card(
     places = Topology.of(parts.home, card).places
     parts.home.create_partner_folders(card.organisation, categories, collects=places)
 
-    def record(tx: Transaction) -> None:
+    def record(tx: Transaction) -> Entry | None:
         approvals.permit(tx, draft, parts.effects.clock())
-        tx.append(draft.replace(detail={**detail, **_left_out(tx, before, card)}))
+        standing = None if before is None else carried_forward(Trust([before]), tx).card(card.organisation)
+        tx.append(draft.replace(detail={**detail, **_left_out(standing, before, card)}))
+        return new_ledger.close_where_new(tx, card, standing)
 
-    parts.ledger.write(record)
+    closed = parts.ledger.write(record)
     card_folder.switch(parts.home.cards, card.organisation)
-    return {"organisation": card.organisation, "name": card.name, "fingerprint": cards.fingerprint(data)}
+    told = {} if closed is None else {"closed": new_ledger.in_words(closed)}
+    return {"organisation": card.organisation, "name": card.name, "fingerprint": cards.fingerprint(data), **told}
 
 
-def _left_out(view: View, before: Card | None, card: Card) -> dict[str, Json]:
+def _left_out(standing: Card | None, before: Card | None, card: Card) -> dict[str, Json]:
     """Keys that a new card does not name any more: what they have signed or cosigned here must verify for ever."""
-    if before is None or before == card:
-        return {}
-    return left_out(carried_forward(Trust([before]), view).card(card.organisation), card)
+    return {} if standing is None or before == card else left_out(standing, card)
 
 
 def digest(data: bytes) -> str:

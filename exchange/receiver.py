@@ -208,7 +208,8 @@ def _check_sequence(parts: Parts, partner: str, manifest: Manifest) -> None:
 
 def _is_jump(parts: Parts, partner: str, manifest: Manifest) -> bool:
     """Whether a number would, if it were believed, name a million others as missing."""
-    return (manifest.sequence or 0) > parts.ledger.highest_sequence(partner, "in") + MAX_JUMP
+    number = manifest.sequence or 0
+    return number > MAX_JUMP and number > parts.ledger.highest_sequence(partner, "in") + MAX_JUMP
 
 
 def _check_agreement(parts: Parts, partner: str, manifest: Manifest) -> None:

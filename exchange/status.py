@@ -18,6 +18,7 @@ from exchange.topology import Topology
 from keys.keyring import Keyring
 from keys.rotation import of_ledger
 from keys.trust import Trust
+from ledger.closing import shown_former
 from ledger.gaps import MAX_GAPS, explained, sequence_gaps
 from ledger.query import Row, is_quarantine_full, outage, reachability
 from ledger.store import Ledger
@@ -143,6 +144,7 @@ def status(home: Home, ledger: Ledger, keyring: Keyring, trust: Trust) -> Status
             *_incoming(home, ledger, partners),
             *(_never_came(partner, missing) for partner, missing in gaps.items()),
             *_unfinished(ledger),
+            *_former(ledger, partners),
             *custody.problems(custody.listing(home, ledger, trust)),
             *_reviews(ledger),
             *approval_list.problems(home, ledger, system_clock()),
@@ -197,6 +199,16 @@ def _unfinished(ledger: Ledger) -> Iterator[str]:
     for handover in ledger.handovers(direction="out", states=("sealed",)):
         if "by_hand" in ledger.entry(handover.first_seq).detail:
             yield f"an envelope made by hand was not finished: 'handover withdraw {handover.id}', and seal it again"
+
+
+def _former(ledger: Ledger, partners: Collection[str]) -> Iterator[str]:
+    """What a new home is told until the partner has its card."""
+    for partner in partners:
+        if (size := shown_former(ledger, partner)) is not None:
+            yield (
+                f"{partner} witnesses another ledger of ours, of {size} entries: if this home is new, have {partner}"
+                " run 'handover partner add' with its card; if not, an older copy may have been put in its place"
+            )
 
 
 def _explained(ledger: Ledger, partner: str) -> dict[str, list[int]]:

@@ -19,6 +19,7 @@ from itertools import chain, islice
 from typing import Any
 
 from ledger.entry import Direction, Entry
+from ledger.known import NUMBERED_SINCE
 from ledger.view import View
 
 MAX_GAPS = 100
@@ -42,11 +43,13 @@ def missing(ledger: View, partner: str) -> list[Missing]:
     known = explained(ledger, partner)
     # as ranges: a partner chooses its numbers, and between two of them there can be more than a machine can hold
     sql = (
-        "SELECT before + 1, sequence FROM (SELECT sequence, lag(sequence, 1, 0) OVER (ORDER BY sequence) AS before "
-        "FROM handovers WHERE partner = ? AND direction = 'in' AND sequence IS NOT NULL) "
-        "WHERE sequence > before + 1 ORDER BY sequence LIMIT ?"
+        "SELECT before + 1, sequence FROM (SELECT sequence, lag(sequence, 1, 0) OVER (ORDER BY sequence) AS before",
+        "FROM handovers WHERE partner = ? AND direction = 'in' AND sequence IS NOT NULL AND",
+        NUMBERED_SINCE,
+        ") WHERE sequence > before + 1 ORDER BY sequence LIMIT ?",
     )
-    gaps = ledger.rows(sql, partner, MAX_GAPS + len(known))
+    begun = ledger.begun(partner)
+    gaps = ledger.rows(" ".join(sql), partner, begun, begun, begun, MAX_GAPS + len(known))
     numbers = chain.from_iterable(((number, end) for number in range(first, end)) for first, end in gaps)
     lowest = islice(((number, end) for number, end in numbers if number not in known), MAX_GAPS)
     return [Missing(number, _first_seq(ledger, partner, end)) for number, end in lowest]
@@ -58,8 +61,8 @@ def sequence_gaps(ledger: View, partner: str) -> list[int]:
 
 
 def _first_seq(ledger: View, partner: str, number: int) -> int:
-    sql = "SELECT first_seq FROM handovers WHERE partner = ? AND direction = 'in' AND sequence = ? LIMIT 1"
-    return int(ledger.rows(sql, partner, number)[0][0])
+    found = ledger.with_number(partner, "in", number)
+    return 0 if found is None else found.first_seq
 
 
 def explained(ledger: View, partner: str) -> dict[int, str]:
@@ -73,9 +76,13 @@ def explained(ledger: View, partner: str) -> dict[int, str]:
 
 
 def entries_about(ledger: View, event: str, partner: str, direction: Direction, start: int = 0) -> list[Entry]:
-    """The entries of one event about the numbers of one direction from entry `start` on, in order."""
+    """The entries of one event about the numbers of one direction from entry `start` on, in order.
+
+    What was said of the numbers of a ledger that the partner had before is not among them.
+    """
+    first = max(start, ledger.begun(partner))
     sql = "SELECT seq FROM entries WHERE event = ? AND +partner = ? AND direction = ? AND +seq >= ? ORDER BY seq"
-    return [ledger.entry(seq) for (seq,) in ledger.rows(sql, event, partner, direction, start)]
+    return [ledger.entry(seq) for (seq,) in ledger.rows(sql, event, partner, direction, first)]
 
 
 def numbers_of(entry: Entry) -> Iterator[int]:

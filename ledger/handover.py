@@ -63,6 +63,10 @@ TRANSITIONS: Mapping[tuple[Direction, State | None, str], State] = {
     ("out", "held", "withdrawn"): "withdrawn",
     # a withdrawal can cross with a delivery, of an envelope that had arrived although its upload seemed to fail
     ("out", "withdrawn", "acknowledged"): "acknowledged",
+    # the partner's ledger began anew, and its numbers with it (ledger/closing.py)
+    ("out", "accepted", "renumbered"): "accepted",
+    ("out", "sealed", "renumbered"): "sealed",
+    ("out", "sent", "renumbered"): "sent",
     ("out", "acknowledged", "destroyed"): "destroyed",
     ("in", None, "received"): "received",
     ("in", None, "quarantined"): "quarantined",
@@ -82,6 +86,10 @@ TRANSITIONS: Mapping[tuple[Direction, State | None, str], State] = {
     ("in", "rejected", "repeated"): "rejected",
     ("in", "delivered", "receipted"): "delivered",
     ("in", "rejected", "receipted"): "rejected",
+    # the ledger that would have to know the receipt is no more (ledger/closing.py)
+    ("in", "delivered", "unanswered"): "delivered",
+    ("in", "rejected", "unanswered"): "rejected",
+    ("in", "destroyed", "unanswered"): "destroyed",
     # our copy is gone, and the same message is still answered with the same receipt: deduplication is for ever
     ("in", "delivered", "destroyed"): "destroyed",
     ("in", "destroyed", "repeated"): "destroyed",
@@ -98,8 +106,8 @@ FINAL: Mapping[Direction, frozenset[State]] = {
 }
 """States in which nothing is left to do with the file; an incoming one may still owe a receipt."""
 
-_ANSWERS = frozenset({"repeated", "receipted"})
-"""Events that are about the receipt and change nothing that was decided."""
+_ANSWERS: Mapping[str, str | None] = {"repeated": "due", "receipted": "sent", "unanswered": None}
+"""Events that are about the receipt and change nothing that was decided -> what becomes of it."""
 
 _OF_THE_ENVELOPE = frozenset({"sealed", "quarantined"})
 """Events whose `bytes` is the size of the envelope; a handover's is that of the file, where it is known."""
@@ -188,7 +196,7 @@ def advance(facts: dict[str, Any], record: Mapping[str, Any]) -> None:
     facts["state"] = state
     facts["last_seq"] = seq
     if event in _ANSWERS:
-        facts["receipt"] = "due" if event == "repeated" else "sent"
+        facts["receipt"] = _ANSWERS[event]
         if event == "receipted" and state in ("delivered", "destroyed"):
             facts.setdefault("acknowledged_at", None)
             facts["acknowledged_at"] = facts["acknowledged_at"] or record["at"]

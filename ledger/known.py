@@ -15,6 +15,21 @@ from ledger.handover import Handover, State
 
 _HANDOVER = " ".join(("SELECT", ", ".join(schema.CACHED), "FROM handovers"))
 
+CLOSED = "witness.closed"
+"""A partner's ledger has come to its end and another one begins: its numbers, and ours for it, count from 1 again."""
+
+_NUMBER = "json_extract(CAST(entry AS TEXT), '$.detail.sequence')"
+
+NUMBERED_SINCE = " ".join(
+    (
+        "(first_seq >= ? OR last_seq >= ? AND EXISTS (SELECT 1 FROM entries WHERE entries.handover = handovers.id",
+        "AND +entries.partner = handovers.partner AND +entries.direction = handovers.direction",
+        f"AND +entries.seq >= ? AND {_NUMBER} IS NOT NULL))",
+    )
+)
+"""Condition on handovers, with the number of one entry thrice: whether it got its running number in that one or later.
+An envelope that was quarantined before it could be read has got it later than its first entry."""
+
 
 class UnknownHandover(Refused):
     """No handover, or more than one, is meant by an id."""
@@ -105,20 +120,40 @@ class Known:
         sql = "SELECT DISTINCT partner, category FROM handovers WHERE state = 'acknowledged' AND direction = 'out'"
         return [(str(partner), str(category)) for partner, category in self.rows(sql)]
 
+    def begun(self, partner: str) -> int:
+        """The entry with which the partner's present ledger began here; 0 where it never had another."""
+        row = self._row("SELECT max(seq) FROM entries WHERE event = ? AND +partner = ?", CLOSED, partner)
+        return 0 if row is None or row[0] is None else int(row[0])
+
     def with_number(self, partner: str, direction: Direction, sequence: int) -> Handover | None:
-        """The (first) handover that has this running number, or None."""
+        """The (first) handover that has this running number since the partner's ledger began, or None."""
+        begun = self.begun(partner)
         row = self._row(
-            f"{_HANDOVER} WHERE partner = ? AND direction = ? AND sequence = ? ORDER BY first_seq LIMIT 1",
+            f"{_HANDOVER} WHERE partner = ? AND direction = ? AND sequence = ? AND {NUMBERED_SINCE} "
+            "ORDER BY first_seq LIMIT 1",
             partner,
             direction,
             sequence,
+            *(begun, begun, begun),
         )
         return None if row is None else _handover(row)
 
     def highest_sequence(self, partner: str, direction: Direction) -> int:
-        """The highest running number of a handover with that partner; 0 if there is none."""
+        """The highest running number of a handover since the partner's ledger began; 0 if there is none."""
+        begun = self.begun(partner)
+        if begun and direction == "out":
+            return max(self._number_given(event, partner, begun) for event in ("accepted", "renumbered"))
         sql = "SELECT max(sequence) FROM handovers WHERE partner = ? AND direction = ?"
-        row = self._row(sql, partner, direction)
+        values: list[object] = [partner, direction]
+        if begun:
+            sql, values = f"{sql} AND {NUMBERED_SINCE}", [*values, begun, begun, begun]
+        row = self._row(sql, *values)
+        return 0 if row is None or row[0] is None else int(row[0])
+
+    def _number_given(self, event: str, partner: str, begun: int) -> int:
+        """The number that the last such entry gave: we give them in order, and need not go through all."""
+        found = "FROM entries WHERE event = ? AND +partner = ? AND seq >= ? ORDER BY seq DESC LIMIT 1"
+        row = self._row(" ".join(("SELECT", _NUMBER, found)), event, partner, begun)
         return 0 if row is None or row[0] is None else int(row[0])
 
 

@@ -93,6 +93,11 @@ class Transaction(View):
         """Remember how many checkpoints in a row a partner could have proven to us, and has not."""
         self._put("INSERT OR REPLACE INTO unproven (partner, number) VALUES (?, ?)", partner, number)
 
+    def forget_witnessed(self, partner: str) -> None:
+        """Begin anew with a partner whose ledger is another one now; what was is in the entry that says so."""
+        for table in ("witnessed", "partner_seen", "unproven"):
+            self._put(" ".join(("DELETE FROM", table, "WHERE partner = ?")), partner)
+
     def keep_checkpoint(self, size: int, note: bytes) -> None:
         """Store a signed checkpoint; it names the one before, so that a missing one is seen."""
         self._put(

@@ -20,7 +20,7 @@ from datetime import datetime, timedelta
 
 from config.errors import Refused, Tampered
 from config.times import from_text
-from ledger import checkpoint, merkle, note
+from ledger import checkpoint, closing, merkle, note
 from ledger.canonical import Json
 from ledger.checkpoint import Checkpoint, Cosigner
 from ledger.entry import Draft
@@ -94,9 +94,10 @@ def receive(
 
     def take(tx: Transaction) -> tuple[Outcome, RolledBack | None]:
         try:
-            _take_cosigned(tx, partner, statement, ledger.verifiers, witness_verifiers)
+            said = closing.without_former(tx, partner, statement, ledger.verifiers, witness_verifiers)
+            _take_cosigned(tx, partner, said, ledger.verifiers, witness_verifiers)
             _check_sequence(tx, partner, sequence, handover)
-            cosigned = _take_checkpoint(tx, partner, statement, ledger_verifiers, lasting, signers)
+            cosigned = _take_checkpoint(tx, partner, said, ledger_verifiers, lasting, signers)
         except RolledBack as loss:
             _record_once(tx, partner, statement)
             return Outcome(cosigned=False), loss
@@ -177,6 +178,8 @@ def _take_checkpoint(
     """Cosign the partner's checkpoint if it continues the last one; raises Refused for a conflict."""
     signed = statement.checkpoint.encode(errors="replace")
     stated = open_checkpoint(signed, verifiers)
+    if closing.is_of_closed(tx, partner, signed):
+        return False
     known = tx.witnessed(partner)
     size, root = (0, merkle.EMPTY_ROOT) if known is None else (known.size, known.root)
     if known is not None:
@@ -259,4 +262,7 @@ def _ids(verifiers: Sequence[Verifier]) -> set[tuple[str, bytes]]:
     return {(verifier.name, verifier.key_id) for verifier in verifiers}
 
 
-_HINT = "the ledger's file was replaced by an older copy; stop, find out who did it, and restore the newest backup"
+_HINT = (
+    "the ledger's file was replaced by an older copy: stop, and find out who did it; if it is the newest backup, this"
+    " home has come to its end: see 'The machine is lost' in docs/key-management.md"
+)

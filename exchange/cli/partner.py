@@ -49,6 +49,8 @@ def add_(context: HomeContext, card: str, fingerprint: str | None, weaker: bool,
         show.told(added, as_json)
     else:
         click.echo(f"added {added['organisation']}")
+        if "closed" in added:
+            click.echo(added["closed"], err=True)
 
 
 @partner_.command("list", epilog="Example: handover partner list --json")

@@ -39,6 +39,8 @@ EVENTS = frozenset(
         "partner.reachable",
         "witness.conflict",
         "witness.rolled-back",
+        "witness.closed",
+        "witness.former-ledger",
         "partner.key-waiting",
         "partner.key-refused",
         "key.discarded",

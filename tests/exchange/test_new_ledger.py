@@ -1,0 +1,266 @@
+"""After a lost passphrase or machine there is a new home: its partners close the old ledger on record, and go on."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from config.home import Home
+from exchange import key_desk, orders
+from exchange.assembly import assemble
+from exchange.audit import verify_home
+from exchange.partners import add_partner, make_card
+from exchange.status import status
+from keys.keyring import Keyring
+from ledger import note
+from ledger.entry import Entry
+from ledger.gaps import sequence_gaps
+from ledger.head import open_checkpoint
+from tests.exchange.test_key_rotation import chained, exchange_files, quiet, rotate
+from tests.organisations import CASE, PASSPHRASE, Organisation, Pair, make_home, restart, start
+
+CONCERN = ("lgsco", "unimplemented-recommendation", "Leeds")
+
+
+def from_ofsted(pair: Pair, name: str) -> None:
+    pair.ofsted.drop(b"{}", f"{CASE} {name}.json", CONCERN)
+
+
+def lose(pair: Pair) -> None:
+    """LGSCO's home can be used no more: it has a new one, which has taken Ofsted's card."""
+    pair.clock.advance(days=1)
+    pair.lgsco.parts.ledger.close()
+    (pair.base / "new").mkdir()
+    home = make_home(pair.base / "new", "lgsco")
+    introduce(pair, pair.ofsted, home.root)
+    pair.lgsco = start(home, pair.ofsted.home, pair.clock)
+
+
+def introduce(pair: Pair, whose: Organisation, home: Path) -> None:
+    """The home takes the card of an organisation, as the command does: without asking about the present one."""
+    path = pair.base / f"{whose.parts.me} {pair.clock().timestamp()}.toml"
+    made = make_card(whose.home, Keyring.open(whose.home.keys, lambda: PASSPHRASE), path)
+    parts = assemble(Home.open(home), lambda: PASSPHRASE, replacing=whose.parts.me)
+    with parts.ledger:
+        add_partner(parts, path, made.fingerprint)
+
+
+def tell(pair: Pair) -> None:
+    """Ofsted takes LGSCO's card as it is now."""
+    pair.ofsted.parts.ledger.close()
+    introduce(pair, pair.lgsco, pair.ofsted.home.root)
+    pair.ofsted = start(pair.ofsted.home, pair.lgsco.home, pair.clock)
+
+
+def closings(one: Organisation) -> list[Entry]:
+    return one.parts.ledger.entries_saying(("witness.closed",))
+
+
+def numbers(one: Organisation, direction: str) -> list[int | None]:
+    return [handover.sequence for handover in one.handovers() if handover.direction == direction]
+
+
+def problems(one: Organisation) -> list[str]:
+    found = status(one.home, one.parts.ledger, one.parts.keyring, one.parts.trust).problems
+    # the tests' clock is not that of this machine
+    return [problem for problem in found if "of a time that has not come" not in problem]
+
+
+def test_after_a_lost_passphrase_files_go_both_ways_and_both_ledgers_are_witnessed_anew(pair: Pair) -> None:
+    for number in range(3):
+        from_ofsted(pair, f"old {number}")
+        exchange_files(pair, f"old {number}")
+    before = pair.ofsted.parts.ledger.witnessed("lgsco")
+    lose(pair)
+    tell(pair)
+    for number in range(4):
+        from_ofsted(pair, f"new {number}")
+        exchange_files(pair, f"new {number}")
+        pair.clock.advance(hours=3)
+    assert before is not None
+    for one, partner in ((pair.lgsco, pair.ofsted), (pair.ofsted, pair.lgsco)):
+        quiet(one)
+        assert not {event for event in one.events() if event.startswith("gap.")}
+        assert one.parts.ledger.highest_sequence(partner.parts.me, "in") == 4
+        known = one.parts.ledger.witnessed(partner.parts.me)
+        assert known is not None
+        assert known.root == partner.parts.ledger.root(known.size)
+        assert known.size > partner.parts.ledger.size - 12
+        assert problems(one) == []
+        report = verify_home(one.home)
+        assert report.ok, report.problems
+    assert numbers(pair.ofsted, "out") == [1, 2, 3, 1, 2, 3, 4]
+    [closed] = closings(pair.ofsted)
+    assert (closed.detail["size"], closed.detail["root"]) == (before.size, before.root.hex())
+
+
+def test_what_was_witnessed_of_the_old_ledger_stays_provable(pair: Pair) -> None:
+    exchange_files(pair, "old")
+    old = pair.lgsco
+    lose(pair)
+    tell(pair)
+    [closed] = closings(pair.ofsted)
+    signed = str(closed.detail["checkpoint"]).encode()
+    keys = closed.detail["ledger_keys"]
+    assert isinstance(keys, list)
+    stated = open_checkpoint(signed, [note.parse_vkey(str(key)) for key in keys])
+    with assemble(old.home, lambda: PASSPHRASE).ledger as ledger:
+        assert stated.root == ledger.root(stated.size)
+    card = pair.lgsco.parts.trust.card("ofsted")
+    assert len(note.open_note(signed, [note.parse_vkey(key) for key in card.witness_keys]).verified) == 1
+    assert pair.ofsted.parts.ledger.prove(closed.seq)
+
+
+def test_what_was_on_its_way_to_the_old_home_comes_to_the_new_one_under_new_numbers(pair: Pair) -> None:
+    for number in range(3):
+        from_ofsted(pair, f"delivered {number}")
+    pair.settle()
+    for name in ("sent", "accepted"):
+        from_ofsted(pair, name)
+        pair.ofsted.take()
+        if name == "sent":
+            pair.ofsted.send()
+    lose(pair)
+    tell(pair)
+    assert numbers(pair.ofsted, "out")[3:] == [1, 2]
+    from_ofsted(pair, "new")
+    pair.settle()
+    pair.clock.advance(hours=7)
+    pair.settle()
+    assert sorted(path.stem for path in pair.lgsco.inbound() if path.suffix == ".json") == [
+        f"{CASE} {name}" for name in ("accepted", "new", "sent")
+    ]
+    assert set(pair.ofsted.states()) == {"acknowledged"}
+    assert sorted(h.sequence or 0 for h in pair.lgsco.handovers()) == [1, 2, 3]
+    for one in (pair.lgsco, pair.ofsted):
+        quiet(one)
+
+
+def test_what_the_old_home_was_still_owed_a_receipt_for_accuses_nobody(pair: Pair) -> None:
+    exchange_files(pair, "answered")
+    pair.lgsco.drop(b"x", f"{CASE} unanswered.pdf")
+    pair.lgsco.take()
+    pair.lgsco.send()
+    pair.ofsted.receive()
+    lose(pair)
+    tell(pair)
+    exchange_files(pair, "new")
+    quiet(pair.lgsco)
+    assert problems(pair.ofsted) == []
+
+
+def test_an_envelope_that_came_before_the_new_card_counts_with_the_new_numbers_when_it_is_released(pair: Pair) -> None:
+    exchange_files(pair, "old")
+    lose(pair)
+    pair.lgsco.drop(b"early", f"{CASE} early.pdf")
+    pair.lgsco.take()
+    pair.lgsco.send()
+    pair.ofsted.receive()
+    [early] = [h for h in pair.ofsted.handovers() if h.state == "quarantined"]
+    tell(pair)
+    exchange_files(pair, "late")
+    assert sequence_gaps(pair.ofsted.parts.ledger, "lgsco") == [1]
+    orders.order_by_id(pair.ofsted.parts.ledger, early.id, "release", "root")
+    pair.settle()
+    assert sequence_gaps(pair.ofsted.parts.ledger, "lgsco") == []
+    assert set(pair.lgsco.states()) == {"acknowledged"}
+    assert "witness.conflict" not in pair.ofsted.events()
+
+
+# --- only a person closes a ledger, and only one that does not go on --------------------------------------------------
+
+
+def again(pair: Pair) -> None:
+    """The card that is in use, once more."""
+
+
+def ledger_rotated(pair: Pair) -> None:
+    rotate(pair.lgsco, "ledger")
+
+
+def ledger_revoked(pair: Pair) -> None:
+    key_desk.revoke(pair.lgsco.parts, pair.lgsco.parts.own.usable("ledger")[0].fingerprint, None, "root")
+    pair.settle()
+
+
+@pytest.mark.parametrize("change", [again, ledger_rotated, ledger_revoked])
+@pytest.mark.parametrize("accepts", [True, False], ids=["accepted", "waiting"])
+def test_a_card_of_a_ledger_that_goes_on_closes_nothing(
+    pair: Pair, change: Callable[[Pair], None], accepts: bool
+) -> None:
+    if accepts:
+        chained(pair)
+    exchange_files(pair, "old")
+    pair.clock.advance(hours=1)
+    change(pair)
+    known = pair.ofsted.parts.ledger.witnessed("lgsco")
+    conflicts = pair.ofsted.events().count("witness.conflict")
+    tell(pair)
+    assert closings(pair.ofsted) == []
+    assert pair.ofsted.parts.ledger.witnessed("lgsco") == known
+    pair.clock.advance(hours=7)
+    exchange_files(pair, "new")
+    assert pair.ofsted.events().count("witness.conflict") == conflicts
+
+
+def test_whoever_holds_every_old_key_cannot_make_us_forget_what_we_witnessed(pair: Pair) -> None:
+    """The old home goes on, in somebody else's hands; then the same after the new card was taken."""
+    exchange_files(pair, "old")
+    old_home = pair.lgsco.home
+    shutil.copytree(old_home.root, pair.base / "stolen", symlinks=True)
+    lose(pair)
+    tell(pair)
+    exchange_files(pair, "new")
+    known = pair.ofsted.parts.ledger.witnessed("lgsco")
+    new, pair.lgsco = pair.lgsco, start(old_home, pair.ofsted.home, pair.clock)
+    pair.lgsco.drop(b"forged", f"{CASE} forged.pdf")
+    pair.settle()
+    assert pair.lgsco.states()[-1] == "sent"
+    assert [h.reason for h in pair.ofsted.handovers() if h.state == "quarantined"] == ["unknown-key"]
+    assert pair.ofsted.parts.ledger.witnessed("lgsco") == known
+    pair.lgsco.parts.ledger.close()
+    pair.lgsco = new
+    exchange_files(pair, "after")
+    assert "witness.conflict" not in pair.ofsted.events()
+    assert len(closings(pair.ofsted)) == 1
+
+
+def test_no_file_of_the_old_ledger_is_ever_delivered_again(pair: Pair) -> None:
+    exchange_files(pair, "old")
+    [old] = pair.ofsted.handovers()
+    lose(pair)
+    tell(pair)
+    exchange_files(pair, "new")
+    ledger = pair.ofsted.parts.ledger
+    new = ledger.with_number("lgsco", "in", 1)
+    assert new is not None
+    assert (new.id != old.id, old.sequence) == (True, 1)
+    assert ledger.handover("lgsco", "in", old.id) == old
+
+
+def test_a_second_loss_is_survived_like_the_first(pair: Pair) -> None:
+    exchange_files(pair, "old")
+    lose(pair)
+    tell(pair)
+    exchange_files(pair, "new")
+    (pair.base / "new").rename(pair.base / "lost again")
+    lose(pair)
+    tell(pair)
+    from_ofsted(pair, "newest")
+    exchange_files(pair, "newest")
+    assert len(closings(pair.ofsted)) == 2
+    for one in (pair.lgsco, pair.ofsted):
+        quiet(one)
+        assert verify_home(one.home).ok
+
+
+def test_after_a_restart_the_new_ledger_counts_on(pair: Pair) -> None:
+    exchange_files(pair, "old")
+    lose(pair)
+    tell(pair)
+    exchange_files(pair, "one")
+    pair.ofsted = restart(pair.ofsted, pair.lgsco, pair.clock)
+    exchange_files(pair, "two")
+    assert numbers(pair.ofsted, "in") == [1, 1, 2]
+    quiet(pair.ofsted)
