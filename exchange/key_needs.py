@@ -121,7 +121,8 @@ def _count(parts: Parts, sql: str, *values: str) -> int:
 def _envelopes(parts: Parts) -> Iterator[Path]:
     """Every envelope that lies in this home and may still be opened."""
     for folder in (parts.home.landing, parts.home.spool / "in", parts.home.quarantine):
-        yield from (path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+        # each lies right in its partner's folder: what a partner makes below it in its landing zone is none of ours
+        yield from (path for path in folder.glob("*/*") if path.is_file() and not path.name.startswith("."))
 
 
 def _opens(path: Path, identity: age.Identity) -> bool:

@@ -21,6 +21,7 @@ from keys.keyring import Keyring
 from keys.openssh import PublicKey
 from keys.trust import UntrustedKey
 from ledger.key_events import key_entries
+from tests.deep import TREES, nested
 from tests.exchange.administrators import Board
 from tests.exchange.hostile import envelope, manifest
 from tests.exchange.test_key_expired import give_card, restart_both
@@ -406,3 +407,22 @@ def test_two_administrators_revoke_a_key_that_was_retired(pair: Pair, tmp_path: 
     assert [key.ended for key in pair.lgsco.parts.own.keys if key.fingerprint == stolen] == ["revoked"]
     pair.settle()
     assert all(sent.taken == {"ofsted"} for sent in pair.lgsco.parts.own.announcements)
+
+
+@pytest.mark.parametrize(("levels", "name"), TREES)
+def test_folders_in_a_landing_zone_that_nest_without_end_keep_no_key_from_ending(
+    pair: Pair, levels: int, name: str
+) -> None:
+    chained(pair)
+    rotate(pair.ofsted, "encryption")
+    exchange_files(pair, "after")
+    pair.clock.advance(days=31)
+    zone = pair.ofsted.home.landing / "lgsco"
+    zone.mkdir(parents=True, exist_ok=True)
+    with nested(zone, levels, name):
+        # its successor is there, and no envelope needs it
+        key_desk.tend(pair.ofsted.parts)
+        assert [key.ended for key in pair.ofsted.parts.own.keys if key.purpose == "encryption"] == ["retired", None]
+        assert revoke(pair.ofsted, "encryption")["to_open"] == 0
+        persist(pair)
+        exchange_files(pair, "with another key")
