@@ -12,19 +12,33 @@ from exchange.sftp.wire import name
 MOST_NAMES = 10_000
 """Lines of a listing after which no more is asked for: a server can go on for ever."""
 
+MOST_BYTES = 16 * 1024 * 1024
+"""Bytes of a listing after which it is none: so many lines of the longest names that any file system has need less."""
+
+LONGEST_NAME = 255
+"""Bytes of the longest name that is kept; ours are shorter."""
+
 
 def list_files(talk: Conversation, directory: bytes) -> list[tuple[str, int]]:
-    """Name and size of every regular file among the first MOST_NAMES entries, sorted by name."""
+    """Name and size of every regular file among the first MOST_NAMES entries, sorted by name.
+
+    Names longer than LONGEST_NAME are left out. Raises ConnectionLost after MOST_BYTES.
+    """
     opened = talk.ask(say.Opendir(talk.next_id(), directory))
     if not isinstance(opened, say.Handle):
         raise talk.refusal(opened)
     found: list[tuple[str, int]] = []
-    seen = 0
+    seen = length = 0
     while isinstance(reply := talk.ask(say.Readdir(talk.next_id(), opened.handle)), say.Names) and seen < MOST_NAMES:
         if not reply.names:
             talk.lost("it lists without end")
         seen += len(reply.names)
+        length += sum(map(_length, reply.names))
+        if length > MOST_BYTES:
+            talk.lost("it lists more bytes than any folder needs")
         for line in reply.names:
+            if len(line.name) > LONGEST_NAME:
+                continue
             permissions, size = line.attributes.permissions, line.attributes.size
             if permissions is not None and stat.S_ISREG(permissions) and size is not None:
                 found.append((name(line.name), size))
@@ -32,6 +46,11 @@ def list_files(talk: Conversation, directory: bytes) -> list[tuple[str, int]]:
     if not isinstance(reply, say.Names) and not (isinstance(reply, say.Status) and reply.code == say.EOF):
         raise talk.refusal(reply)
     return sorted(found)
+
+
+def _length(line: say.Name) -> int:
+    extended = line.attributes.extended or ()
+    return len(line.name) + len(line.long_name) + sum(len(kind) + len(data) for kind, data in extended)
 
 
 def size_of(talk: Conversation, path: bytes) -> int | None:

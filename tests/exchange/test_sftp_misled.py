@@ -1,6 +1,7 @@
 """A server that misbehaves: nothing that it answers is taken for success."""
 
 import os
+import stat
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
@@ -15,9 +16,10 @@ from exchange.landing import (
 from exchange.sftp import packets as say
 from exchange.sftp import server as sftp_server
 from exchange.sftp.client import SftpLanding
+from exchange.sftp.folder import LONGEST_NAME, MOST_BYTES, MOST_NAMES
 from exchange.sftp.server import Server
 from exchange.sftp.session import Session
-from exchange.sftp.wire import encode
+from exchange.sftp.wire import MAX_PACKET, encode
 from tests.exchange.loopback import MIB, connect, make_folder, serving
 
 
@@ -159,6 +161,59 @@ def test_an_answer_that_nobody_asked_for_ends_the_connection(
             operate(landing)
         with pytest.raises(ConnectionLost):
             landing.list()
+
+
+FILE = say.Attributes(size=1, permissions=stat.S_IFREG | 0o644)
+
+
+def _listing(monkeypatch: pytest.MonkeyPatch, *lines: say.Name) -> list[say.Packet]:
+    """Every listing has these lines, over and over; gives the requests for more of them."""
+    asked: list[say.Packet] = []
+
+    class Endless(Session):
+        def answer(self, packet: say.Packet) -> bytes:
+            if isinstance(packet, say.Readdir):
+                asked.append(packet)
+                return encode(say.Names(packet.id, lines))
+            return super().answer(packet)
+
+    _misbehave(monkeypatch, Endless)
+    return asked
+
+
+@pytest.mark.parametrize(
+    "huge",
+    [
+        say.Name(b"x" * (MAX_PACKET - 200), b"", FILE),
+        say.Name(b"one.age", b"x" * (MAX_PACKET - 200), FILE),
+        say.Name(
+            b"one.age", b"", say.Attributes(size=1, permissions=FILE.permissions, extended=((b"x" * 200_000, b""),))
+        ),
+    ],
+    ids=["name", "long name", "attributes"],
+)
+def test_a_listing_of_more_bytes_than_ten_thousand_files_need_ends_the_connection(
+    monkeypatch: pytest.MonkeyPatch, server: Server, huge: say.Name
+) -> None:
+    asked = _listing(monkeypatch, huge)
+    landing = connect(server)
+    with pytest.raises(ConnectionLost, match="it lists more bytes than any folder needs"):
+        landing.list()
+    assert len(asked) <= MOST_BYTES // 200_000 + 1
+
+
+def test_names_longer_than_any_of_ours_are_left_out_and_the_longest_possible_ones_are_not_too_many(
+    monkeypatch: pytest.MonkeyPatch, server: Server
+) -> None:
+    fitting, longer = b"a" * LONGEST_NAME, b"b" * 3 * LONGEST_NAME
+    lines = [
+        say.Name(name, b"-rw-r--r--    1 1000     1000            1 Jan 01  2026 " + name, FILE)
+        for name in (fitting, longer)
+    ]
+    _listing(monkeypatch, *lines * 50)
+    landing = connect(server)
+    assert landing.list() == [(fitting.decode(), 1)] * (MOST_NAMES // 2)
+    landing.close()
 
 
 def test_short_reads_are_read_on(monkeypatch: pytest.MonkeyPatch, folder: Path, server: Server) -> None:
