@@ -6,7 +6,8 @@
 What a line with 20 ms of delay costs is waiting; here 32 files wait together. A file comes out of here only if every
 answer is what the listing lets expect: each read answered whole, and the end of the file right behind the last one.
 Whatever else is answered (it grew, it was exchanged, it is refused, it is cut into smaller answers) is no failure here:
-the file is left out, and whoever wants it fetches it alone, where each case has its own words.
+the file is left out, and whoever wants it fetches it alone, where each case has its own words. But an answer of more
+bytes than were asked for is no SFTP: it ends the conversation, and nothing of it is kept.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -114,17 +115,24 @@ class _Batch:
         file, request = self._under_way.pop(reply.id)
         file.waits -= 1
         match request, reply:
+            case say.Read(length=length), say.Data(data=data) if len(data) > length:
+                self._talk.lost("it answered with more than was asked for")
             case say.Open(), say.Handle(handle=handle):
                 self._ask_for(file, handle)
             case say.Read(offset=offset, length=length), say.Data(data=data) if offset + length <= file.size:
-                file.failed |= len(data) != length
-                file.pieces[offset] = data
+                if len(data) != length:
+                    file.failed = True
+                elif not file.failed:
+                    file.pieces[offset] = data
             case say.Read(offset=offset), say.Status(code=say.EOF) if offset == file.size:
                 pass
             case say.Close(), _ if is_ok(reply):
                 pass
             case _:
                 file.failed = True
+        if file.failed:
+            # nobody will want them
+            file.pieces.clear()
         if file.waits == 0:
             self._end(file)
 

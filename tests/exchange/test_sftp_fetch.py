@@ -12,7 +12,7 @@ from exchange.sftp import client as sftp
 from exchange.sftp import packets as say
 from exchange.sftp import server as sftp_server
 from exchange.sftp.client import SftpLanding
-from exchange.sftp.fetch import FILES_IN_FLIGHT
+from exchange.sftp.fetch import FILES_IN_FLIGHT, _Batch, _File
 from exchange.sftp.session import Session
 from exchange.sftp.wire import encode
 from tests.exchange.loopback import connect, make_folder, serving
@@ -114,7 +114,6 @@ def lies(packet: say.Packet) -> dict[str, say.Reply | None]:
             made = {
                 "an early end": say.Status(packet.id, say.EOF),
                 "less than was asked for": say.Data(packet.id, bytes(length - 1)),
-                "more than was asked for": say.Data(packet.id, bytes(length + 1)),
                 "nothing": say.Data(packet.id, b""),
                 "a refusal": say.Status(packet.id, say.FAILURE),
                 "an empty success": say.Status(packet.id, say.OK),
@@ -162,6 +161,55 @@ def test_a_lie_about_one_file_leaves_it_out(folder: Path, monkeypatch: pytest.Mo
         assert {name: contents[name] for name in came} == came
         assert len(came) == 4
         landing.close()
+
+
+@pytest.mark.parametrize("offset", [0, 4000], ids=["in the file", "behind its end"])
+def test_an_answer_that_is_longer_than_was_asked_for_ends_the_conversation(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, offset: int
+) -> None:
+    fill(folder / "ofsted", *[4000] * 5)
+
+    def lie(packet: say.Packet) -> say.Reply | None:
+        if isinstance(packet, say.Read) and packet.offset == offset:
+            return say.Data(packet.id, bytes(packet.length + 1))
+        return None
+
+    monkeypatch.setattr(Lying, "lie", staticmethod(lie), raising=False)
+    monkeypatch.setattr(sftp_server, "Session", Lying)
+    with serving(folder) as server:
+        landing = connect(server, "ofsted")
+        with pytest.raises(ConnectionLost, match="it answered with more than was asked for"):
+            get_many(landing)
+
+
+@pytest.mark.parametrize("refused", [0, 1])
+def test_nothing_is_kept_of_a_file_that_is_left_out(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, refused: int
+) -> None:
+    contents = fill(folder / "ofsted", *[100_000] * 5)
+    kept: list[int] = []
+    reads: list[say.Packet] = []
+    end = _Batch._end
+
+    def looked_at(batch: _Batch, file: _File) -> None:
+        kept.append(sum(map(len, file.pieces.values())))
+        end(batch, file)
+
+    def lie(packet: say.Packet) -> say.Reply | None:
+        # one read of the first file that is read, before or behind what came of it
+        if isinstance(packet, say.Read) and len(reads) <= refused:
+            reads.append(packet)
+            return say.Status(packet.id, say.FAILURE) if len(reads) > refused else None
+        return None
+
+    monkeypatch.setattr(_Batch, "_end", looked_at)
+    monkeypatch.setattr(Lying, "lie", staticmethod(lie), raising=False)
+    monkeypatch.setattr(sftp_server, "Session", Lying)
+    with serving(folder) as server:
+        landing = connect(server, "ofsted")
+        assert len(get_many(landing)) == len(contents) - 1
+        landing.close()
+    assert sorted(kept) == [0, *[100_000] * 4]
 
 
 def test_an_answer_that_nobody_asked_for_ends_the_conversation(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
