@@ -5,6 +5,7 @@ of the handover is gone.
 """
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -21,6 +22,11 @@ from ledger.store import Transaction
 
 RECEIPT = ".receipt.txt"
 """Ending of the note that tells a case officer that a file arrived."""
+
+MAX_RECEIPT = 64 * 1024
+"""A receipt for people is a few lines; what is larger is none."""
+
+_NAMED = re.compile(rb"^Handover:       (\S+)$", re.MULTILINE)
 
 UNSORTED = "unsorted"
 """Folder below `held/` for files that lay in no partner's folder."""
@@ -105,7 +111,12 @@ def receipt_text(parts: Parts, handover: Handover) -> str:
 
 def names(receipt: bytes, handover: str) -> bool:
     """Whether a text is the receipt of a handover for people."""
-    return f"\nHandover:       {handover}\n".encode() in receipt
+    return handover.encode() in _NAMED.findall(receipt)
+
+
+def names_another(receipt: bytes, handover: str) -> bool:
+    """Whether a text is a receipt for people, and not that of this handover."""
+    return bool(_NAMED.findall(receipt)) and not names(receipt, handover)
 
 
 def _why_text(claim: Claim, headline: str, why: list[str]) -> bytes:

@@ -51,7 +51,7 @@ class Line:
     agreement: str | None
     hold: str | None
     problem: str | None
-    """Why it could not be destroyed: not-found, changed, not-verifiable; unfinished: begun long ago."""
+    """Why it could not be destroyed: not-found, changed, ambiguous, not-verifiable; unfinished: begun long ago."""
     certificate: Mapping[str, Json] | None
 
     def to_json(self) -> dict[str, object]:

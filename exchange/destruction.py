@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from exchange import archive, files, locate
-from exchange.archive import RECEIPT
+from exchange import archive, files, locate, whose
+from exchange.archive import MAX_RECEIPT, RECEIPT
 from exchange.parts import Parts
 from ledger.canonical import Json
 from ledger.copies import BEGUN, DESTROYED, FAILED, STOPPED, copy_of, digest_of, place_of, place_text, under_way
@@ -24,9 +24,6 @@ from ledger.entry import Draft
 from ledger.handover import Handover
 from ledger.holds import open_holds
 from ledger.store import Transaction
-
-MAX_RECEIPT = 64 * 1024
-"""A receipt for people is a few lines; what is larger is none."""
 
 HELD_BACK = {"out": "acknowledged", "in": "delivered"}
 """The one state out of which a copy can be destroyed."""
@@ -174,13 +171,14 @@ class _Work:
 
     def _take_from(self, place: tuple[str, ...], digest: str) -> None:
         with locate.found(self._root, place) as one:
-            locate.take(one, self._payload, locate.require(one.file, digest))
+            seen = locate.require(one.file, digest)
+            whose.require_ours(self._parts, self._handover, self._root, place)
+            locate.take(one, self._payload, seen)
 
     def _take_receipt(self, place: tuple[str, ...]) -> None:
         """The note beside it goes too, if it is ours: it names this handover."""
-        note = (*place[:-1], archive.fitting(place[-1], RECEIPT))
         try:
-            with locate.found(self._root, note) as one:
+            with locate.found(self._root, whose.receipt_place(place)) as one:
                 seen = one.status
                 if seen.st_size <= MAX_RECEIPT and archive.names(one.file.read(MAX_RECEIPT), self._handover.id):
                     locate.take(one, self._receipt, seen)
@@ -192,9 +190,7 @@ class _Work:
 
     def _unlink_and_certify(self, tx: Transaction) -> bool:
         """Inside one transaction: nobody can place a hold between the look and the unlink."""
-        if files.is_there(self._payload) and open_holds(tx, self._parts.register.with_predecessors).over(
-            self._handover
-        ):
+        if files.is_there(self._payload) and self._is_held(tx):
             return False
         for path in (self._payload, self._receipt):
             files.remove(path)
@@ -208,6 +204,13 @@ class _Work:
             private["payload_sha256"] = digest
         tx.append(_draft(DESTROYED, self._handover, detail, private))
         return True
+
+    def _is_held(self, tx: Transaction) -> bool:
+        """A hold on an earlier handover counts too, if what was taken may be its file: no receipt says otherwise."""
+        holds = open_holds(tx, self._parts.register.with_predecessors)
+        if holds.over(self._handover):
+            return True
+        return not self._receipt.exists() and whose.may_be_held_for_another(tx, self._handover, holds)
 
     def _give_up(self, reason: str) -> None:
         if files.is_there(self._payload):

@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from config.errors import Refused
 from config.times import to_text
-from exchange import archive, destruction, locate, orders
+from exchange import archive, destruction, locate, orders, whose
 from exchange.destruction import Grounds
 from exchange.failures import Failures
 from exchange.keeping import Rule, longer, rule_for
@@ -126,7 +126,7 @@ def order(parts: Parts, identifier: str, by: str, reason: str, *, elsewhere: boo
 
 
 def _lies_in_its_place(parts: Parts, handover: Handover) -> bool:
-    """Whether the very file that was handed over is still where it was put."""
+    """Whether the very file that was handed over is still where it was put; also where nobody can tell."""
     place = place_of(parts.ledger, copy_of(parts.ledger, handover))
     digest = digest_of(parts.ledger, handover)
     if place is None or digest is None:
@@ -135,6 +135,9 @@ def _lies_in_its_place(parts: Parts, handover: Handover) -> bool:
     try:
         with locate.found(root, place) as one:
             locate.require(one.file, digest)
+            whose.require_ours(parts, handover, root, place)
+    except whose.Ambiguous:
+        return True
     except (locate.NotThere, locate.NotTheOne):
         return False
     return True

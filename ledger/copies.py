@@ -53,6 +53,11 @@ _DIGEST = (
     "SELECT o.value FROM entries e JOIN openings o ON o.seq = e.seq AND o.field = 'payload_sha256' "
     "WHERE e.handover = ? AND +e.partner = ? AND e.direction = ? AND +e.event = ? ORDER BY e.seq DESC LIMIT 1"
 )
+# the state first: by its index, those that are left of many
+_SAME_SIZE = (
+    "SELECT partner, id FROM handovers WHERE state IN ('acknowledged', 'delivered') AND direction = ?1 "
+    "AND (bytes IS NULL OR ?2 IS NULL OR bytes = ?2)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +78,8 @@ class Copy:
     """When it was put into sent/, and by which rule."""
     placed: int | None = None
     """The entry whose opening says where it lies."""
+    meant: bool = False
+    """It only was to lie there: it was to be destroyed at once, and never came to sent/."""
     begun: Event | None = None
     """An intention that has no outcome yet."""
     failure: Event | None = None
@@ -84,18 +91,18 @@ class Copy:
         """Take in the next entry."""
         self.events.append(event)
         if event.event == KEPT:
-            self.kept, self.placed = event, event.seq
+            self.kept, self.placed, self.meant = event, event.seq, False
         elif event.event == BEGUN:
             self.begun = event
             if event.detail.get("at_once"):
-                self.placed = event.seq
+                self.placed, self.meant = event.seq, True
         elif event.event == DESTROYED:
             self.begun, self.failure, self.certificate = None, None, event
         else:
             self.begun = None
             self.failure = event if event.event == FAILED else None
             if event.detail.get("moved"):
-                self.placed = event.seq
+                self.placed, self.meant = event.seq, False
 
 
 def copies(view: View) -> dict[Key, Copy]:
@@ -142,6 +149,24 @@ def digest_of(view: View, handover: Handover) -> str | None:
     for (value,) in view.rows(_DIGEST, handover.id, handover.partner, handover.direction, event):
         return str(json.loads(value))
     return None
+
+
+def twins(view: View, handover: Handover, place: tuple[str, ...]) -> Iterator[tuple[Handover, int]]:
+    """Other handovers with a copy of the same content that was put into this very `place`, each with the entry that
+    says so; not those whose copy is destroyed.
+
+    What cannot be read any more (a redacted place or digest) is taken for the same.
+    """
+    digest = digest_of(view, handover)
+    for partner, identifier in view.rows(_SAME_SIZE, handover.direction, handover.bytes):
+        other = view.handover(partner, handover.direction, identifier)
+        if other is None or (partner, identifier) == (handover.partner, handover.id):
+            continue
+        if digest is not None and digest_of(view, other) not in (None, digest):
+            continue
+        copy = copy_of(view, other)
+        if copy.placed is not None and not copy.meant and place_of(view, copy) in (None, place):
+            yield other, copy.placed
 
 
 def _followed(rows: list[tuple[Any, ...]]) -> dict[Key, Copy]:
