@@ -20,6 +20,8 @@ from exchange.landing import Landing
 from exchange.orders import Order
 from exchange.parts import Parts
 from exchange.quarantine import ENDING, limit
+from ledger.holds import open_holds
+from ledger.store import Transaction
 
 
 def about_held(parts: Parts) -> int:
@@ -125,6 +127,9 @@ def _release_held(parts: Parts, order: Order) -> None:
     """The file goes back to where it was dropped, with its sidecar, and is judged again as a new handover."""
     why, path = held.find(parts.home.held, order.handover.id)
     if path is not None:
+        if _is_named_by_a_hold(parts, order):
+            orders.refuse(parts.ledger, order, "hold")
+            return
         folders = str(parts.ledger.openings(order.handover.first_seq).get("folders", ""))
         outbound = parts.home.outbound.joinpath(
             *(os.fsdecode(unquote_to_bytes(folder)) for folder in folders.split("/") if folder)
@@ -174,6 +179,9 @@ def _release_quarantined(parts: Parts, order: Order) -> None:
     about = parts.ledger.entry(order.handover.first_seq).detail.get("about")
     name = f"{about or order.handover.id}{ENDING}"
     recovered = not kept.is_file()
+    if not recovered and _is_named_by_a_hold(parts, order):
+        orders.refuse(parts.ledger, order, "hold")
+        return
     if not recovered:
         taken = parts.spool.take_in(kept, partner, name, limit(parts))
     elif parts.spool.size_taken_in(partner, name) is not None:
@@ -193,6 +201,22 @@ def _release_quarantined(parts: Parts, order: Order) -> None:
 
 
 def _withdraw_quarantined(parts: Parts, order: Order) -> None:
-    """What nobody will ever open goes; that it was there, and who wanted it away, stays in the ledger."""
-    files.remove(quarantine.kept(parts, order.handover))
-    orders.answer(parts.ledger, order, "withdrawn", {"reason": "withdrawn"})
+    """What nobody will ever open goes, unless it is on hold; that it was there, and who wanted it away, stays in the
+    ledger. Inside one transaction: nobody can place a hold between the look and the end."""
+
+    def record(tx: Transaction) -> None:
+        path = quarantine.kept(parts, order.handover)
+        if files.is_there(path) and open_holds(tx, parts.register.with_predecessors).over(order.handover):
+            orders.answer_within(tx, order, orders.REFUSED, {"reason": "hold"})
+            return
+        files.remove(path)
+        orders.answer_within(tx, order, "withdrawn", {"reason": "withdrawn"})
+
+    parts.ledger.write(record)
+
+
+def _is_named_by_a_hold(parts: Parts, order: Order) -> bool:
+    """Whether a hold is on this very handover. Then it is not let out: an envelope that is refused then is gone, and a
+    held file goes on as another handover, which that hold does not name."""
+    holds = open_holds(parts.ledger, parts.register.with_predecessors).over(order.handover)
+    return any(hold.entry.handover is not None for hold in holds)

@@ -1,7 +1,8 @@
 """Placing, lifting and listing legal holds: what people say, turned into entries that `ledger/holds.py` reads.
 
 A hold is recorded in the same ledger, one writer at a time, in which a destruction is decided: once `place` has
-returned, nothing that the hold covers is destroyed until it is lifted.
+returned, nothing that the hold covers is destroyed, or thrown away out of quarantine, until it is lifted. What was gone
+by then is counted and told.
 """
 
 import datetime
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from config.authorities import Register
 from config.errors import Misuse
 from config.times import system_clock
+from exchange import quarantine
 from exchange.orders import checked_reason, the_one
 from exchange.parts import Parts
 from exchange.questions import holds_now
@@ -48,7 +50,7 @@ def place(parts: Parts, scope: Scope, by: str, reason: str, review: str | None =
     entry = parts.ledger.write(record)
     (hold,) = [one for one in open_holds(parts.ledger, parts.register.with_predecessors).all if one.seq == entry.seq]
     covered = _covered(parts.ledger, parts.register, hold)
-    gone = sum(one.state == "destroyed" for one in covered)
+    gone = sum(_is_gone(parts, one) for one in covered)
     return {"hold": entry.seq, "handovers": len(covered) - gone, "destroyed_before": gone}
 
 
@@ -94,7 +96,7 @@ def listing(ledger: Ledger) -> list[dict[str, Cell]]:
             "reason": hold.opened.get("reason"),
             "review": hold.review,
             "review_due": hold.review is not None and hold.review <= today,
-            "handovers": sum(one.state != "destroyed" for one in _covered(ledger, register, hold)),
+            "handovers": sum(not _has_ended(one) for one in _covered(ledger, register, hold)),
         }
         for hold in holds_now(ledger).all
     ]
@@ -120,6 +122,16 @@ def _covered(ledger: Ledger, register: Register, hold: Hold) -> list[Handover]:
     holds = open_holds(ledger, register.with_predecessors)
     possible = [one for one in ledger.handovers() if hold.may_cover(one)]
     return [one for one in possible if any(found.seq == hold.seq for found in holds.over(one))]
+
+
+def _has_ended(handover: Handover) -> bool:
+    """Whether our copy is gone for certain; what came under an id and was thrown away is."""
+    return handover.state == "destroyed" or (handover.direction, handover.state) == ("in", "withdrawn")
+
+
+def _is_gone(parts: Parts, handover: Handover) -> bool:
+    """The same, also where it is gone and the entry that says so is not written yet."""
+    return _has_ended(handover) or (handover.state == "quarantined" and quarantine.is_gone(parts, handover))
 
 
 def _draft(parts: Parts, scope: Scope) -> tuple[Handover | None, Draft]:

@@ -9,7 +9,8 @@ out.
     handover destroy ID   -> destroy.asked    our copy of a file that was handed over is destroyed before its time
 
 An order is open until an entry answers it: one whose detail has `order` = the number of the asking entry. What cannot
-be done is answered by `order.refused` with the reason. Who asked, and why, is committed to, not spelled out.
+be done is answered by `order.refused` with the reason, `hold` where a legal hold forbids it. Who asked, and why, is
+committed to, not spelled out.
 """
 
 from collections.abc import Iterator, Mapping
@@ -112,8 +113,12 @@ def being_withdrawn(view: View) -> set[str]:
 
 def answer(ledger: Ledger, order: Order, event: str, detail: dict[str, Json] | None = None) -> None:
     """Record what became of an order."""
-    draft = _draft(event, order.handover, {**(detail or {}), "order": order.seq})
-    ledger.write(lambda tx: tx.append(draft))
+    ledger.write(lambda tx: answer_within(tx, order, event, detail))
+
+
+def answer_within(tx: Transaction, order: Order, event: str, detail: dict[str, Json] | None = None) -> None:
+    """The same in a transaction that has looked whether it may be so."""
+    tx.append(_draft(event, order.handover, {**(detail or {}), "order": order.seq}))
 
 
 def answer_once(ledger: Ledger, order: Order, event: str, detail: dict[str, Json] | None = None) -> None:
@@ -127,9 +132,12 @@ def answer_once(ledger: Ledger, order: Order, event: str, detail: dict[str, Json
     ledger.write(record)
 
 
+REFUSED = "order.refused"
+
+
 def refuse(ledger: Ledger, order: Order, reason: str) -> None:
     """Record that an order was not carried out, and why; unless another worker has just done it."""
-    answer_once(ledger, order, "order.refused", {"reason": reason})
+    answer_once(ledger, order, REFUSED, {"reason": reason})
 
 
 def _draft(event: str, handover: Handover, detail: dict[str, Json]) -> Draft:

@@ -78,6 +78,15 @@ def kept(parts: Parts, handover: Handover) -> Path:
     return parts.home.quarantine / handover.partner / f"{handover.id}{ENDING}"
 
 
+def is_gone(parts: Parts, handover: Handover) -> bool:
+    """Whether nothing of a quarantined envelope is here: thrown away, or of a kind that is not kept."""
+    path = kept(parts, handover)
+    here = (path, path.with_suffix(""))
+    # while it is opened once more it is in the spool, from where it can come back
+    opened = parts.spool.taken_in(handover.partner, path.name)
+    return not any(files.is_there(one) for one in (*here, opened, *here))
+
+
 def quarantine(parts: Parts, partner: str, path: Path, name: str | None, reason: str) -> None:
     """Keep what could not be believed, and record that it came.
 

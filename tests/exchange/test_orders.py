@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from config.errors import Misuse
-from exchange import orders, rounds
+from exchange import legal_holds, orders, rounds
+from exchange.legal_holds import Scope
 from exchange.service import alerts
 from ledger.entry import Draft
 from ledger.store import Transaction
@@ -48,6 +49,27 @@ def test_a_release_of_what_was_moved_back_by_hand_leaves_nothing_to_explain(pair
     pair.settle()
     assert pair.lgsco.states() == ["withdrawn", "acknowledged"]
     assert list(held.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("what", ["release", "withdraw"])
+def test_a_held_file_that_a_legal_hold_names_stays_where_it_is(pair: Pair, what: orders.What) -> None:
+    """What is sent after all is another handover, which the hold does not name."""
+    pair.lgsco.drop(b"content", "decision.pdf")
+    pair.settle()
+    number = legal_holds.place(
+        pair.lgsco.parts, Scope(identifier=pair.lgsco.handovers()[0].id), "Kim Example", "court order"
+    )["hold"]
+    order(pair.lgsco, what)
+    pair.settle()
+    assert pair.lgsco.states() == ["held" if what == "release" else "withdrawn"]
+    assert (pair.lgsco.home.held / "ofsted" / "decision.pdf").read_bytes() == b"content"
+    assert pair.lgsco.events().count("order.refused") == (what == "release")
+    assert unanswered(pair.lgsco) == 0
+    if what == "release":
+        legal_holds.lift(pair.lgsco.parts, int(str(number)), "Kim Example", "it has ended")
+        order(pair.lgsco, what)
+        pair.settle()
+        assert pair.lgsco.states() == ["withdrawn", "held"]
 
 
 def test_a_held_file_that_cannot_be_looked_at_now_is_not_taken_for_gone(

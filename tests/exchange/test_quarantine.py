@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 
 from config.times import to_text
-from exchange import files, landed, orders
+from exchange import files, landed, legal_holds, orders, receiver
+from exchange.landed import Arrival
+from exchange.legal_holds import Scope
+from exchange.parts import Parts
 from exchange.quarantine import QuarantineFull
 from exchange.questions import in_flight
 from exchange.service.alerts import EVENTS
@@ -150,6 +153,112 @@ def test_the_true_envelope_still_comes_after_a_forged_one_of_its_id_was_thrown_a
     land(pair, envelope(pair, said), f"{said.id}.age")
     pair.ofsted.receive()
     assert pair.ofsted.parts.ledger.find_one("in", said.id).state == "delivered"
+
+
+def hold_on(pair: Pair, scope: Scope) -> dict[str, object]:
+    return dict(legal_holds.place(pair.ofsted.parts, scope, "Kim Example", "court order"))
+
+
+def refusals(pair: Pair) -> list[object]:
+    ledger = pair.ofsted.parts.ledger
+    return [e.detail["reason"] for e in ledger.entries(0, ledger.size) if e.event == "order.refused"]
+
+
+def scopes(handover: Handover) -> dict[str, Scope]:
+    return {"this one": Scope(identifier=handover.id), "the partner": Scope(partner="lgsco")}
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("which", ["this one", "the partner"])
+def test_what_is_on_hold_is_not_thrown_away(pair: Pair, which: str, late: bool) -> None:
+    junk(pair, 1)
+    pair.ofsted.receive()
+    (one,) = quarantined(pair)
+    scope = scopes(one)[which]
+    if late:
+        orders.place(pair.ofsted.parts.ledger, one, "withdraw", "Kim Example")
+    placed = hold_on(pair, scope)
+    assert (placed["handovers"], placed["destroyed_before"]) == (1, 0)
+    if not late:
+        orders.place(pair.ofsted.parts.ledger, one, "withdraw", "Kim Example")
+    for _ in range(2):
+        pair.ofsted.receive()
+    assert [path.read_bytes() for path in kept(pair)] == [b"junk"]
+    assert [h.state for h in pair.ofsted.handovers()] == ["quarantined"]
+    assert refusals(pair) == ["hold"]
+    legal_holds.lift(pair.ofsted.parts, int(str(placed["hold"])), "Kim Example", "it has ended")
+    order(pair, "withdraw", one)
+    assert kept(pair) == []
+    assert [h.state for h in pair.ofsted.handovers()] == ["withdrawn"]
+
+
+@pytest.mark.parametrize("committed", [False, True])
+@pytest.mark.parametrize("which", ["this one", "the partner"])
+def test_a_hold_on_what_was_thrown_away_is_told_so(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, which: str, committed: bool
+) -> None:
+    junk(pair, 1)
+    pair.ofsted.receive()
+    (one,) = quarantined(pair)
+
+    def fails(path: Path) -> None:
+        remove(path)
+        raise OSError("the disk is full")
+
+    remove = files.remove
+    if committed:
+        order(pair, "withdraw", one)
+    else:
+        with monkeypatch.context() as patch:
+            patch.setattr(files, "remove", fails)
+            with pytest.raises(OSError, match="the disk is full"):
+                order(pair, "withdraw", one)
+    placed = hold_on(pair, scopes(one)[which])
+    assert (placed["handovers"], placed["destroyed_before"]) == (0, 1)
+    pair.ofsted.receive()
+    assert [h.state for h in pair.ofsted.handovers()] == ["withdrawn"]
+    assert refusals(pair) == []
+    assert legal_holds.listing(pair.ofsted.parts.ledger)[0]["handovers"] == 0
+
+
+def test_what_a_hold_names_is_not_opened_again_as_that_may_be_the_end_of_it(pair: Pair) -> None:
+    said = manifest(pair)
+    whole = envelope(pair, said)
+    land(pair, whole[:-1], f"{said.id}.age")
+    pair.ofsted.receive()
+    (one,) = quarantined(pair)
+    (path,) = kept(pair)
+    path.write_bytes(whole)
+    pair.clock.advance(days=31)
+    placed = hold_on(pair, Scope(identifier=one.id))
+    order(pair, "release", one)
+    assert refusals(pair) == ["hold"]
+    assert path.read_bytes() == whole
+    legal_holds.lift(pair.ofsted.parts, int(str(placed["hold"])), "Kim Example", "it has ended")
+    order(pair, "release", one)
+    assert [h.state for h in pair.ofsted.handovers()] == ["rejected"]
+    assert kept(pair) == []
+
+
+def test_an_envelope_that_is_just_being_opened_again_is_there_for_a_hold(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = manifest(pair)
+    land(pair, envelope(pair, said)[:-1], f"{said.id}.age")
+    pair.ofsted.receive()
+    (one,) = quarantined(pair)
+    told = []
+    receive = receiver.receive
+
+    def holding(parts: Parts, arrival: Arrival) -> None:
+        assert kept(pair) == []
+        told.append(hold_on(pair, Scope(identifier=one.id)))
+        receive(parts, arrival)
+
+    monkeypatch.setattr(receiver, "receive", holding)
+    order(pair, "release", one)
+    assert [(placed["handovers"], placed["destroyed_before"]) for placed in told] == [(1, 0)]
+    assert len(kept(pair)) == 1
 
 
 def test_who_throws_something_away_is_committed_to(pair: Pair) -> None:
