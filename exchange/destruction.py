@@ -24,6 +24,7 @@ from ledger.entry import Draft
 from ledger.handover import Handover
 from ledger.holds import open_holds
 from ledger.store import Transaction
+from ledger.view import View
 
 HELD_BACK = {"out": "acknowledged", "in": "delivered"}
 """The one state out of which a copy can be destroyed."""
@@ -67,6 +68,20 @@ def state_elsewhere(parts: Parts, handover: Handover, grounds: Grounds) -> bool:
 
     with parts.spool.destroying:
         return parts.ledger.write(record)
+
+
+def is_unlinked(parts: Parts, view: View, handover: Handover) -> bool:
+    """Whether the file is destroyed although no entry says so yet: the commit after the unlink failed, or a crash came.
+
+    Nothing can bring it back; the certificate follows.
+    """
+    begun = copy_of(view, handover).begun
+    if begun is None:
+        return False
+    folder = parts.spool.destruction(begun.seq)
+    verified = folder / "verified"
+    # a file is moved in before that is written, and put back only after that was removed
+    return verified.exists() and not files.is_there(folder / "payload") and verified.exists()
 
 
 def _may(tx: Transaction, parts: Parts, handover: Handover) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from config.authorities import Register
 from config.errors import Misuse
 from config.times import system_clock
-from exchange import quarantine
+from exchange import destruction, quarantine
 from exchange.orders import checked_reason, the_one
 from exchange.parts import Parts
 from exchange.questions import holds_now
@@ -44,7 +44,13 @@ def place(parts: Parts, scope: Scope, by: str, reason: str, review: str | None =
 
     def record(tx: Transaction) -> Entry:
         if handover is not None:
-            _require_copy(tx.handover(handover.partner, handover.direction, handover.id) or handover)
+            now = tx.handover(handover.partner, handover.direction, handover.id) or handover
+            _require_copy(now)
+            if destruction.is_unlinked(parts, tx, now):
+                raise Misuse(
+                    f"the file of handover {now.id} has just been destroyed: there is nothing left to hold",
+                    hint="its certificate is written as soon as the service can",
+                )
         return tx.append(draft.replace(private=private, detail={} if day is None else {"review": day}))
 
     entry = parts.ledger.write(record)
@@ -131,7 +137,9 @@ def _has_ended(handover: Handover) -> bool:
 
 def _is_gone(parts: Parts, handover: Handover) -> bool:
     """The same, also where it is gone and the entry that says so is not written yet."""
-    return _has_ended(handover) or (handover.state == "quarantined" and quarantine.is_gone(parts, handover))
+    if handover.state == "quarantined":
+        return quarantine.is_gone(parts, handover)
+    return _has_ended(handover) or destruction.is_unlinked(parts, parts.ledger, handover)
 
 
 def _draft(parts: Parts, scope: Scope) -> tuple[Handover | None, Draft]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from config.errors import Misuse
 from config.home import Home
 from exchange import files, legal_holds, locate, retention
 from exchange.audit import verify_home
@@ -240,6 +241,60 @@ def test_what_could_not_be_committed_after_the_unlink_is_certified_in_the_next_r
     assert pair.lgsco.states() == ["acknowledged"]
     pair.lgsco.retain()
     check_destroyed(pair)
+
+
+@pytest.mark.parametrize("keep", ["90d", "none"])
+@pytest.mark.parametrize("scope", [Scope(partner="ofsted"), None])
+def test_a_hold_after_an_unlink_that_could_not_be_committed_is_told_that_the_file_is_gone(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, scope: Scope | None, keep: str
+) -> None:
+    restart_with(pair, f'[partners.ofsted]\nkeep_sent = "{keep}"')
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "remove", partial(remove_then_fail, files.remove))
+        with pytest.raises(OSError, match="the disk is full"):
+            destroy_when_due(pair, CONTENT, f"{CASE} decision.pdf")()
+    assert copies_of(CONTENT, pair.lgsco) == []
+    ledger = pair.lgsco.parts.ledger
+    if scope is not None:
+        placed = legal_holds.place(pair.lgsco.parts, scope, "Kim Example", "judicial review")
+        assert (placed["handovers"], placed["destroyed_before"]) == (0, 1)
+    else:
+        scope, size = Scope(identifier=pair.lgsco.handovers()[0].id), ledger.size
+        with pytest.raises(Misuse, match="there is nothing left to hold"):
+            legal_holds.place(pair.lgsco.parts, scope, "Kim Example", "judicial review")
+        assert ledger.size == size
+    pair.settle()
+    pair.lgsco.retain()
+    check_destroyed(pair)
+
+
+def test_a_hold_at_any_step_of_a_destruction_is_told_the_truth(
+    template: Template, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever was told to be held is there in the end, and what was told to be gone is gone."""
+    machine = Machine(monkeypatch)
+    said = set()
+    with memory_folder() as memory, template.pair(memory / "pair") as pair:
+        for number in count():
+            content, name = f"decision {number:03}".encode(), f"{CASE} {number:03}.pdf"
+            run = destroy_when_due(pair, content, name)
+            crashed = crashes_at(machine, number, run)
+            if crashed:
+                start_again(pair, "lgsco")
+            scope = Scope(identifier=pair.lgsco.handovers()[-1].id)
+            try:
+                placed = legal_holds.place(pair.lgsco.parts, scope, "Kim Example", "judicial review")
+                held = placed["handovers"] == 1
+            except Misuse:
+                held = False
+            said.add(held)
+            pair.lgsco.retain()
+            assert (len(copies_of(content, pair.lgsco)) == 1) is held, machine.steps[-1]
+            assert pair.lgsco.handovers()[-1].state == ("acknowledged" if held else "destroyed")
+            if not crashed:
+                break
+    assert said == {True, False}
+    assert number >= 10
 
 
 def remove_then_fail(remove: Callable[[Path], None], path: Path) -> None:
