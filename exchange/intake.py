@@ -185,14 +185,15 @@ def read_sidecar(path: Path) -> tuple[str | None, str]:
         data = os.read(handle, MAX_SIDECAR + 1)
         if len(data) > MAX_SIDECAR:
             return UNREADABLE, ""
-        return data.decode("utf-8"), _which(os.fstat(handle))
+        return data.decode("utf-8"), which(os.fstat(handle))
     except UnicodeDecodeError:
         return UNREADABLE, ""
     finally:
         os.close(handle)
 
 
-def _which(status: os.stat_result) -> str:
+def which(status: os.stat_result) -> str:
+    """Tells a sidecar from another one of its name."""
     return f"{status.st_dev}:{status.st_ino}:{status.st_mtime_ns}"
 
 
@@ -202,7 +203,7 @@ def remove_sidecar(parts: Parts, claim: Claim) -> None:
         return
     sidecar = parts.home.outbound.joinpath(*claim.folders, claim.name + SIDECAR)
     try:
-        if _which(sidecar.lstat()) == claim.sidecar_seen:
+        if which(sidecar.lstat()) == claim.sidecar_seen:
             files.remove(sidecar)
     except OSError as problem:
         # what is not ours to remove is not read again either: the file is taken, and it goes with the folder

@@ -170,7 +170,7 @@ def take_dropped(parts: Parts, completeness: Completeness) -> int:
     taken = 0
     for some in _batches(quiet):
         _require_ledger(parts)
-        batch = [candidate for candidate in some if completeness.is_finished(candidate)]
+        batch = [one for one in some if completeness.is_finished(one) and not strays.keeps_back(parts, one)]
         for candidate in batch:
             completeness.forget(candidate.path)
         with failures.kept():

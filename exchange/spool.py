@@ -65,6 +65,8 @@ class Spool:
         self._destroy = root / "destroy"
         self.unfinished: set[str] = set()
         """Ids of claims with which this machine could not go on: the next round takes them up again."""
+        self.strays: dict[Path, str] = {}
+        """Sidecars without a file that could not be put aside, and which each of them is (exchange/strays.py)."""
         self.came_over: dict[Path, Mapping[str, str]] = {}
         """What SSH agreed on for envelopes that we fetched ourselves, until they are finished; not after a restart."""
         self.destroying = threading.Lock()

@@ -4,14 +4,16 @@ A sidecar that comes too late (its file has been taken) would otherwise stay, an
 name under the wrong council.
 """
 
+import contextlib
 import os
 import stat
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from exchange import files
-from exchange.drop import SCAN_DEPTH, SIDECAR, WHY
+from exchange import files, intake
+from exchange.drop import SCAN_DEPTH, SIDECAR, WHY, Candidate
+from exchange.failures import Failures
 from exchange.parts import Parts
 
 PATIENCE = timedelta(minutes=10)
@@ -25,20 +27,56 @@ _WHY = (
 
 
 def put_aside(parts: Parts) -> int:
-    """Move every sidecar that has lain alone for PATIENCE into held/; returns how many."""
+    """Move every sidecar that has lain alone for PATIENCE into held/; returns how many. One that cannot be moved keeps
+    no other where it is: it is tried again in the next round, and until then it `keeps_back` a file of its name."""
+    failures = Failures()
     moved = 0
-    for path in list(_alone(parts.home.outbound, 0)):
-        since = datetime.fromtimestamp(path.lstat().st_ctime, UTC)
-        if parts.effects.clock() - since < PATIENCE:
-            continue
-        folders = path.relative_to(parts.home.outbound).parts[:-1]
-        target = files.place(path, parts.home.held.joinpath(*folders[:1] or ("unsorted",)), path.name)
-        files.write_new(target.with_name(target.name + WHY), _WHY, 0o640)
-        moved += 1
+    known, alone = parts.spool.strays, set(_alone(parts.home.outbound, 0, failures))
+    for path in sorted(alone | known.keys()):
+        with failures.kept():
+            status = _look(path)
+            is_new = path in alone and status is not None and _is_late(parts, status)
+            if status is None or (intake.which(status) != known.get(path) and not is_new):
+                known.pop(path, None)
+                continue
+            # who may read it can change while it waits, and it is the same
+            known[path] = intake.which(status)
+            _put_aside(parts, path)
+            del known[path]
+            moved += 1
+    failures.raise_first()
     return moved
 
 
-def _alone(directory: Path, depth: int) -> Iterator[Path]:
+def keeps_back(parts: Parts, candidate: Candidate) -> bool:
+    """Whether a file must wait, for beside it lies a sidecar that does not speak for it, and could not be put aside."""
+    stray = parts.spool.strays.get(candidate.sidecar)
+    if stray is None:
+        return False
+    with contextlib.suppress(OSError):
+        status = _look(candidate.sidecar)
+        return status is not None and intake.which(status) == stray
+    return True
+
+
+def _look(path: Path) -> os.stat_result | None:
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        return path.lstat()
+    return None
+
+
+def _is_late(parts: Parts, status: os.stat_result) -> bool:
+    since = datetime.fromtimestamp(status.st_ctime, UTC)
+    return parts.effects.clock() - since >= PATIENCE
+
+
+def _put_aside(parts: Parts, path: Path) -> None:
+    folders = path.relative_to(parts.home.outbound).parts[:-1]
+    target = files.place(path, parts.home.held.joinpath(*folders[:1] or ("unsorted",)), path.name)
+    files.write_new(target.with_name(target.name + WHY), _WHY, 0o640)
+
+
+def _alone(directory: Path, depth: int, failures: Failures) -> Iterator[Path]:
     """Sidecars below `directory` whose file, finished or not, is not beside them."""
     try:
         listing = list(os.scandir(directory))
@@ -46,9 +84,11 @@ def _alone(directory: Path, depth: int) -> Iterator[Path]:
         return
     names = {entry.name for entry in listing}
     for entry in listing:
-        mode = entry.stat(follow_symlinks=False).st_mode
+        mode = 0
+        with failures.kept(), contextlib.suppress(FileNotFoundError):
+            mode = entry.stat(follow_symlinks=False).st_mode
         if stat.S_ISDIR(mode) and depth < SCAN_DEPTH:
-            yield from _alone(directory / entry.name, depth + 1)
+            yield from _alone(directory / entry.name, depth + 1, failures)
         elif stat.S_ISREG(mode) and entry.name.endswith(SIDECAR):
             owner = entry.name.removesuffix(SIDECAR)
             if not any(name == owner or name.startswith((f"{owner}.part", f".{owner[:100]}")) for name in names):

@@ -1,5 +1,14 @@
 """A sidecar that comes too late does not speak for the next file of its name."""
 
+import errno
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exchange import files, strays
 from tests.organisations import CASE, Pair
 
 LATE = 'authority = "E08000035"\n'
@@ -32,3 +41,98 @@ def test_a_sidecar_that_waits_for_its_file_is_left_alone(pair: Pair) -> None:
     pair.clock.advance(minutes=11)
     pair.lgsco.take()
     assert sidecar.exists()
+
+
+def stray(pair: Pair, council: str) -> Path:
+    """A sidecar that names another council, where no file is."""
+    folder = pair.lgsco.home.outbound / "ofsted" / "upheld-decision" / council
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{CASE} decision.pdf.concern.toml").write_text(LATE)
+    return folder / f"{CASE} decision.pdf.concern.toml"
+
+
+@pytest.fixture
+def unmovable(monkeypatch: pytest.MonkeyPatch) -> set[Path]:
+    """Sidecars that nobody can move as long as they are in this set."""
+    paths: set[Path] = set()
+    place = files.place
+
+    def denied(source: Path, directory: Path, name: str, *more: Any, **others: Any) -> Path:
+        if source in paths:
+            raise PermissionError(errno.EACCES, "Permission denied", str(source))
+        return place(source, directory, name, *more, **others)
+
+    monkeypatch.setattr(files, "place", denied)
+    return paths
+
+
+def test_a_sidecar_that_cannot_be_put_aside_keeps_no_other_where_it_is(pair: Pair, unmovable: set[Path]) -> None:
+    first, second, third = (stray(pair, council) for council in ("Birmingham", "Kent", "Leeds"))
+    unmovable.add(second)
+    pair.clock.advance(minutes=11)
+    with pytest.raises(PermissionError):
+        strays.put_aside(pair.lgsco.parts)
+    assert (first.exists(), second.exists(), third.exists()) == (False, True, False)
+
+
+def test_a_file_waits_as_long_as_a_sidecar_that_does_not_speak_for_it_cannot_be_put_aside(
+    pair: Pair, unmovable: set[Path]
+) -> None:
+    sidecar = stray(pair, "Birmingham")
+    unmovable.add(sidecar)
+    pair.clock.advance(minutes=11)
+    with pytest.raises(PermissionError):
+        pair.lgsco.take()
+    pair.lgsco.drop(b"content")
+    pair.lgsco.drop(b"another", f"{CASE} another.pdf")
+    with pytest.raises(PermissionError):
+        pair.lgsco.take()
+    assert len(pair.lgsco.handovers()) == 1
+    # whoever mends what was wrong may change whose it is, and with that when it was changed
+    sidecar.chmod(0o600)
+    with pytest.raises(PermissionError):
+        pair.lgsco.take()
+    assert len(pair.lgsco.handovers()) == 1
+    unmovable.clear()
+    pair.settle()
+    assert [(one.state, one.authority) for one in pair.lgsco.handovers()] == [("acknowledged", "E08000025")] * 2
+    assert pair.lgsco.parts.spool.strays == {}
+
+
+@pytest.mark.parametrize("how", ["written anew", "removed", "removed with its folder"])
+def test_a_file_waits_no_longer_than_the_sidecar_that_does_not_speak_for_it_is_there(
+    pair: Pair, unmovable: set[Path], how: str
+) -> None:
+    sidecar = stray(pair, "Birmingham")
+    unmovable.add(sidecar)
+    pair.clock.advance(minutes=11)
+    with pytest.raises(PermissionError):
+        pair.lgsco.take()
+    if how == "removed with its folder":
+        shutil.rmtree(sidecar.parent)
+    else:
+        sidecar.unlink()
+    pair.lgsco.drop(b"content")
+    if how == "written anew":
+        sidecar.with_name("new").write_text(LATE)
+        sidecar.with_name("new").rename(sidecar)
+        os.utime(sidecar, (1, 1))
+    pair.settle()
+    council = "E08000035" if how == "written anew" else "E08000025"
+    assert [(one.state, one.authority) for one in pair.lgsco.handovers()] == [("acknowledged", council)]
+    assert pair.lgsco.parts.spool.strays == {}
+
+
+def test_a_sidecar_that_goes_while_it_is_looked_at_is_no_failure(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = (stray(pair, council) for council in ("Birmingham", "Leeds"))
+    pair.clock.advance(minutes=11)
+    lstat = Path.lstat
+
+    def late(path: Path) -> os.stat_result:
+        if path == first:
+            path.unlink(missing_ok=True)
+        return lstat(path)
+
+    monkeypatch.setattr(Path, "lstat", late)
+    assert strays.put_aside(pair.lgsco.parts) == 1
+    assert not second.exists()
