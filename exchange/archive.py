@@ -83,7 +83,8 @@ def _place(parts: Parts, claim: Claim, directory: Path, *beside: str) -> Path:
     def taken(path: Path) -> bool:
         return any(files.is_there(path.with_name(fitting(path.name, ending))) for ending in ("", *beside))
 
-    return files.place(parts.spool.payload(claim.id), directory, claim.name, parts.spool.note(claim.id), taken=taken)
+    source, note = parts.spool.payload(claim.id), parts.spool.note(claim.id)
+    return files.place(source, directory, claim.name, note, taken=taken, room=max(map(len, beside)))
 
 
 def _write_beside(parts: Parts, claim: Claim, target: Path, ending: str, text: bytes) -> None:

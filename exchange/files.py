@@ -25,6 +25,9 @@ from exchange.rename import rename_new
 NAME_MAX = 255
 """Longest file name in bytes on the file systems that Linux offers."""
 
+_SUFFIX_MAX = 32
+"""Bytes of a suffix that is kept whole; what is longer is no suffix, and may have to be shortened."""
+
 RESERVE = 1024 * 1024
 """Bytes of a disk that files leave free: a ledger that cannot write stops everything."""
 
@@ -199,18 +202,19 @@ def place(
     note: Path | None = None,
     *,
     taken: Callable[[Path], bool] = is_there,
+    room: int = 0,
     **facts: str,
 ) -> Path:
     """Move `source` into `directory` under `name`, or `name (2)`, `name (3)` … where that is `taken`; returns where it
     is now. Whatever appears there at the same moment keeps its name.
 
     With a `note`, a file that the caller keeps until it needs no repetition, the same call after a crash finishes
-    the same placement. `facts` are kept in the note.
+    the same placement. `facts` are kept in the note. `room` is that of `names_like`.
     """
     if note is not None and note.exists() and was_placed(source, note):
         return Path(read_note(note)["target"])
     make_directory(directory)
-    for target in map(directory.joinpath, names_like(name)):
+    for target in map(directory.joinpath, names_like(name, room=room)):
         if taken(target):
             continue
         if note is not None:
@@ -279,16 +283,17 @@ def remove_tree(directory: Path) -> None:
     sync_directory(directory.parent)
 
 
-def names_like(name: str, longest: int = NAME_MAX) -> Iterator[str]:
-    """Names to try without end: `name`, then `stem (2).suffix` …, each at most `longest` bytes and in NFC."""
+def names_like(name: str, longest: int = NAME_MAX, *, room: int = 0) -> Iterator[str]:
+    """Names to try without end: `name`, then `stem (2).suffix` …, each at most `longest` bytes and in NFC; from the
+    second on, `room` bytes less, so that endings of that length tell them apart."""
     name = unicodedata.normalize("NFC", name)
     stem, dot, suffix = name.rpartition(".")
-    if not stem:
+    if not stem or len(os.fsencode(suffix)) > _SUFFIX_MAX:
         stem, dot, suffix = name, "", ""
     yield _shortened(stem, dot + suffix, longest)
     number = 2
     while True:
-        yield _shortened(stem, f" ({number}){dot}{suffix}", longest)
+        yield _shortened(stem, f" ({number}){dot}{suffix}", longest - room)
         number += 1
 
 

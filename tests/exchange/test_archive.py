@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from config.home import Home
-from exchange import archive, sender
+from exchange import archive, held, sender
 from ledger.entry import Draft
 from tests.organisations import CASE, DECISION, Pair, start
 
@@ -47,6 +47,21 @@ def test_a_name_of_full_length_gets_its_explanation_under_a_shorter_one(pair: Pa
     assert beside.endswith(".why.txt")
     assert beside[:100] == name[:100]
     assert b"NOT sent" in text
+
+
+@pytest.mark.parametrize(
+    "name", ["x" * 255, "é" * 127, "x" * 251 + ".exe", "a." + "b" * 253, "a" * 220 + "." + "b" * 34]
+)
+def test_two_files_of_one_name_of_full_length_have_an_explanation_each(pair: Pair, name: str) -> None:
+    for content in (b"first", b"second"):
+        pair.lgsco.drop(content, name)
+        pair.settle()
+    assert pair.lgsco.states() == ["held", "held"]
+    assert pair.lgsco.spooled() == []
+    found = [held.find(pair.lgsco.home.held, one.id) for one in pair.lgsco.handovers()]
+    assert [path.read_bytes() for _, path in found if path is not None] == [b"first", b"second"]
+    assert [path.name[-8:] for _, path in found if path is not None][1].count(" (2)") == 1
+    assert len(files_in(pair.lgsco.home.held)) == 4
 
 
 def test_two_names_of_full_length_that_differ_only_at_their_end_have_an_explanation_each(pair: Pair) -> None:

@@ -41,7 +41,9 @@ def test_a_name_that_is_taken_is_never_replaced(tmp_path: Path) -> None:
     assert not (tmp_path / "work").exists()
 
 
-@pytest.mark.parametrize("name", ["x" * 255, "é" * 127, "x" * 251 + ".pdf", "-rf", ".hidden", "a\nb"])
+@pytest.mark.parametrize(
+    "name", ["x" * 255, "é" * 127, "x" * 251 + ".pdf", "a." + "b" * 253, "a." + "é" * 126, "-rf", ".hidden", "a\nb"]
+)
 def test_a_long_or_strange_name_finds_a_place_beside_its_twin(tmp_path: Path, name: str) -> None:
     placed = []
     for number in range(3):
