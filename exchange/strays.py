@@ -6,12 +6,13 @@ name under the wrong council.
 
 import contextlib
 import os
+import secrets
 import stat
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from exchange import files, intake
+from exchange import archive, files, intake
 from exchange.drop import SCAN_DEPTH, SIDECAR, WHY, Candidate
 from exchange.failures import Failures
 from exchange.parts import Parts
@@ -72,8 +73,21 @@ def _is_late(parts: Parts, status: os.stat_result) -> bool:
 
 def _put_aside(parts: Parts, path: Path) -> None:
     folders = path.relative_to(parts.home.outbound).parts[:-1]
-    target = files.place(path, parts.home.held.joinpath(*folders[:1] or ("unsorted",)), path.name)
-    files.write_new(target.with_name(target.name + WHY), _WHY, 0o640)
+    directory = parts.home.held.joinpath(*folders[:1] or ("unsorted",))
+    target = files.place(path, directory, path.name, taken=_is_taken, room=len(WHY))
+    # a person's own file may have come under the explanation's name meanwhile: it is not replaced
+    text = target.with_name(f".{secrets.token_hex(8)}.part")
+    try:
+        files.write_new(text, _WHY, 0o640)
+        files.place(text, directory, archive.fitting(target.name, WHY))
+    finally:
+        text.unlink(missing_ok=True)
+
+
+def _is_taken(path: Path) -> bool:
+    """Also where a held file would take it for its own: what is released goes with the sidecar beside it."""
+    beside = (path.name, archive.fitting(path.name, WHY), path.name.removesuffix(SIDECAR))
+    return any(files.is_there(path.with_name(name)) for name in beside)
 
 
 def _alone(directory: Path, depth: int, failures: Failures) -> Iterator[Path]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from exchange import files, strays
+from exchange import files, orders, strays
 from tests.organisations import CASE, Pair
 
 LATE = 'authority = "E08000035"\n'
@@ -136,3 +136,47 @@ def test_a_sidecar_that_goes_while_it_is_looked_at_is_no_failure(pair: Pair, mon
     monkeypatch.setattr(Path, "lstat", late)
     assert strays.put_aside(pair.lgsco.parts) == 1
     assert not second.exists()
+
+
+def held(pair: Pair) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in pair.lgsco.home.held.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("length", [247, 249, 255])
+def test_a_sidecar_with_a_long_name_is_explained_too(pair: Pair, length: int) -> None:
+    for content in (LATE, LATE.upper()):
+        sidecar = stray(pair, "Leeds")
+        sidecar = sidecar.rename(sidecar.with_name("x" * (length - len(".concern.toml")) + ".concern.toml"))
+        sidecar.write_text(content)
+        pair.clock.advance(minutes=11)
+        strays.put_aside(pair.lgsco.parts)
+        assert not sidecar.exists()
+    found = held(pair)
+    assert sorted(text for text in found.values() if b"NOT used" not in text) == [LATE.upper().encode(), LATE.encode()]
+    assert len([name for name in found if name.endswith(".why.txt")]) == 2
+    assert len(found) == 4
+
+
+def test_what_a_person_has_written_is_not_replaced_by_an_explanation(pair: Pair) -> None:
+    sidecar = stray(pair, "Leeds")
+    (pair.lgsco.home.held / "ofsted").mkdir()
+    (pair.lgsco.home.held / "ofsted" / f"{sidecar.name}.why.txt").write_bytes(b"a note")
+    pair.clock.advance(minutes=11)
+    strays.put_aside(pair.lgsco.parts)
+    found = held(pair)
+    assert found.pop(f"{sidecar.name}.why.txt") == b"a note"
+    assert sorted(found) == [f"{CASE} decision.pdf.concern (2).toml", f"{CASE} decision.pdf.concern (2).toml.why.txt"]
+
+
+def test_a_sidecar_that_is_put_aside_does_not_speak_for_a_held_file_of_its_name(pair: Pair) -> None:
+    pair.lgsco.drop(b"content", f"{CASE} decision.pdf", ("ofsted", "upheld-decision", "Nowhere"))
+    pair.settle()
+    sidecar = stray(pair, "Leeds")
+    pair.clock.advance(minutes=11)
+    strays.put_aside(pair.lgsco.parts)
+    assert not sidecar.exists()
+    orders.place(pair.lgsco.parts.ledger, pair.lgsco.handovers()[0], "release", "Kim Example")
+    pair.settle()
+    assert [(one.state, one.reason) for one in pair.lgsco.handovers()] == [
+        ("withdrawn", "released"), ("held", "unknown-authority")
+    ]  # fmt: skip
