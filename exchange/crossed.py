@@ -8,6 +8,7 @@ held/ beside the file, that it was withdrawn, is not true any more:
 Whoever has moved or changed the file meanwhile keeps it where it is.
 """
 
+import os
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -15,7 +16,7 @@ from typing import Final
 from config.authorities import UnknownAuthority
 from config.times import from_text, to_text
 from exchange import files, held, locate, retention
-from exchange.drop import SIDECAR
+from exchange.drop import SIDECAR, WHY
 from exchange.failures import Failures
 from exchange.parts import Parts
 from exchange.spool import Claim
@@ -28,6 +29,9 @@ CROSSED: Final = "withdrawal.crossed"
 
 LOOKED_FOR: Final = timedelta(days=7)
 """How long the file is looked for in held/: whoever has it by then keeps it."""
+
+_ARRIVED: Final = ("acknowledged", "destroyed")
+"""States of a handover that was withdrawn too late; where nothing is kept, its file goes as soon as it was brought."""
 
 _LATELY = "SELECT partner, handover FROM entries WHERE event = ? AND at >= ?"
 
@@ -47,7 +51,7 @@ def bring_home(parts: Parts) -> int:
     done = 0
     for partner, identifier in parts.ledger.rows(_LATELY, CROSSED, to_text(parts.effects.clock() - LOOKED_FOR)):
         handover = parts.ledger.handover(partner, "out", identifier)
-        if handover is None or handover.state != "acknowledged" or parts.spool.holds(identifier):
+        if handover is None or handover.state not in _ARRIVED or parts.spool.holds(identifier):
             continue
         with failures.kept():
             done += _bring(parts, handover)
@@ -57,20 +61,33 @@ def bring_home(parts: Parts) -> int:
 
 def _bring(parts: Parts, handover: Handover) -> bool:
     why, path = held.find(parts.home.held, handover.id)
-    copy = copy_of(parts.ledger, handover)
-    digest = digest_of(parts.ledger, handover)
     if why is None:
         return False
-    if path is not None and (copy.kept is not None or digest is None or not _take(parts, handover, path, digest)):
+    had_it = copy_of(parts.ledger, handover).kept is not None or handover.state == "destroyed"
+    digest = digest_of(parts.ledger, handover)
+    if path is None:
+        # somebody has it by now; or a crash came when we had taken it, before what lay beside it went
+        if had_it:
+            _remove_details(why, why.name.removesuffix(WHY))
+        files.remove(why)
         return False
-    # what it says is not true any more; after a crash it may lie there alone
-    files.remove(why)
-    claim = parts.spool.read_claim(handover.id)
-    if path is None or claim is None:
+    if had_it or digest is None or not _take(parts, handover, path, digest):
         return False
-    files.remove(path.with_name(path.name + SIDECAR))
-    retention.settle(parts, claim, handover)
+    with parts.spool.gone_on_with_later(handover.id):
+        # the explanation, which is not true any more, goes last: by it the rest is found after a crash
+        _remove_details(why, path.name)
+        files.remove(why)
+        claim = parts.spool.read_claim(handover.id)
+        if claim is None:
+            return False
+        retention.settle(parts, claim, handover)
     return True
+
+
+def _remove_details(why: Path, name: str) -> None:
+    """The sidecar of a file that was explained there; beside a name that has no room for one, none can lie."""
+    if len(os.fsencode(name + SIDECAR)) <= files.NAME_MAX:
+        files.remove(why.with_name(name + SIDECAR))
 
 
 def _take(parts: Parts, handover: Handover, path: Path, digest: str) -> bool:

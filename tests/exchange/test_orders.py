@@ -15,7 +15,7 @@ from exchange.service import alerts
 from ledger.entry import Draft
 from ledger.store import Transaction
 from tests.exchange.crashes import Crash, Machine
-from tests.organisations import CASE, DECISION, Organisation, Pair, Template, restart
+from tests.organisations import CASE, DECISION, Organisation, Pair, Template, restart, restart_with
 
 
 def order(organisation: Organisation, what: orders.What, position: int = 0) -> None:
@@ -193,9 +193,11 @@ def test_who_ordered_is_committed_to_and_not_spelled_out(pair: Pair, what: order
     assert ledger.openings(entry.seq) == {"by": "Kim Example"}
 
 
-def cross(pair: Pair) -> None:
+def cross(pair: Pair, details: str | None = None) -> None:
     """The upload was done, its reply lost: our side still says sealed when the withdrawal is ordered."""
-    pair.lgsco.drop(b"content")
+    path = pair.lgsco.drop(b"content")
+    if details is not None:
+        path.with_name(path.name + ".concern.toml").write_text(details)
     pair.lgsco.take()
     rounds.seal_accepted(pair.lgsco.parts, "ofsted")
     (handover,) = pair.lgsco.handovers()
@@ -251,14 +253,16 @@ def test_a_withdrawn_file_that_is_dropped_again_is_sent_although_the_first_had_a
     assert len(pair.ofsted.inbound()) == 2
 
 
+@pytest.mark.parametrize("keep", ["90d", "none"])
 def test_a_crash_on_the_way_from_held_leaves_one_file_and_no_false_word(
-    template: Template, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    template: Template, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep: str
 ) -> None:
     step, stopped = -1, True
     while stopped:
         step, stopped = step + 1, False
         with template.pair(tmp_path / str(step)) as pair:
-            cross(pair)
+            restart_with(pair, f'[partners.ofsted]\nkeep_sent = "{keep}"')
+            cross(pair, f'reference = "{CASE}"\n')
             pair.ofsted.receive()
             pair.ofsted.send()
             pair.lgsco.receive()
@@ -273,9 +277,19 @@ def test_a_crash_on_the_way_from_held_leaves_one_file_and_no_false_word(
             pair.lgsco = restart(pair.lgsco, pair.ofsted, pair.clock)
             pair.lgsco.take()
             assert below(pair.lgsco.home.held) == [], machine.steps[-1]
-            assert len(below(pair.lgsco.home.sent)) == 2, machine.steps[-1]
+            assert len(below(pair.lgsco.home.sent)) == (0 if keep == "none" else 2), machine.steps[-1]
+            # a destruction that was cut off is finished there
+            pair.lgsco.retain()
             assert pair.lgsco.spooled() == []
     assert step > 10
+
+
+def test_details_of_a_withdrawn_file_that_somebody_has_taken_stay_theirs(pair: Pair) -> None:
+    cross(pair, f'reference = "{CASE}"\n')
+    (pair.lgsco.home.held / "ofsted" / f"{CASE} decision.pdf").rename(pair.base / "taken.pdf")
+    pair.settle()
+    pair.lgsco.take()
+    assert below(pair.lgsco.home.held) == [f"ofsted/{CASE} decision.pdf.concern.toml"]
 
 
 def test_a_refusal_after_a_damaged_first_copy_is_answered(pair: Pair) -> None:
