@@ -19,6 +19,10 @@ from ledger.identifier import ID_LENGTH, is_id
 _NOT_FOR_US = (errno.ENOENT, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENXIO)
 """Why something in held/ is not an explanation of ours: it has gone, or it is a link, a socket, or not to be read."""
 
+_LAST_LINE = re.compile(rb"(?:\A|\n)Handover:  ([0-9a-f-]{%d})\s*\Z" % ID_LENGTH)
+_LOOKED_AT = 128
+"""Bytes from the end of an explanation in which its last line must be."""
+
 _NOBODYS = "lost+found"
 """Where a file system begins, it keeps this folder for itself, and nobody else may look into it."""
 
@@ -38,14 +42,14 @@ def find(held: Path, identifier: str) -> tuple[Path | None, Path | None]:
 
     Raises OSError where this machine fails to read it now, or it is not found and could lie where we may not look.
     """
-    wanted, alone = _last_line(identifier).encode(), None
+    alone = None
     unseen: list[OSError] = []
     for part in _parts(held):
         unseen += part.unseen
         for folder, names in part.folders:
             explained = _explained(names)
             for why in names:
-                if _is_explanation(why, explained) and _end_of(folder / why, len(wanted)) == wanted:
+                if _is_explanation(why, explained) and named(folder / why) == identifier:
                     for name in explained:
                         if explained[name] == why:
                             return folder / why, folder / name
@@ -67,7 +71,7 @@ def left_alone(held: Path) -> Iterator[tuple[Path, dict[Path, str]]]:
         for folder, names in part.folders:
             explained = _explained(names)
             whys = (folder / name for name in names if _is_explanation(name, explained))
-            said = {why: _named(why) for why in whys if why.name not in explained.values()}
+            said = {why: named(why) for why in whys if why.name not in explained.values()}
             if said:
                 yield folder, {why: identifier for why, identifier in said.items() if identifier is not None}
 
@@ -124,18 +128,18 @@ def _listing(folder: Path) -> tuple[list[str], list[str]]:
     return [entry.name for entry in listing if entry.name not in deeper], deeper
 
 
-def _named(why: Path) -> str | None:
-    end = _end_of(why, len(_last_line("")) + ID_LENGTH)
-    said = re.fullmatch(_last_line("(.*)"), end.decode("utf-8", "replace"))
-    return said[1] if said is not None and is_id(said[1]) else None
+def named(why: Path) -> str | None:
+    """The handover that an explanation names in its last line; None for any other file.
 
-
-def _last_line(identifier: str) -> str:
-    return f"Handover:  {identifier}\n"
+    An editor may have ended the lines in another way, or added an empty one.
+    """
+    said = _LAST_LINE.search(_end_of(why, _LOOKED_AT))
+    identifier = None if said is None else said[1].decode("ascii")
+    return identifier if identifier is not None and is_id(identifier) else None
 
 
 def _end_of(path: Path, size: int) -> bytes:
-    """The last bytes of a plain file; empty for anything else."""
+    """At most so many of the last bytes of a plain file; none of anything else."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as problem:
@@ -144,7 +148,7 @@ def _end_of(path: Path, size: int) -> bytes:
         return b""
     with os.fdopen(handle, "rb") as file:
         status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode) or status.st_size < size:
+        if not stat.S_ISREG(status.st_mode):
             return b""
-        file.seek(-size, os.SEEK_END)
+        file.seek(-min(size, status.st_size), os.SEEK_END)
         return file.read(size)

@@ -174,7 +174,7 @@ def take_dropped(parts: Parts, completeness: Completeness) -> int:
         for candidate in batch:
             completeness.forget(candidate.path)
         with failures.kept():
-            taken += len(intake.take_all(parts, batch, failures))
+            taken += len(intake.take_all(parts, taken_back.only_files(parts, batch, failures), failures))
         if taken >= AT_ONCE:
             break
     failures.raise_first()

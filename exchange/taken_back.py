@@ -2,13 +2,18 @@
 
     held  ->  the file moved away by a person  ->  withdrawn (file-gone)  ->  the explanation removed
 
-What is put into an outbound folder again is another handover; nothing would ever be said about the old one.
+What is put into an outbound folder again is another handover; nothing would ever be said about the old one. An
+explanation that comes along with its file is no document, and is for nobody else: it goes back to held/, alone.
 """
 
+import os
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import unquote_to_bytes
 
-from exchange import files, held
+from exchange import archive, files, held
+from exchange.drop import WHY, Candidate
 from exchange.failures import Failures
 from exchange.parts import Parts
 from ledger.entry import Draft
@@ -50,6 +55,45 @@ def _notice(parts: Parts, why: Path, identifier: str, at_rest: bool) -> bool:
     ended = parts.ledger.write(lambda tx: _end(tx, handover))
     files.remove(why)
     return ended
+
+
+def only_files(parts: Parts, candidates: Sequence[Candidate], failures: Failures) -> list[Candidate]:
+    """Those of these files in outbound folders that are no explanations of ours; what fails with one keeps it there."""
+    left = []
+    for candidate in candidates:
+        with failures.kept():
+            if not _put_back(parts, candidate):
+                left.append(candidate)
+    return left
+
+
+def _put_back(parts: Parts, candidate: Candidate) -> bool:
+    name = candidate.path.name
+    identifier = held.named(candidate.path) if name.endswith(WHY) else None
+    handover = parts.ledger.find_one_or_none("out", identifier) if identifier is not None else None
+    if handover is None:
+        return False
+    folder = parts.home.held / _folder(parts, handover)
+    files.make_directory(folder)
+    for stem in files.names_like(name.removesuffix(WHY), files.NAME_MAX - len(WHY)):
+        target = folder / (stem + WHY)
+        if files.is_there(target) and held.named(target) == identifier:
+            # a copy: the one that counts lies where it was
+            files.remove(candidate.path)
+            return True
+        # under a new name it must not seem to explain another file
+        is_new = target.name != name and files.is_there(folder / stem)
+        if not is_new and files.move_new(candidate.path, target):
+            return True
+    return False  # names_like never ends
+
+
+def _folder(parts: Parts, handover: Handover) -> str:
+    """Where it lay: only what was held as it was dropped could have lain in a folder of no partner."""
+    folders = parts.ledger.openings(handover.first_seq).get("folders")
+    if folders is None:
+        return handover.partner
+    return os.fsdecode(unquote_to_bytes(str(folders).split("/")[0])) or archive.UNSORTED
 
 
 def _is_at_rest(parts: Parts, folder: Path) -> bool:
