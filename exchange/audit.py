@@ -10,13 +10,14 @@ from config.errors import Misuse, Refused, Tampered
 from config.home import Home
 from config.times import system_clock
 from exchange.former_keys import former_witnesses
-from exchange.key_book import carried_forward
+from exchange.key_book import carried_forward, witness_ends
 from exchange.ledger_keys import ledger_verifiers
 from exchange.partner_trust import trusted
 from keys.keyring import Keyring, Secret
 from keys.trust import Trust
 from ledger import checkpoint, entry, note, tlogproof, verify
 from ledger.database import connect
+from ledger.key_events import WitnessEnd
 from ledger.known import rows_of
 from ledger.note import NoteError, Verifier
 from ledger.store import Ledger
@@ -53,14 +54,15 @@ def verify_home(home: Home) -> Report:
 
 def verify_ledger(home: Home, keyring: Keyring, trust: Trust, since: Path | None) -> Report:
     """Recompute everything; with `since`, also that the ledger continues that checkpoint."""
-    known, former = _with_announced(home, trust)
+    known, former, ends = _with_announced(home, trust)
     witnesses = {
-        partner: _each_once(*known.witness_verifiers(partner), *former.get(partner, ())) for partner in known.partners
+        partner: _each_once(*known.cosigned_with(partner), *former.get(partner, ())) for partner in known.partners
     }
     return verify.verify(
         home.ledger,
         ledger_verifiers(keyring),
         witness_verifiers=witnesses,
+        witness_ends=ends,
         since=_checkpoint(since) if since is not None else None,
     )
 
@@ -69,9 +71,11 @@ def _each_once(*verifiers: Verifier) -> tuple[Verifier, ...]:
     return tuple({(one.name, one.key_id): one for one in verifiers}.values())
 
 
-def _with_announced(home: Home, trust: Trust) -> tuple[Trust, Mapping[str, Sequence[Verifier]]]:
-    """With the witness keys that partners announced, and those of older cards, as far as the ledger, which is in
-    question, can be read at all.
+def _with_announced(
+    home: Home, trust: Trust
+) -> tuple[Trust, Mapping[str, Sequence[Verifier]], Mapping[str, Mapping[bytes, WitnessEnd]]]:
+    """With the witness keys that partners announced, those of older cards, and when any of them ended, as far as the
+    ledger, which is in question, can be read at all.
 
     Whoever changed it to name another witness key also changed what our own checkpoints say.
     """
@@ -79,11 +83,11 @@ def _with_announced(home: Home, trust: Trust) -> tuple[Trust, Mapping[str, Seque
         connection = connect(home.ledger, writable=False)
         try:
             view = View(rows_of(connection))
-            return carried_forward(trust, view), former_witnesses(view)
+            return carried_forward(trust, view), former_witnesses(view), witness_ends(view)
         finally:
             connection.close()
     except (Refused, Tampered, Misuse):
-        return trust, {}
+        return trust, {}, {}
 
 
 def _checkpoint(path: Path) -> bytes:

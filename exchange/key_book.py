@@ -8,6 +8,7 @@ their former ones what earlier cards named and newer ones do not (`exchange.form
 import threading
 from collections.abc import Iterable, Sequence
 
+from config.times import from_text
 from exchange.former_keys import former_signers
 from keys import own_keys, succession
 from keys.announcement import Announcement, Signed
@@ -15,31 +16,52 @@ from keys.own_keys import OwnKeys
 from keys.trust import Trust
 from ledger.canonical import Json
 from ledger.entry import Entry
-from ledger.key_events import OF_PARTNERS, key_entries, last_change
+from ledger.key_events import OF_PARTNERS, WitnessEnd, key_entries, last_change
+from ledger.note import parse_vkey
 from ledger.view import View
 
 
 def accepted(entries: Iterable[Entry]) -> dict[str, Sequence[Announcement]]:
     """The announcements of every partner that were accepted since its card was confirmed, in that order.
 
-    A revocation counts for ever: no card brings back a key that somebody else may have.
+    A revocation counts for ever: no card brings back a key that somebody else may have. So does what else outlasts it.
 
     Raises AnnouncementError for an entry that holds none: what was accepted was read before it was recorded.
     """
-    found: dict[str, list[Announcement]] = {}
+    return {
+        partner: tuple(succession.counted(one, entry.at) for entry, one in found)
+        for partner, found in _in_force(entries).items()
+    }
+
+
+def _in_force(entries: Iterable[Entry]) -> dict[str, list[tuple[Entry, Announcement]]]:
+    found: dict[str, list[tuple[Entry, Announcement]]] = {}
     cards: dict[str, Json] = {}
     for entry in entries:
+        partner = str(entry.partner)
         if entry.event == "partner.added":
             # the same card once more, perhaps because its file was broken, changes nothing
-            if cards.get(str(entry.partner)) != entry.detail.get("card_sha256"):
-                revoked = [one for one in found.get(str(entry.partner), ()) if one.action == "revoke"]
-                found[str(entry.partner)] = revoked
-            cards[str(entry.partner)] = entry.detail.get("card_sha256")
+            if cards.get(partner) != entry.detail.get("card_sha256"):
+                issued = str(entry.detail.get("issued", "~"))
+                found[partner] = [said for said in found.get(partner, ()) if succession.outlasts(said[1], issued)]
+            cards[partner] = entry.detail.get("card_sha256")
         elif entry.event == "partner.key-accepted" and "announcement" in entry.detail:
             signed = Signed.from_json(entry.detail["announcement"])
-            counted = succession.counted(signed.announcement, entry.at)
-            found.setdefault(str(entry.partner), []).append(counted)
-    return {partner: tuple(announced) for partner, announced in found.items()}
+            found.setdefault(partner, []).append((entry, signed.announcement))
+    return found
+
+
+def witness_ends(view: View) -> dict[str, dict[bytes, WitnessEnd]]:
+    """Partner -> id of a witness key -> when it ended, as the partner announced it."""
+    found: dict[str, dict[bytes, WitnessEnd]] = {}
+    for partner, said in _in_force(key_entries(view, OF_PARTNERS)).items():
+        for entry, one in said:
+            if one.purpose in ("witness", "witness-pq") and one.action not in succession.COMES:
+                # the later of both clocks: until then what it cosigned was recorded as that of a key in use
+                until = max(from_text(one.issued), from_text(entry.at))
+                end = WitnessEnd(entry.seq, int(until.timestamp()))
+                found.setdefault(partner, {}).setdefault(parse_vkey(one.key).key_id, end)
+    return found
 
 
 def carried_forward(cards: Trust, view: View) -> Trust:

@@ -139,7 +139,7 @@ def _pass_on(parts: Parts, arrival: Arrival, opened: Opened, manifest: Manifest)
         sequence=manifest.sequence,
         handover=manifest.id if manifest.kind == "concern" else None,
         now=parts.effects.clock(),
-        ended=parts.trust.ended_ledger_keys(arrival.partner),
+        ended=parts.trust.ended_ledger_keys(arrival.partner) | parts.trust.ended_witness_keys(arrival.partner),
     )
     note_signed(parts, arrival.partner, manifest.created)
     if messages.is_control(manifest.kind):

@@ -4,9 +4,10 @@
     check(standing, signed, at)  whether one more announcement is vouched for by keys that count now
     needs_person(standing, one)  what even the chain of signatures must not decide alone
 
-A new card is the whole truth from the moment it is confirmed: announcements issued before it are contained in it. Only
-a revocation is not undone by any card. Signing keys that no card names any more are `keys.former`: an end that is
-announced shortens their time, too, and nothing else here asks for them.
+A new card is the whole truth from the moment it is confirmed: announcements issued before it are contained in it. But
+no card undoes a revocation, nor the retirement of a ledger or witness key, which it names still for what that signed.
+Signing keys that no card names any more are `keys.former`: an end that is announced shortens their time, too, and
+nothing else here asks for them.
 
     rotate   the key comes beside the old one; who encrypts uses the new one from `at` on
     add      the first key of a purpose that nobody needs to have: never beside one, nor after one that has ended
@@ -108,7 +109,7 @@ def standing(card: Card, accepted: Iterable[Announcement] = (), former: Former =
 
 def after(now: Standing, one: Announcement) -> Standing:
     """What one accepted announcement changes; raises AnnouncementRefused where the result could not be a card."""
-    if (one.issued <= now.card.issued and one.action != "revoke") or _is_superseded(now, one):
+    if (one.issued <= now.card.issued and not outlasts(one, now.card.issued)) or _is_superseded(now, one):
         return now
     try:
         changed = _with_new(now, one) if one.action in COMES else _without(now, one)
@@ -117,6 +118,13 @@ def after(now: Standing, one: Announcement) -> Standing:
     if one.action not in COMES:
         return changed
     return replace(changed, numbers={**now.numbers, one.purpose: one.number})
+
+
+def outlasts(one: Announcement, card: str) -> bool:
+    """Whether a card that was issued at that time, and is confirmed after the announcement, leaves it in force."""
+    # a card older than a retirement was confirmed on purpose: it forgets everything but revocations
+    stays = one.action == "retire" and one.purpose in ("ledger", "witness", "witness-pq") and one.issued <= card
+    return stays or one.action == "revoke"
 
 
 def counted(one: Announcement, recorded: str) -> Announcement:

@@ -171,7 +171,19 @@ class Trust:
         return frozenset(note.parse_vkey(text).key_id for text in now.card.ledger_keys if text in now.ended)
 
     def witness_verifiers(self, partner: str) -> tuple[note.Verifier, ...]:
-        """The keys with which the partner cosigns our checkpoints, or ever did: each cosignature tells its time."""
+        """The keys with which the partner cosigns our checkpoints, or once did; none that was revoked."""
+        now = self.standing(partner)
+        keys = (*now.card.witness_keys, *now.card.witness_pq)
+        return tuple(note.parse_vkey(text) for text in keys if text not in now.revoked)
+
+    def ended_witness_keys(self, partner: str) -> frozenset[bytes]:
+        """Of these, the ids of those that cosign nothing new."""
+        now = self.standing(partner)
+        keys = (*now.card.witness_keys, *now.card.witness_pq)
+        return frozenset(note.parse_vkey(text).key_id for text in keys if text in now.ended)
+
+    def cosigned_with(self, partner: str) -> tuple[note.Verifier, ...]:
+        """Every key with which the partner ever cosigned: what was recorded before a key's end verifies for ever."""
         card = self.standing(partner).card
         return tuple(note.parse_vkey(text) for text in (*card.witness_keys, *card.witness_pq))
 

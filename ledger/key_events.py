@@ -24,6 +24,7 @@ whoever knows the old key sees that it stood by the new one, and a key that nobo
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from ledger.entry import Entry
 from ledger.known import Rows
@@ -50,6 +51,20 @@ ENDINGS = ("key.retired", "key.revoked")
 
 _LAST = "SELECT max(seq) FROM entries WHERE event IN"
 _CHANGES = ("key.created", *ENDINGS)
+
+
+@dataclass(frozen=True, slots=True)
+class WitnessEnd:
+    """When a partner's witness key ended: what it cosigned later counts for nothing."""
+
+    seq: int
+    """The entry that recorded it: who cosigned a checkpoint that holds it did so later."""
+    at: int
+    """The same in Unix seconds, as a cosignature tells its time."""
+
+    def is_before(self, size: int, time: int) -> bool:
+        """Whether a cosignature on our checkpoint of `size` entries was made after the end, as far as can be told."""
+        return size > self.seq or time > self.at
 
 
 def key_entries(view: View, events: Sequence[str] = (*OF_OURS, *OF_PARTNERS)) -> list[Entry]:

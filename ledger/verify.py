@@ -26,6 +26,7 @@ from ledger.checks.openings import check_documents, check_openings
 from ledger.checks.tree import Tree
 from ledger.database import Connection, LedgerMissing, check_kind, connect, snapshot, translated
 from ledger.head import open_checkpoint
+from ledger.key_events import WitnessEnd
 from ledger.note import Verifier
 
 __all__ = ["Problem", "Report", "verify"]
@@ -81,9 +82,11 @@ def verify(
     verifiers: Sequence[Verifier],
     *,
     witness_verifiers: Mapping[str, Sequence[Verifier]] | None = None,
+    witness_ends: Mapping[str, Mapping[bytes, WitnessEnd]] | None = None,
     since: bytes | None = None,
 ) -> Report:
     """Verify the ledger at `path`. `witness_verifiers`: each partner's keys; None: cosignatures only by their form.
+    `witness_ends`: of each partner, the ids of those that have ended, and when.
 
     Raises NotNow if it cannot be read at the moment, LedgerMissing if there is none; all else is in the report.
     """
@@ -95,7 +98,7 @@ def verify(
                 check_kind(connection)
                 for difference in schema.differences(connection):
                     findings.add(None, difference)
-                return _verify(path, connection, findings, verifiers, witness_verifiers, since)
+                return _verify(path, connection, findings, verifiers, witness_verifiers, witness_ends or {}, since)
         finally:
             connection.close()
     except LedgerMissing:
@@ -112,6 +115,7 @@ def _verify(
     findings: Findings,
     verifiers: Sequence[Verifier],
     witness_verifiers: Mapping[str, Sequence[Verifier]] | None,
+    witness_ends: Mapping[str, Mapping[bytes, WitnessEnd]],
     since: bytes | None,
 ) -> Report:
     damage = _Damage(path)
@@ -125,7 +129,7 @@ def _verify(
         tree.settle(checkpoints.good)
     checkpoints.finish(tree)
     kept.finish(tree, checkpoints.good)
-    cosignatures = check_cosignatures(connection, tree.size, witness_verifiers, findings)
+    cosignatures = check_cosignatures(connection, tree.size, witness_verifiers, witness_ends, findings)
     check_witnessed(connection, findings)
     check_lives(connection, findings)
     check_openings(connection, findings)

@@ -219,6 +219,12 @@ class Cosigner:
         return self.now.to_bytes(TIME_SIZE, "big") + self.do(to_sign)
 
 
+def told_time(signature: bytes) -> int:
+    """When a cosignature of either kind was made, in Unix seconds, as it says itself."""
+    # SPEC: C2SP tlog-cosignature format: timestamp in big-endian order, then the signature
+    return int.from_bytes(signature[:TIME_SIZE], "big")
+
+
 def key_id(name: str, kind: int, public: bytes) -> bytes:
     """The four bytes by which signature lines name a key. `name` is one that is_name accepts."""
     # SPEC: C2SP signed-note signatures: key ID = SHA-256(name || LF || type || public key)[:4]

@@ -86,7 +86,7 @@ def receive(
     """Take a partner's statement in: check and persist in one commit, so that the answer can only be what was kept.
 
     `sequence` and `handover` are the running number and id of the concern that brought it, None for other messages.
-    `ended` are the ids of those ledger keys that no longer vouch for anything new.
+    `ended` are the ids of those keys, of either kind, that no longer vouch for anything new.
     Raises RolledBack, after recording it, if the partner proves that it has cosigned what this ledger does not hold.
     """
     signers = [replace(cosigner, now=int(now.timestamp())) for cosigner in cosigners]
@@ -95,7 +95,7 @@ def receive(
     def take(tx: Transaction) -> tuple[Outcome, RolledBack | None]:
         try:
             said = closing.without_former(tx, partner, statement, ledger.verifiers, witness_verifiers)
-            _take_cosigned(tx, partner, said, ledger.verifiers, witness_verifiers)
+            _take_cosigned(tx, partner, said, ledger.verifiers, witness_verifiers, ended)
             _check_sequence(tx, partner, sequence, handover)
             cosigned = _take_checkpoint(tx, partner, said, ledger_verifiers, lasting, signers)
         except RolledBack as loss:
@@ -114,9 +114,18 @@ def receive(
 
 
 def _take_cosigned(
-    tx: Transaction, partner: str, statement: Statement, own: Sequence[Verifier], witnesses: Sequence[Verifier]
+    tx: Transaction,
+    partner: str,
+    statement: Statement,
+    own: Sequence[Verifier],
+    witnesses: Sequence[Verifier],
+    ended: frozenset[bytes],
 ) -> None:
-    """Keep the partner's signatures on our checkpoint; raises RolledBack, or Refused for what proves nothing."""
+    """Keep the partner's signatures on our checkpoint; raises RolledBack, or Refused for what proves nothing.
+
+    That this ledger was rolled back is also believed of a key that was retired since: an older copy of the ledger may
+    be what says so, or what does not know its successor yet.
+    """
     if statement.seen > 0:
         opened = note.open_note(statement.cosigned.encode(errors="replace"), (*own, *witnesses))
         stated, held = checkpoint.parse(opened.text), tx.checkpoint_of(statement.seen)
@@ -125,13 +134,15 @@ def _take_cosigned(
             raise Refused("a partner has cosigned what no key of this ledger has signed", reason="not-ours")
         if stated.size != statement.seen:
             raise Refused("a partner has cosigned another size than it says", reason="other-size")
-        lines = [s.line for s in opened.verified if (s.name, s.key_id) in theirs]
+        cosigned = [s for s in opened.verified if (s.name, s.key_id) in theirs]
         if not _holds(tx, stated, opened.text, held):
-            if not lines:
+            if not cosigned:
                 raise Refused("a partner shows a checkpoint without its known key's signature", reason="unknown-key")
             raise _rolled_back(partner, stated.size, tx.size)
-        for line in lines if held is not None else ():
-            tx.keep_cosignature(partner, statement.seen, line)
+        # whatever time a line tells: whoever has the key writes any
+        for signature in cosigned if held is not None else ():
+            if signature.key_id not in ended:
+                tx.keep_cosignature(partner, statement.seen, signature.line)
 
 
 def _holds(view: View, stated: Checkpoint, text: str, held: bytes | None) -> bool:

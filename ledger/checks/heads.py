@@ -13,10 +13,12 @@ from ledger.checks.findings import Findings, each
 from ledger.checks.tree import Tree
 from ledger.database import Connection
 from ledger.head import open_checkpoint
+from ledger.key_events import WitnessEnd
 from ledger.known import rows_of
 from ledger.merkle import EMPTY_ROOT
 from ledger.note import Verifier
 from ledger.view import View
+from ledger.vkey import told_time
 
 
 class Checkpoints:
@@ -97,9 +99,16 @@ def _schedule(connection: Connection) -> list[tuple[int, tuple[str, ...]]]:
 
 
 def check_cosignatures(
-    connection: Connection, size: int, verifiers: Mapping[str, Sequence[Verifier]] | None, findings: Findings
+    connection: Connection,
+    size: int,
+    verifiers: Mapping[str, Sequence[Verifier]] | None,
+    ends: Mapping[str, Mapping[bytes, WitnessEnd]],
+    findings: Findings,
 ) -> int:
-    """Partners' signatures on our checkpoints; returns how many there are. Without `verifiers` only their form."""
+    """Partners' signatures on our checkpoints; returns how many there are. Without `verifiers` only their form.
+
+    One that a key made after its end is no finding, for an earlier version of this program kept it; it is not counted.
+    """
     number = good = 0
     rows = each(
         connection,
@@ -107,19 +116,23 @@ def check_cosignatures(
         "ORDER BY s.size",
     )
     for signed_size, partner, line, text in rows:
-        number += 1
         if text is None:
+            number += 1
             findings.add(min(good, size), f"{partner} cosigned {signed_size} entries, of which there is no checkpoint")
             continue
         try:
-            signed = note.add_signatures(text.encode(), [line])
+            signed, parsed = note.add_signatures(text.encode(), [line]), note.Signature.parse(line)
             if verifiers is not None:
                 note.open_note(signed, verifiers.get(partner, ()))
         except Refused as problem:
             what = f"the cosignature of {partner} on {signed_size} entries does not hold: {problem.message}"
             findings.add(min(good, size), what)
+            number += 1
         else:
-            good = signed_size
+            end = ends.get(partner, {}).get(parsed.key_id)
+            if end is None or not end.is_before(signed_size, told_time(parsed.blob)):
+                number += 1
+                good = signed_size
     for partner, seen in each(connection, "SELECT partner, size FROM partner_seen WHERE size > ?", size):
         findings.add(size, f"it is missing: {partner} has seen {seen} entries")
     return number

@@ -21,8 +21,8 @@ def thirteen(tmp_path: Path) -> Path:
     return tmp_path / "ledger.db"
 
 
-def check(path: Path, **more: bytes | None) -> Report:
-    return verify(path, [LGSCO.verifier], witness_verifiers={"ofsted": [OFSTED.witness_verifier]}, **more)
+def check(path: Path, since: bytes | None = None) -> Report:
+    return verify(path, [LGSCO.verifier], witness_verifiers={"ofsted": [OFSTED.witness_verifier]}, since=since)
 
 
 def restored_triggers(path: Path) -> str:
