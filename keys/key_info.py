@@ -50,6 +50,9 @@ NEEDED: tuple[Purpose, ...] = tuple(purpose for purpose in PURPOSES if purpose n
 POST_QUANTUM = ("mlkem768x25519", "mldsa44-ed25519", "mldsa44-cosignature")
 """Algorithms that resist quantum computers."""
 
+WEAK = "weak-key"
+"""The reason of every refusal of a key that protects nothing: of small order, or too short."""
+
 MAX_INFO = 8 * 1024
 """Longest file: a post-quantum recipient takes 2 KB of it."""
 
@@ -174,7 +177,10 @@ def raw_public(purpose: Purpose, public: str) -> bytes:
         if purpose in ("ledger", "witness"):
             return PublicKey(note.parse_vkey(public).public).raw
         return PublicKey.parse(public).raw
-    except (BadKey, note.NoteError):
+    except BadKey as problem:
+        what = f"the public half of a {purpose} key cannot be read: {problem.message}"
+        raise InfoError(what, reason=_reason(problem)) from None
+    except note.NoteError:
         raise InfoError(f"the public half of a {purpose} key cannot be read") from None
 
 
@@ -188,8 +194,9 @@ def _about(purpose: Purpose, public: str) -> tuple[str, str]:
     if purpose == "encryption":
         try:
             recipient = age.parse_recipient(public)
-        except age.AgeError:
-            raise InfoError("the public half of an encryption key is not an age recipient") from None
+        except age.AgeError as problem:
+            what = f"the public half of an encryption key is not an age recipient: {problem.message}"
+            raise InfoError(what, reason=_reason(problem)) from None
         return ("mlkem768x25519" if recipient.kind == "pq" else "x25519"), age.fingerprint(recipient)
     raw = raw_public(purpose, public)
     if purpose == "signing-pq":
@@ -206,6 +213,11 @@ def _about(purpose: Purpose, public: str) -> tuple[str, str]:
     elif key.line != public:
         raise InfoError(f"the public half of a {purpose} key has a comment")
     return ("ed25519-cosignature" if purpose == "witness" else "ed25519"), key.fingerprint
+
+
+def _reason(problem: Refused) -> str:
+    """A key that anybody could have made signatures with, or opens files of, is none that is merely misspelled."""
+    return problem.reason if problem.reason == WEAK else InfoError.reason
 
 
 def _mldsa(public: str) -> note.MlDsaVerifier:

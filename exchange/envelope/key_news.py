@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from exchange.envelope.fields import CODE, SHA256, Fields, ManifestError
 from keys.announcement import AnnouncementError, Signed
+from keys.key_info import WEAK
 from ledger.canonical import Json
 
 
@@ -27,7 +28,8 @@ class Announced:
         try:
             return cls(Signed.from_json(value))
         except AnnouncementError as problem:
-            raise ManifestError(f"in a manifest, {problem.message}", reason="bad-announcement") from None
+            reason = WEAK if problem.reason == WEAK else "bad-announcement"
+            raise ManifestError(f"in a manifest, {problem.message}", reason=reason) from None
 
 
 @dataclass(frozen=True, slots=True)

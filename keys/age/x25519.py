@@ -46,7 +46,7 @@ def check_point(point: bytes) -> None:
         raise InvalidKey("the recipient is not a canonical X25519 public key")
     # A point of low order gives zero with every secret, so one trial tells.
     if shared_secret(_ANY_SECRET, point) is None:
-        raise InvalidKey("the recipient is an X25519 point of low order")
+        raise InvalidKey("the recipient is an X25519 point of low order", reason="weak-key")
 
 
 def shared_secret(secret: X25519PrivateKey, point: bytes) -> bytes | None:

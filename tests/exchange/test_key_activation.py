@@ -1,5 +1,5 @@
-"""A new key that is not fit for use when its turn comes is never skipped silently: what it should sign waits, and each
-cause has its own words."""
+"""A new key that is not fit for use when its turn comes is never skipped silently: what needs it waits, and each cause
+has its own words."""
 
 import os
 from collections.abc import Callable
@@ -10,65 +10,136 @@ import pytest
 
 from config.errors import HandoverError, Misuse
 from exchange import rounds
-from keys import at_rest, rotation
-from keys.key_errors import DamagedKey, MissingKey, SwappedKey, WrongPassphrase
-from keys.keyring import Secret
-from tests.exchange.test_key_rotation import chained, rotate, signed_by
-from tests.organisations import CASE, PASSPHRASE, Pair, restart
+from exchange.assembly import system_effects
+from keys import rotation
+from keys.key_errors import (
+    DamagedKey,
+    ExposedKey,
+    ForeignOwner,
+    MissingKey,
+    SwappedKey,
+    UnreadableKey,
+    WrongPassphrase,
+)
+from keys.key_info import Purpose
+from tests.exchange.test_key_rotation import chained, exchange_files, rotate, signed_by
+from tests.exchange.test_keycheck import by_a_link, by_one_of_another_purpose, with_another_passphrase
+from tests.organisations import CASE, Pair, restart, start
 
 Spoil = Callable[[Path], object]
 
 
-def with_another_passphrase(key: Path) -> None:
-    native = at_rest.unlock(key.read_bytes(), PASSPHRASE, "key")
-    key.write_bytes(at_rest.lock(native, Secret("somebody else's words"), work_factor=1))
-
-
 def by_the_key_before(key: Path) -> None:
-    key.write_bytes(key.with_name("signing-1.age").read_bytes())
-
-
-def by_one_of_another_purpose(key: Path) -> None:
-    key.write_bytes(key.with_name("encryption-1.age").read_bytes())
-
-
-def by_a_link(key: Path) -> None:
-    key.rename(key.with_name("elsewhere"))
-    key.symlink_to("elsewhere")
+    key.write_bytes(key.with_name(key.name.replace("-2", "-1")).read_bytes())
 
 
 SPOILED: dict[str, tuple[Spoil, type[HandoverError], str]] = {
-    "missing": (Path.unlink, MissingKey, "the private half of signing key 2 is not there"),
-    "damaged": (lambda key: key.write_bytes(b"age"), DamagedKey, "the private half of signing key 2 is damaged"),
-    "wrong passphrase": (with_another_passphrase, WrongPassphrase, "the passphrase does not open signing key 2"),
-    "exchanged for the old one": (by_the_key_before, SwappedKey, "does not fit its public half"),
-    "exchanged for another purpose's": (by_one_of_another_purpose, SwappedKey, "does not fit its public half"),
+    "missing": (Path.unlink, MissingKey, "the private half of {} is not there"),
+    "damaged": (lambda key: key.write_bytes(b"age"), DamagedKey, "the private half of {} is damaged: this is not"),
+    "wrong passphrase": (with_another_passphrase, WrongPassphrase, "the passphrase does not open {}"),
+    "exchanged for the old one": (by_the_key_before, SwappedKey, "the private half of {} does not fit its public half"),
+    "swapped purpose": (by_one_of_another_purpose, SwappedKey, "the private half of {} does not fit its public half"),
+    "world-readable": (
+        lambda key: key.chmod(0o604),
+        ExposedKey,
+        "the private half of {} is open to other users (mode 604, expected 600)",
+    ),
+    "foreign owner": (
+        lambda key: os.chown(key, 65534, -1),
+        ForeignOwner,
+        "the private half of {} belongs to user 65534, but this is user",
+    ),
+    "unreadable": (by_a_link, UnreadableKey, "the private half of {} cannot be read"),
 }
 
 
+def seals(pair: Pair) -> None:
+    pair.lgsco.send()
+
+
+def opens(pair: Pair) -> None:
+    pair.lgsco.receive()
+
+
+def logs_in(pair: Pair) -> None:
+    parts = pair.lgsco.parts
+    system_effects(parts.home, parts.keyring, parts.book).connect(parts.trust.card("ofsted"))
+
+
+def cosigns(pair: Pair) -> None:
+    pair.lgsco.receive()
+    pair.lgsco.send()
+
+
+USES: dict[Purpose, Callable[[Pair], None]] = {
+    "signing": seals,
+    "encryption": opens,
+    "transport": logs_in,
+    "witness": cosigns,
+}
+"""What takes a new key up; for a ledger key, see below."""
+
+
 @pytest.mark.parametrize("how", SPOILED)
-def test_a_new_key_that_is_not_fit_when_its_turn_comes_stops_what_it_should_sign(pair: Pair, how: str) -> None:
+@pytest.mark.parametrize("purpose", USES)
+def test_a_new_key_that_is_not_fit_when_its_turn_comes_stops_what_needs_it(
+    pair: Pair, purpose: Purpose, how: str
+) -> None:
     spoil, error, words = SPOILED[how]
     chained(pair)
-    new = rotate(pair.lgsco, "signing")
+    new = rotate(pair.lgsco, purpose)
     pair.settle()
-    key = pair.lgsco.home.keys / "signing-2.age"
-    kept = key.read_bytes()
     pair.lgsco = restart(pair.lgsco, pair.ofsted, pair.clock)
+    chained(pair)
     pair.lgsco.drop(b"waits", f"{CASE} waits.pdf")
     pair.lgsco.take()
+    pair.ofsted.drop(b"{}", f"{CASE} concern.json", ("lgsco", "unimplemented-recommendation", "Leeds"))
+    pair.ofsted.take()
+    pair.ofsted.send()
+    key = pair.lgsco.home.keys / f"{purpose}-2.age"
+    kept = key.read_bytes()
     spoil(key)
     for _ in range(2):
-        with pytest.raises(error, match=words) as problem:
-            pair.lgsco.send()
+        with pytest.raises(error) as problem:
+            USES[purpose](pair)
+        assert words.format(f"{purpose} key 2") in problem.value.message
         assert problem.value.hint
-        assert pair.lgsco.states() == ["accepted"]
+        assert pair.lgsco.states("out") == ["accepted"] or purpose == "witness"
+        assert pair.ofsted.states("out") == ["sent"], "nothing has come back"
     key.unlink(missing_ok=True)
     key.touch(0o600)
     key.write_bytes(kept)
     pair.settle()
-    assert pair.lgsco.states() == ["acknowledged"]
-    assert signed_by(pair.lgsco) == new.fingerprint
+    assert pair.lgsco.states("out") == ["acknowledged"]
+    assert pair.ofsted.states("out") == ["acknowledged"]
+    assert purpose != "signing" or signed_by(pair.lgsco) == new.fingerprint
+
+
+@pytest.mark.parametrize("how", SPOILED)
+def test_a_new_ledger_key_that_is_not_fit_when_its_turn_comes_lets_nothing_be_recorded(pair: Pair, how: str) -> None:
+    spoil, error, words = SPOILED[how]
+    chained(pair)
+    exchange_files(pair, "before")
+    command = start(pair.lgsco.home, pair.ofsted.home, pair.clock)
+    rotate(command, "ledger")
+    command.parts.ledger.close()
+    key = pair.lgsco.home.keys / "ledger-2.age"
+    kept = key.read_bytes()
+    spoil(key)
+    dropped = pair.lgsco.drop(b"waits", f"{CASE} waits.pdf")
+    size = pair.lgsco.parts.ledger.size
+    for _ in range(2):
+        with pytest.raises(error) as problem:
+            pair.lgsco.take()
+        assert words.format("ledger key 2") in problem.value.message
+        assert problem.value.hint
+        assert dropped.is_file()
+        assert pair.lgsco.parts.ledger.size == size
+    key.unlink(missing_ok=True)
+    key.touch(0o600)
+    key.write_bytes(kept)
+    pair.settle()
+    assert pair.lgsco.states("out") == ["acknowledged", "acknowledged"]
 
 
 OPENED: dict[str, tuple[Spoil, str]] = {

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from io import BytesIO
 from typing import Any
 
 import pytest
@@ -12,11 +13,15 @@ import pytest
 from config.times import to_text
 from exchange import key_desk
 from exchange.envelope.key_news import Announced
-from keys.announcement import Announcement, Signed, sign
+from keys import sshsig
+from keys.announcement import NAMESPACE, Announcement, Signed, sign
+from keys.key_info import Purpose
 from keys.openssh import KeySigner
+from ledger import canonical
 from tests.exchange import said
 from tests.exchange.test_key_rotation import chained, exchange_files, rotate
 from tests.keys.cards import X25519, private, public
+from tests.keys.test_announcement import WEAK_KEYS
 from tests.organisations import Pair
 
 
@@ -95,6 +100,33 @@ def test_an_older_announcement_after_a_newer_one_undoes_nothing(pair: Pair) -> N
     pair.ofsted.receive()
     assert pair.ofsted.parts.trust.standing("lgsco") == now
     assert first.public in {key.line for key in now.card.signing_keys}
+
+
+VOUCHING: tuple[Purpose, ...] = ("signing", "ledger")
+
+
+@pytest.mark.parametrize("purpose", ["signing", "transport", "encryption"])
+def test_a_partners_weak_key_changes_nothing_and_its_refusal_says_why(
+    pair: Pair, purpose: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chained(pair)
+    before = pair.ofsted.parts.trust.standing("lgsco")
+    key, old = WEAK_KEYS[purpose][0], first(pair, purpose)
+    # what no announcement of ours can be made to say
+    text = canonical.encode({"v": 1, **dataclasses.asdict(rotation(pair, purpose=purpose, key=key, replaces=old))})
+    own, keyring = pair.lgsco.parts.own, pair.lgsco.parts.keyring
+    signers = [keyring.signer_of(own.usable(known)[0].fingerprint) for known in VOUCHING]
+    signed = Signed(text.decode(), tuple(sshsig.sign(signer, BytesIO(text), NAMESPACE) for signer in signers))
+    with monkeypatch.context() as careless:
+        careless.setattr("keys.announcement.parse", lambda _: None)
+        said.land(pair.lgsco, pair.ofsted, said.message(pair.lgsco, "announcement", Announced(signed)))
+    assert ("quarantined", "weak-key") in said.take(pair.ofsted)
+    assert pair.ofsted.parts.trust.standing("lgsco") == before
+    exchange_files(pair, "as before")
+
+
+def first(pair: Pair, purpose: str) -> str:
+    return next(key.public for key in pair.lgsco.parts.own.keys if key.purpose == purpose)
 
 
 def test_weaker_encryption_waits_for_a_person_even_where_the_chain_is_trusted(pair: Pair) -> None:

@@ -1,6 +1,7 @@
 """Announcements: one spelling, signatures that hold, and nothing else."""
 
 import contextlib
+from base64 import b64encode
 from dataclasses import replace
 from io import BytesIO
 from typing import Any
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keys import sshsig
+from keys.age import bech32
 from keys.announcement import MAX_TEXT, Announcement, AnnouncementError, Signed, parse, sign
 from keys.openssh import KeySigner
 from keys.sshsig import SignatureError
@@ -19,6 +21,12 @@ from tests.keys.cards import PQ, X25519, private, public, vkey
 AT = "2026-12-01T09:00:00.000Z"
 ROTATION = Announcement("lgsco", 1, AT, "rotate", "signing", public("new").line, public("old").line, AT)
 RETIREMENT = replace(ROTATION, number=2, action="retire", key=public("old").line, replaces=None)
+
+
+def line(raw: bytes) -> str:
+    """An OpenSSH public key, spelled from RFC 8709: nothing here looks at the point."""
+    words = (b"ssh-ed25519", raw)
+    return f"ssh-ed25519 {b64encode(b''.join(len(word).to_bytes(4, 'big') + word for word in words)).decode()}"
 
 
 def spoiled(**fields: Any) -> bytes:
@@ -100,6 +108,36 @@ def test_what_is_written_is_read_back(one: Announcement) -> None:
 def test_whatever_is_not_exactly_an_announcement_is_refused(data: bytes) -> None:
     with pytest.raises(AnnouncementError):
         parse(data)
+
+
+WEAK_POINT = (1).to_bytes(32, "little")
+"""Of small order: a signature that anybody makes holds under it."""
+
+ED25519, CURVE = "an Ed25519 public key is a point of small order: anybody can sign for it", "X25519 point of low order"
+PQ_POINT = bech32.encode("age1pq", (bech32.decode(PQ) or ("", b""))[1][:-32] + bytes(32))
+
+WEAK_KEYS: dict[str, tuple[str, str]] = {
+    "signing": (line(WEAK_POINT), f"the public half of a signing key cannot be read: {ED25519}"),
+    "transport": (line(WEAK_POINT), f"the public half of a transport key cannot be read: {ED25519}"),
+    "host": (line(WEAK_POINT), ED25519),
+    "ledger": (vkey("lgsco/handover", 1, WEAK_POINT), f"the public half of a ledger key cannot be read: {ED25519}"),
+    "witness": (vkey("lgsco/witness", 4, WEAK_POINT), f"the public half of a witness key cannot be read: {ED25519}"),
+    "encryption": (bech32.encode("age", bytes(32)), CURVE),
+    "encryption, post-quantum": (PQ_POINT, CURVE),
+}
+
+
+@pytest.mark.parametrize("what", WEAK_KEYS)
+def test_an_announced_key_that_is_weak_is_refused_in_words_of_its_own(what: str) -> None:
+    key, words = WEAK_KEYS[what]
+    with pytest.raises(AnnouncementError, match="an announced key is not usable: ") as problem:
+        parse(spoiled(purpose=what.partition(",")[0], key=key))
+    assert words in problem.value.message
+    assert problem.value.reason == "weak-key"
+    # the same where it is the one to be replaced, or comes alone
+    for fields in ({"key": public("new").line, "replaces": line(WEAK_POINT)}, {"action": "retire", "replaces": None}):
+        with pytest.raises(AnnouncementError, match=ED25519):
+            parse(spoiled(**{"key": line(WEAK_POINT), **fields}))
 
 
 @given(st.binary(max_size=300))
