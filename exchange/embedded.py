@@ -1,5 +1,7 @@
 """The embedded SFTP server of one home: for the demo and tests on one machine, never for a real exchange."""
 
+from collections.abc import Callable
+
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -9,6 +11,7 @@ from exchange import files
 from exchange.parts import Parts
 from exchange.sftp import server as sftp_server
 from keys.sshsig import PublicKey
+from keys.trust import Trust
 
 HOST_KEY = "embedded-host-key"
 """File in `keys/` with the server's host key: unprotected, as every SSH server's is."""
@@ -28,8 +31,11 @@ def keep_host_key(home: Home, private: bytes) -> None:
     files.write_new(home.keys / HOST_KEY, private)
 
 
-def serve(parts: Parts) -> sftp_server.Server:
-    """Start the server: each partner may log in with the transport keys of its card, and see its own folder only."""
+def serve(parts: Parts, trust: Callable[[], Trust] | None = None) -> sftp_server.Server:
+    """Start the server: each partner may log in with the transport keys of its card, and see its own folder only.
+
+    `trust` says whom to let in at every login, where a card may be exchanged meanwhile; else the cards of `parts` do.
+    """
     path = parts.home.keys / HOST_KEY
     try:
         host_key = path.read_bytes()
@@ -41,10 +47,9 @@ def serve(parts: Parts) -> sftp_server.Server:
         files.make_directory(parts.home.landing / partner, 0o700)
 
     def authorized(user: str) -> frozenset[str]:
-        return (
-            frozenset(parts.trust.standing(user).keys("transport", parts.effects.clock()))
-            if user in parts.trust.partners
-            else frozenset()
-        )
+        known = parts.trust if trust is None else trust()
+        if user not in known.partners:
+            return frozenset()
+        return frozenset(known.standing(user).keys("transport", parts.effects.clock()))
 
     return sftp_server.serve(parts.home.settings.landing.listen, parts.home.landing, host_key, authorized)

@@ -207,7 +207,7 @@ def _former(ledger: Ledger, partners: Collection[str]) -> Iterator[str]:
         if (size := shown_former(ledger, partner)) is not None:
             yield (
                 f"{partner} witnesses another ledger of ours, of {size} entries: if this home is new, have {partner}"
-                " run 'handover partner add' with its card; if not, an older copy may have been put in its place"
+                " run 'handover partner add' with our card; if not, an older copy may have been put in its place"
             )
 
 

@@ -50,7 +50,7 @@ def add_(context: HomeContext, card: str, fingerprint: str | None, weaker: bool,
     else:
         click.echo(f"added {added['organisation']}")
         if "closed" in added:
-            click.echo(added["closed"], err=True)
+            click.echo(added["closed"])
 
 
 @partner_.command("list", epilog="Example: handover partner list --json")

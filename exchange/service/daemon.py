@@ -102,7 +102,7 @@ class Daemon:
                 return
             self._learn_partners()
             if self.parts.home.settings.landing.embedded:
-                server = embedded.serve(self.parts)
+                server = embedded.serve(self.parts, lambda: self.parts.trust)
             scrape = answering(lambda: self.parts, self.log)
             if not self.parts.home.settings.watch.polling:
                 self._watcher.watch(self.parts.home.outbound, self.dropped)

@@ -12,12 +12,16 @@ from exchange.assembly import assemble
 from exchange.audit import verify_home
 from exchange.partners import add_partner, make_card
 from exchange.status import status
+from keys.key_info import NEEDED
 from keys.keyring import Keyring
 from ledger import note
 from ledger.entry import Entry
 from ledger.gaps import sequence_gaps
 from ledger.head import open_checkpoint
+from ledger.witness import RolledBack
+from tests.exchange.test_key_revocation import persist
 from tests.exchange.test_key_rotation import chained, exchange_files, quiet, rotate
+from tests.exchange.test_reseal import accepted
 from tests.organisations import CASE, PASSPHRASE, Organisation, Pair, make_home, restart, start
 
 CONCERN = ("lgsco", "unimplemented-recommendation", "Leeds")
@@ -264,3 +268,77 @@ def test_after_a_restart_the_new_ledger_counts_on(pair: Pair) -> None:
     exchange_files(pair, "two")
     assert numbers(pair.ofsted, "in") == [1, 1, 2]
     quiet(pair.ofsted)
+
+
+# --- a lost machine ---------------------------------------------------------------------------------------------------
+
+
+def restored(pair: Pair) -> None:
+    """LGSCO's machine is lost after an exchange that its newest backup does not hold."""
+    pair.lgsco.parts.ledger.close()
+    shutil.copytree(pair.lgsco.home.root, pair.base / "backup", symlinks=True)
+    pair.lgsco = start(pair.lgsco.home, pair.ofsted.home, pair.clock)
+    from_ofsted(pair, "after the backup")
+    exchange_files(pair, "after the backup")
+    pair.lgsco.parts.ledger.close()
+    shutil.rmtree(pair.lgsco.home.root)
+    shutil.copytree(pair.base / "backup", pair.lgsco.home.root, symlinks=True)
+    pair.lgsco = start(pair.lgsco.home, pair.ofsted.home, pair.clock)
+
+
+def test_an_administrator_can_tell_before_anything_runs_that_a_backup_is_too_old(pair: Pair) -> None:
+    exchange_files(pair, "before")
+    restored(pair)
+    known = pair.ofsted.parts.ledger.witnessed("lgsco")
+    assert known is not None
+    assert known.size > pair.lgsco.parts.ledger.size
+
+
+@pytest.mark.parametrize("tried", [False, True], ids=["looked first", "started first"])
+def test_after_a_lost_machine_whose_backup_is_too_old_a_new_home_goes_on(pair: Pair, tried: bool) -> None:
+    exchange_files(pair, "before")
+    restored(pair)
+    if tried:
+        from_ofsted(pair, "waits")
+        pair.ofsted.take()
+        pair.ofsted.send()
+        with pytest.raises(RolledBack) as stopped:
+            pair.lgsco.receive()
+        assert "'The machine is lost'" in stopped.value.hint
+        for purpose in NEEDED:
+            key_desk.revoke(pair.lgsco.parts, pair.lgsco.parts.own.usable(purpose)[0].fingerprint, None, "root")
+    evidence = pair.lgsco.home
+    lose(pair)
+    tell(pair)
+    exchange_files(pair, "new")
+    from_ofsted(pair, "new")
+    pair.settle()
+    pair.clock.advance(hours=7)
+    pair.settle()
+    assert set(pair.ofsted.states()) == set(pair.lgsco.states()) == {"acknowledged"}
+    assert len(pair.lgsco.inbound()) == (2 if tried else 1)
+    for one in (pair.lgsco, pair.ofsted):
+        quiet(one)
+        assert problems(one) == []
+        assert verify_home(one.home).ok
+    assert verify_home(evidence).ok
+    [closed] = closings(pair.ofsted)
+    with assemble(evidence, lambda: PASSPHRASE).ledger as ledger:
+        assert int(str(closed.detail["size"])) > ledger.size or tried
+
+
+def test_a_restored_backup_that_lacks_nothing_goes_on_also_when_every_key_is_revoked(pair: Pair) -> None:
+    from_ofsted(pair, "old")
+    exchange_files(pair, "old")
+    pair.clock.advance(hours=1)
+    for purpose in NEEDED:
+        key_desk.revoke(pair.lgsco.parts, pair.lgsco.parts.own.usable(purpose)[0].fingerprint, None, "root")
+    for _ in NEEDED:
+        persist(pair)
+        accepted(pair.ofsted, pair.lgsco)
+        pair.clock.advance(hours=7)
+    persist(pair)
+    from_ofsted(pair, "new")
+    exchange_files(pair, "new")
+    assert set(pair.ofsted.states()) == set(pair.lgsco.states()) == {"acknowledged"}
+    assert closings(pair.ofsted) == []
