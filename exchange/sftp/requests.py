@@ -33,6 +33,10 @@ SMALLEST_WRITE = 32_768
 
 UNASKED = "it answered what nobody asked"
 
+MOST_AT_ONCE = 4 * 1024 * 1024
+"""Bytes of answers after which they are looked at: a server can send without end, faster than they are taken. It is
+more than the channel takes ahead of us."""
+
 _RECEIVE = 1 << 16
 
 
@@ -88,8 +92,9 @@ class Conversation:
     def collect(self, *, wait: bool, patience: int = 1) -> list[say.Reply]:
         """Answers that came; with `wait`, at least one, for which `patience` times the usual wait is allowed."""
         self._channel.settimeout(self.timeout * patience)
-        while self._channel.recv_ready() or (wait and not self._came):
-            self._receive()
+        taken = 0
+        while (self._channel.recv_ready() and taken < MOST_AT_ONCE) or (wait and not self._came):
+            taken += self._receive()
         self._channel.settimeout(self.timeout)
         found = [reply for reply in self._came if isinstance(reply, say.Reply)]
         if len(found) != len(self._came):
@@ -163,7 +168,8 @@ class Conversation:
         read, write = (int.from_bytes(reply.payload[at : at + 8], "big") for at in (8, 16))
         return Abilities(extensions, _length(read), _length(write))
 
-    def _receive(self) -> None:
+    def _receive(self) -> int:
+        """Take what came, at least a byte; returns how many."""
         patience, hearing = self._channel.gettimeout() or 0.0, Hearing(self._line)
         data = None
         while data is None:
@@ -180,6 +186,7 @@ class Conversation:
             self._came.extend(self._splitter.feed(data))
         except WireError as problem:
             self.lost(problem.message)
+        return len(data)
 
     def lost(self, how: str) -> NoReturn:
         """Give the conversation up; raises ConnectionLost."""

@@ -2,6 +2,7 @@
 
 import os
 import stat
+import time
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
@@ -17,9 +18,10 @@ from exchange.sftp import packets as say
 from exchange.sftp import server as sftp_server
 from exchange.sftp.client import SftpLanding
 from exchange.sftp.folder import LONGEST_NAME, MOST_BYTES, MOST_NAMES
+from exchange.sftp.requests import MOST_AT_ONCE
 from exchange.sftp.server import Server
 from exchange.sftp.session import Session
-from exchange.sftp.wire import MAX_PACKET, encode
+from exchange.sftp.wire import MAX_PACKET, Splitter, encode
 from tests.exchange.loopback import MIB, connect, make_folder, serving
 
 
@@ -214,6 +216,31 @@ def test_names_longer_than_any_of_ours_are_left_out_and_the_longest_possible_one
     landing = connect(server)
     assert landing.list() == [(fitting.decode(), 1)] * (MOST_NAMES // 2)
     landing.close()
+
+
+def test_a_flood_of_answers_is_not_taken_to_its_end(monkeypatch: pytest.MonkeyPatch, server: Server) -> None:
+    flood = encode(say.Data(0xFFFF, bytes(200_000))) * 100
+    taken: list[int] = []
+    feed = Splitter.feed
+
+    def counted(splitter: Splitter, data: bytes) -> Iterator[say.Packet]:
+        taken.append(len(data))
+        # a server that is always quicker than we are
+        deadline = time.monotonic() + 1
+        while not landing._talk._channel.recv_ready() and time.monotonic() < deadline:
+            time.sleep(0.001)
+        return feed(splitter, data)
+
+    class Flooding(Session):
+        def answer(self, packet: say.Packet) -> bytes:
+            return flood if isinstance(packet, say.Lstat) else super().answer(packet)
+
+    _misbehave(monkeypatch, Flooding)
+    landing = connect(server)
+    monkeypatch.setattr("exchange.sftp.requests.Splitter.feed", counted)
+    with pytest.raises(ConnectionLost, match="it answered what nobody asked"):
+        landing.size("one.age")
+    assert sum(taken) < MOST_AT_ONCE + 2 * MAX_PACKET < len(flood) / 3
 
 
 def test_short_reads_are_read_on(monkeypatch: pytest.MonkeyPatch, folder: Path, server: Server) -> None:
