@@ -53,10 +53,12 @@ _DIGEST = (
     "SELECT o.value FROM entries e JOIN openings o ON o.seq = e.seq AND o.field = 'payload_sha256' "
     "WHERE e.handover = ? AND +e.partner = ? AND e.direction = ? AND +e.event = ? ORDER BY e.seq DESC LIMIT 1"
 )
-# the state first: by its index, those that are left of many
-_SAME_SIZE = (
-    "SELECT partner, id FROM handovers WHERE state IN ('acknowledged', 'delivered') AND direction = ?1 "
-    "AND (bytes IS NULL OR ?2 IS NULL OR bytes = ?2)"
+# by the index over states: what is left of many; of those of one size, the ones whose digest is this or not known
+_SAME_CONTENT = (
+    "SELECT h.partner, h.id FROM handovers h WHERE h.state IN ('acknowledged', 'delivered') AND h.direction = ?1 "
+    "AND (h.bytes IS NULL OR ?2 IS NULL OR h.bytes = ?2) AND ("
+    "SELECT coalesce(max(o.value = ?3), 1) FROM openings o WHERE o.field = 'payload_sha256' AND o.seq IN ("
+    "SELECT e.seq FROM entries e WHERE e.handover = h.id AND +e.partner = h.partner AND e.direction = h.direction))"
 )
 
 
@@ -158,7 +160,8 @@ def twins(view: View, handover: Handover, place: tuple[str, ...]) -> Iterator[tu
     What cannot be read any more (a redacted place or digest) is taken for the same.
     """
     digest = digest_of(view, handover)
-    for partner, identifier in view.rows(_SAME_SIZE, handover.direction, handover.bytes):
+    value = None if digest is None else json.dumps(digest)
+    for partner, identifier in view.rows(_SAME_CONTENT, handover.direction, handover.bytes, value):
         other = view.handover(partner, handover.direction, identifier)
         if other is None or (partner, identifier) == (handover.partner, handover.id):
             continue

@@ -41,25 +41,24 @@ def hold_on(organisation: Organisation, handover: Handover) -> int:
     return int(str(legal_holds.place(organisation.parts, scope, "Kim Example", "court order")["hold"]))
 
 
-def forget_the_places(organisation: Organisation, handover: Handover) -> None:
+def forget(organisation: Organisation, handover: Handover, field: str) -> None:
     """As a redaction does."""
     connection = connect(organisation.home.ledger, writable=True)
     for entry in organisation.parts.ledger.entries_of(handover):
-        connection.execute("DELETE FROM openings WHERE seq = ? AND field = 'place'", (entry.seq,))
+        connection.execute("DELETE FROM openings WHERE seq = ? AND field = ?", (entry.seq, field))
     connection.close()
 
 
-@pytest.mark.parametrize("readable", [True, False])
+@pytest.mark.parametrize("forgotten", ["nothing", "place", "payload_sha256"])
 @pytest.mark.parametrize("receipt", [True, False])
 def test_a_later_file_of_the_same_content_in_the_place_of_one_that_is_gone_is_not_taken_for_it(
-    pair: Pair, receipt: bool, readable: bool
+    pair: Pair, receipt: bool, forgotten: str
 ) -> None:
     first, second, lies = twice(pair, pair.lgsco)
     if not receipt:
         lies.with_name(f"{NAME}.receipt.txt").unlink()
     number = hold_on(pair.lgsco, second)
-    if not readable:
-        forget_the_places(pair.lgsco, second)
+    forget(pair.lgsco, second, forgotten)
     pair.clock.advance(days=31)
     pair.lgsco.retain()
     assert lies.read_bytes() == CONTENT
@@ -70,7 +69,7 @@ def test_a_later_file_of_the_same_content_in_the_place_of_one_that_is_gone_is_no
     pair.lgsco.retain()
     assert [entry.detail["method"] for entry in told(pair.lgsco, "destroyed")] == ["stated"]
     assert lies.read_bytes() == CONTENT
-    if readable:
+    if forgotten == "nothing":
         legal_holds.lift(pair.lgsco.parts, number, "Kim Example", "it has ended")
         pair.clock.advance(days=60)
         pair.lgsco.retain()
