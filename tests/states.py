@@ -98,6 +98,8 @@ NOTES: Final = (
     (800, 676, "the receipt went to the partner"),
     (800, 712, "A decision owes the partner a receipt,"),
     (800, 730, "except where the sender is not known"),
+    (800, 784, "renumbered, unanswered: the partner has"),
+    (800, 802, "lost its ledger, and begins a new one"),
 )
 
 STYLE: Final = """
