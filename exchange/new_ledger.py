@@ -1,8 +1,8 @@
 """A partner's new card, beside what was known before: whether its ledger goes on, and which keys of it end.
 
-A ledger goes on where a key on the card has signed the checkpoint that we witnessed last, or where the partner has
-announced a key on the card as the successor of one that counted. Where neither is so, the partner has a new home: what
-was witnessed of the old ledger is closed on record (`ledger.closing`).
+A ledger goes on where a key on the card was known as its key before, has signed the checkpoint that we witnessed last,
+or was announced by the partner. Where none is, the partner has a new home: what was witnessed of the old ledger is
+closed on record (`ledger.closing`).
 """
 
 from config.errors import Refused
@@ -18,10 +18,11 @@ from ledger.store import Transaction
 from ledger.view import View
 
 
-def goes_on(view: View, card: Card) -> bool:
+def goes_on(view: View, card: Card, before: Card | None) -> bool:
     """Whether the ledger of a card is the one that was witnessed; also where none was yet."""
     known = view.witnessed(card.organisation)
-    if known is None or set(card.ledger_keys) & _announced(view, card.organisation):
+    counted = _announced(view, card.organisation) | set(() if before is None else before.ledger_keys)
+    if known is None or counted & set(card.ledger_keys):
         return True
     try:
         open_checkpoint(known.note.encode(), [parse_vkey(key) for key in card.ledger_keys])
@@ -31,23 +32,22 @@ def goes_on(view: View, card: Card) -> bool:
 
 
 def _announced(view: View, partner: str) -> set[str]:
-    """Ledger keys that a key which counted has vouched for, whether or not a person has confirmed them yet."""
+    """Ledger keys of this ledger that one which counted has vouched for, whether or not a person has confirmed them
+    yet, and those that they took the place of: an older card names only these."""
     found: set[str] = set()
     for entry in key_entries(view, ("partner.key-accepted", "partner.key-waiting")):
         if entry.partner == partner and entry.seq >= view.begun(partner) and "announcement" in entry.detail:
             one = Signed.from_json(entry.detail["announcement"]).announcement
             if one.action in COMES and one.purpose == "ledger":
-                found.add(one.key)
+                found |= {key for key in (one.key, one.replaces) if key is not None}
     return found
 
 
 def close_where_new(tx: Transaction, card: Card, before: Card | None) -> Entry | None:
     """In the commit that trusts a card: close the ledger that it does not continue; returns the entry that says so."""
-    return (
-        None
-        if goes_on(tx, card)
-        else closing.close(tx, card.organisation, () if before is None else before.ledger_keys)
-    )
+    if goes_on(tx, card, before):
+        return None
+    return closing.close(tx, card.organisation, () if before is None else before.ledger_keys)
 
 
 def in_words(closed: Entry) -> str:

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -206,6 +207,26 @@ def test_a_card_of_a_ledger_that_goes_on_closes_nothing(
     pair.clock.advance(hours=7)
     exchange_files(pair, "new")
     assert pair.ofsted.events().count("witness.conflict") == conflicts
+
+
+def test_an_older_card_of_a_ledger_whose_key_was_replaced_closes_nothing(pair: Pair) -> None:
+    """Nor does it where the newer card is broken, so that nobody can say what it named."""
+    chained(pair)
+    path = pair.base / "older.toml"
+    fingerprint = make_card(pair.lgsco.home, pair.lgsco.parts.keyring, path).fingerprint
+    pair.clock.advance(hours=1)
+    rotate(pair.lgsco, "ledger", timedelta(0))
+    pair.settle()
+    pair.clock.advance(hours=1)
+    key_desk.tend(pair.lgsco.parts)
+    exchange_files(pair, "by the new key alone")
+    known = pair.ofsted.parts.ledger.witnessed("lgsco")
+    (pair.ofsted.home.cards / "lgsco.toml").write_bytes(b"broken")
+    add_partner(pair.ofsted.parts, path, fingerprint, older=True)
+    assert closings(pair.ofsted) == []
+    assert pair.ofsted.parts.ledger.witnessed("lgsco") == known
+    assert known is not None
+    assert len(note.split(known.note.encode())[1]) == 1
 
 
 def test_whoever_holds_every_old_key_cannot_make_us_forget_what_we_witnessed(pair: Pair) -> None:
