@@ -54,6 +54,8 @@ class Due:
     """What is recorded when it has gone: the source of the message finds it there the next time."""
     lasts: timedelta | None = None
     """How long it may be acted upon; None: for ever."""
+    signed_with: frozenset[str] = frozenset()
+    """What signed it when it went last: an announcement that gets no answer takes turns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +140,8 @@ def _seal(parts: Parts, partner: str, due: Due, place: int) -> tuple[str, Path, 
     message = new_id(now + timedelta(milliseconds=place), parts.effects.random)
     announcing = due.kind == "announcement"
     recipient = post_quantum.recipient(parts, partner)
-    signer = parts.announcer(partner) if announcing else parts.signer(partner)
-    composite = post_quantum.composite_signer(parts, partner, announcing=announcing)
+    signer = parts.announcer(partner, due.signed_with) if announcing else parts.signer(partner)
+    composite = post_quantum.composite_signer(parts, partner, announcing=announcing, before=due.signed_with)
     manifest = Manifest(
         kind=due.kind,
         id=message,

@@ -59,7 +59,7 @@ def due(parts: Parts, partner: str) -> list[Due]:
 def _due(sent: Sent, partner: str) -> Due:
     detail: dict[str, Json] = {"number": sent.number}
     draft = Draft(event="key.announced", actor="daemon", partner=partner, key=sent.fingerprint, detail=detail)
-    return Due("announcement", lambda: Announced(sent.signed), draft, LASTS)
+    return Due("announcement", lambda: Announced(sent.signed), draft, LASTS, sent.signed_with(partner))
 
 
 def take_answer(parts: Parts, message: Message) -> None:

@@ -111,14 +111,15 @@ class Parts:
             )
         return self.keyring.signer("signing", among=known)
 
-    def announcer(self, partner: str) -> Signer:
+    def announcer(self, partner: str, before: frozenset[str] = frozenset()) -> Signer:
         """Signs announcements, also with a key that was revoked, as long as the partner knows no other.
 
         Where every key that the partner has accepted has expired, was retired or is lost, with one that it may know
-        from a new card.
+        from a new card. Such a card may also have come before the announcement of a revocation: if the revoked key
+        signed it `before` without an answer, it is the turn of the other.
         """
         own = self.own
-        known = own.fingerprints("signing", partner) or own.leaving("signing") or own.fingerprints("signing")
+        known = own.fingerprints("signing", partner) or own.taking_turns("signing", partner, before)
         try:
             return self.keyring.signer("signing", among=known)
         except KeyExpired:

@@ -31,16 +31,18 @@ class TooWeak(Refused):
     reason = "no-composite-signature"
 
 
-def composite_signer(parts: Parts, partner: str, *, announcing: bool = False) -> CompositeSigner | None:
+def composite_signer(
+    parts: Parts, partner: str, *, announcing: bool = False, before: frozenset[str] = frozenset()
+) -> CompositeSigner | None:
     """Signs once more what goes to a partner; None where no composite key of ours is known there.
 
     Raises NotNow where one is required; not for announcements (`announcing`), with which the first key comes, and which
-    a key that was revoked may still sign, as the partner knows no other.
+    a key that was revoked may still sign, as the partner knows no other; one that signed it `before` takes turns.
     """
     own = parts.own
     known = own.fingerprints("signing-pq", partner)
-    if announcing:
-        known = known or own.leaving("signing-pq")
+    if announcing and not known and own.leaving("signing-pq"):
+        known = own.taking_turns("signing-pq", partner, before)
     try:
         signer = parts.keyring.composite_signer(known) if known else None
     except KeyNotYetValid:

@@ -68,6 +68,8 @@ class Sent:
     """(partner, when it went last)."""
     taken: frozenset[str] = frozenset()
     """Partners that have accepted it."""
+    signers: tuple[tuple[str, frozenset[str]], ...] = ()
+    """(partner, the keys that signed the message in which it went last)."""
 
     @property
     def is_end(self) -> bool:
@@ -77,6 +79,10 @@ class Sent:
     def sent_at(self, partner: str) -> str | None:
         """When it went to that partner last."""
         return dict(self.sent).get(partner)
+
+    def signed_with(self, partner: str) -> frozenset[str]:
+        """What signed the message in which it went to that partner last; empty if it never did."""
+        return dict(self.signers).get(partner, frozenset())
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +123,16 @@ class OwnKeys:
         """Revoked keys whose private half is still here: only to tell partners so, and to open what is on its way."""
         keys = (key for key in self.keys if key.purpose == purpose and key.ended == "revoked" and not key.destroyed)
         return frozenset(key.fingerprint for key in keys if not key.lost)
+
+    def taking_turns(self, purpose: Subject, partner: str, before: frozenset[str]) -> frozenset[str]:
+        """Keys that may sign to a partner that has accepted none in use: the revoked ones that it knew.
+
+        Or those in use, which it may have on a card by now: if it has accepted the end of a revoked one, which says
+        nothing more then, or if such a one signed `before` and was not answered.
+        """
+        leaving = self.leaving(purpose)
+        told = any(one.is_end and one.fingerprint in leaving and partner in one.taken for one in self.announcements)
+        return self.fingerprints(purpose) if not leaving or told or leaving & before else leaving
 
     @property
     def opening(self) -> frozenset[str]:
@@ -173,7 +189,11 @@ def from_entries(entries: Iterable[Entry]) -> OwnKeys:
                 _taken(keys, announcements, entry)
             case "key.announced" if (sent := announcements.get(_number(entry, "number"))) is not None:
                 went = {**dict(sent.sent), str(entry.partner): entry.at}
-                announcements[sent.number] = replace(sent, sent=tuple(went.items()))
+                by_whom = frozenset(
+                    str(entry.detail[name]) for name in ("signed_by", "signed_pq") if name in entry.detail
+                )
+                signers = {**dict(sent.signers), str(entry.partner): by_whom}
+                announcements[sent.number] = replace(sent, sent=tuple(went.items()), signers=tuple(signers.items()))
             case "key.retired" | "key.revoked" if entry.key in keys:
                 by: EndedBy = "retired" if entry.event == "key.retired" else "revoked"
                 lost = entry.detail.get("lost") is True

@@ -26,7 +26,7 @@ from tests.exchange.hostile import envelope, land, manifest
 from tests.exchange.test_key_expired import give_card, restart_both
 from tests.exchange.test_key_revocation import first, persist, revoke
 from tests.exchange.test_key_rotation import begin, chained, exchange_files, quiet, rotate
-from tests.organisations import CASE, PASSPHRASE, Pair
+from tests.organisations import CASE, PASSPHRASE, Pair, restart
 
 
 def archive(pair: Pair, path: Path) -> Path:
@@ -303,4 +303,42 @@ def test_a_card_that_is_broken_is_replaced_and_only_what_it_alone_said_is_forgot
     (pair.ofsted.home.cards / "lgsco.toml").write_text("broken")
     end_and_give_card(pair, tmp_path)
     assert refusal(pair, path) == "unknown-key"
+    exchange_files(pair, "after")
+
+
+@pytest.mark.parametrize("purposes", [("signing",), ("signing", "signing-pq")], ids=["signing", "and composite"])
+def test_a_card_that_is_quicker_than_the_revocation_leaves_nobody_waiting(
+    pair: Pair, purposes: tuple[Purpose, ...]
+) -> None:
+    chained(pair)
+    if "signing-pq" in purposes:
+        rotate(pair.lgsco, "signing-pq")
+        persist(pair)
+    exchange_files(pair, "before")
+    for purpose in purposes:
+        revoke(pair.lgsco, purpose)
+    give_card(pair.lgsco, pair.ofsted, pair.base / "quick.toml")
+    restart_both(pair)
+    for _ in range(4):
+        persist(pair)
+        pair.clock.advance(hours=7)
+    for purpose in purposes:
+        [new] = pair.lgsco.parts.own.usable(purpose)
+        assert new.is_for("ofsted")
+    exchange_files(pair, "after")
+
+
+def test_a_card_instead_of_the_confirmation_that_was_asked_for_lets_files_go_on(pair: Pair) -> None:
+    exchange_files(pair, "before")
+    revoke(pair.lgsco, "signing")
+    pair.clock.advance(hours=7)
+    persist(pair)
+    [waiting] = key_desk.waiting(pair.ofsted.parts.ledger)
+    assert waiting.announcement.fingerprint == first(pair.lgsco, "signing")
+    give_card(pair.lgsco, pair.ofsted, pair.base / "instead.toml")
+    pair.ofsted = restart(pair.ofsted, pair.lgsco, pair.clock)
+    pair.clock.advance(hours=7)
+    persist(pair)
+    [new] = pair.lgsco.parts.own.usable("signing")
+    assert new.is_for("ofsted")
     exchange_files(pair, "after")
