@@ -23,7 +23,7 @@ from keys.key_info import OPTIONAL, KeyInfo, Purpose
 from keys.keyring import Keyring
 from keys.private_keys import ledger_origin
 from keys.rotation import of_ledger
-from keys.succession import ALWAYS, COMES
+from keys.succession import ALWAYS, COMES, AnnouncementRefused
 from keys.trust import Trust
 from ledger.canonical import Json
 from ledger.entry import Draft, Entry
@@ -200,12 +200,26 @@ def trust_card(
         approvals.permit(tx, draft, parts.effects.clock())
         standing = None if before is None else carried_forward(Trust([before]), tx).card(card.organisation)
         tx.append(draft.replace(detail={**detail, **_left_out(standing, before, card)}))
+        _require_standing(card, tx)
         return new_ledger.close_where_new(tx, card, standing)
 
     closed = parts.ledger.write(record)
     card_folder.switch(parts.home.cards, card.organisation)
     told = {} if closed is None else {"closed": new_ledger.in_words(closed)}
     return {"organisation": card.organisation, "name": card.name, "fingerprint": cards.fingerprint(data), **told}
+
+
+def _require_standing(card: Card, tx: Transaction) -> None:
+    """Refuse a card that names nothing but what was revoked: with it in force, no question about anybody's keys could
+    be answered any more."""
+    try:
+        carried_forward(Trust([card]), tx)
+    except AnnouncementRefused as problem:
+        raise Refused(
+            f"the card names only keys of one purpose that {card.organisation} has revoked: {problem.message}",
+            hint="ask the partner for a card with new ones; a new host key is 'handover keys announce' there",
+            reason="revoked-keys",
+        ) from None
 
 
 def _left_out(standing: Card | None, before: Card | None, card: Card) -> dict[str, Json]:

@@ -2,6 +2,7 @@
 
     the key that it was sealed to    retired or revoked by the partner, or not named by its new card
     the key that signed it           revoked by us: the partner refuses whatever it had not recorded by then
+    the number in it                 of a ledger that the partner had before (ledger/closing.py)
 
 Such an envelope is not uploaded, however long it has waited: the partner may be unable to open it, and whoever has
 stolen the key is not. The new one has the same id, number and content. A partner that had taken the one before answers
@@ -32,11 +33,14 @@ def void(parts: Parts, partner: str, among: Sequence[Handover]) -> list[Handover
     recipients = {fingerprint("encryption", text) for text in count}
     ended = (key for key in parts.own.keys if key.ended == "revoked")
     revoked = {key.fingerprint for key in ended if key.purpose in ("signing", "signing-pq")}
-    return [
-        one
-        for one in among
-        if (one.key not in recipients or (revoked and revoked & signed_by(parts, one))) and _is_here(parts, one)
-    ]
+    anew = parts.ledger.begun(partner) > 0
+
+    def counts(one: Handover) -> bool:
+        if one.key not in recipients or (revoked and revoked & signed_by(parts, one)):
+            return False
+        return not (anew and _has_old_number(parts, one))
+
+    return [one for one in among if not counts(one) and _is_here(parts, one)]
 
 
 def renew(parts: Parts, partner: str, among: Sequence[Handover], failures: Failures) -> set[str]:
@@ -58,6 +62,11 @@ def signed_by(parts: Parts, handover: Handover) -> frozenset[str]:
 
 def _sealed(parts: Parts, handover: Handover) -> list[Entry]:
     return [entry for entry in parts.ledger.entries_of(handover) if entry.event == "sealed"]
+
+
+def _has_old_number(parts: Parts, handover: Handover) -> bool:
+    said = [entry.event for entry in parts.ledger.entries_of(handover) if entry.event in ("sealed", "renumbered")]
+    return said[-1:] == ["renumbered"]
 
 
 def _seal(parts: Parts, handover: Handover) -> None:

@@ -22,7 +22,7 @@ _NUMBER = "json_extract(CAST(entry AS TEXT), '$.detail.sequence')"
 
 NUMBERED_SINCE = " ".join(
     (
-        "(first_seq >= ? OR last_seq >= ? AND EXISTS (SELECT 1 FROM entries WHERE entries.handover = handovers.id",
+        "(first_seq >= ? OR decided_seq >= ? AND EXISTS (SELECT 1 FROM entries WHERE entries.handover = handovers.id",
         "AND +entries.partner = handovers.partner AND +entries.direction = handovers.direction",
         f"AND +entries.seq >= ? AND {_NUMBER} IS NOT NULL))",
     )

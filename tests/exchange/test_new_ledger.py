@@ -7,22 +7,28 @@ from pathlib import Path
 
 import pytest
 
+from config.errors import Refused
 from config.home import Home
-from exchange import key_desk, orders
+from exchange import key_desk, orders, reseal, rounds
 from exchange.assembly import assemble
 from exchange.audit import verify_home
+from exchange.envelope.key_news import Announced
+from exchange.failures import Failures
 from exchange.partners import add_partner, make_card
 from exchange.status import status
 from keys.key_info import NEEDED
 from keys.keyring import Keyring
-from ledger import note
+from ledger import closing, note
 from ledger.entry import Entry
 from ledger.gaps import sequence_gaps
 from ledger.head import open_checkpoint
 from ledger.witness import RolledBack
+from tests.exchange import said
+from tests.exchange.test_key_forgery import by, rotation
 from tests.exchange.test_key_revocation import persist
 from tests.exchange.test_key_rotation import chained, exchange_files, quiet, rotate
 from tests.exchange.test_reseal import accepted
+from tests.keys.cards import public
 from tests.organisations import CASE, PASSPHRASE, Organisation, Pair, make_home, restart, start
 
 CONCERN = ("lgsco", "unimplemented-recommendation", "Leeds")
@@ -140,6 +146,46 @@ def test_what_was_on_its_way_to_the_old_home_comes_to_the_new_one_under_new_numb
     assert sorted(h.sequence or 0 for h in pair.lgsco.handovers()) == [1, 2, 3]
     for one in (pair.lgsco, pair.ofsted):
         quiet(one)
+
+
+def test_an_envelope_with_an_old_number_is_sealed_anew_although_its_keys_still_count(pair: Pair) -> None:
+    exchange_files(pair, "old")
+    from_ofsted(pair, "sealed")
+    pair.ofsted.take()
+    rounds.seal_accepted(pair.ofsted.parts, "lgsco")
+    [sealed] = [one for one in pair.ofsted.handovers() if one.state == "sealed"]
+    parts = pair.ofsted.parts
+    assert reseal.void(parts, "lgsco", [sealed]) == []
+    parts.ledger.write(lambda tx: closing.close(tx, "lgsco", ()))
+    [renumbered] = [one for one in pair.ofsted.handovers() if one.id == sealed.id]
+    assert reseal.void(parts, "lgsco", [renumbered]) == [renumbered]
+    failures = Failures()
+    assert reseal.renew(parts, "lgsco", [renumbered], failures) == set()
+    failures.raise_first()
+    assert reseal.void(parts, "lgsco", [renumbered]) == []
+
+
+def test_a_card_that_names_nothing_but_a_revoked_host_key_is_refused_and_nobody_else_suffers(pair: Pair) -> None:
+    chained(pair)
+    exchange_files(pair, "old")
+    landing = pair.ofsted.parts.trust.card("lgsco").landing
+    assert landing is not None
+    [known] = landing.host_keys
+    # somebody has LGSCO's signing and ledger keys
+    for forged in (
+        rotation(pair, purpose="host", key=public("another host").line, replaces=known),
+        rotation(pair, number=2, action="revoke", purpose="host", key=known, replaces=None),
+    ):
+        signed = by(pair, forged, "signing", "ledger")
+        said.land(pair.lgsco, pair.ofsted, said.message(pair.lgsco, "announcement", Announced(signed)))
+        said.take(pair.ofsted)
+    # the new home has the same server
+    lose(pair)
+    with pytest.raises(Refused, match="names only keys of one purpose that lgsco has revoked"):
+        tell(pair)
+    pair.ofsted = start(pair.ofsted.home, pair.lgsco.home, pair.clock)
+    assert closings(pair.ofsted) == []
+    assert pair.ofsted.parts.trust.standing("lgsco").revoked == {known}
 
 
 def test_what_the_old_home_was_still_owed_a_receipt_for_accuses_nobody(pair: Pair) -> None:
