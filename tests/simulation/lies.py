@@ -9,6 +9,7 @@ from exchange import control, receipts
 from exchange.control import Due
 from exchange.sender import ENDING
 from keys.key_errors import KeyExpired
+from ledger.copies import place_text
 from ledger.entry import Draft
 from ledger.handover import Handover
 from ledger.store import Transaction
@@ -69,7 +70,9 @@ def _record_another(liar: "Node", victim: str, about: Handover) -> None:
 
     def record(tx: Transaction) -> None:
         tx.append(said)
-        tx.append(said.replace(event="delivered", envelope_sha256="1" * 64))
+        # as a true one says where the file was put; else it could be any
+        place = {"place": place_text((victim, "nowhere"))}
+        tx.append(said.replace(event="delivered", envelope_sha256="1" * 64, private=place))
 
     liar.daemon.parts.ledger.write(record)
     for worker in liar.daemon.workers.values():

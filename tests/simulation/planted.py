@@ -130,7 +130,7 @@ BUGS = (
     ),
     _bug(
         "believes a key that has ended", 95, "keys", Trust, "signing_key",
-        ("if not keys[0].covers(at):", "if False:"),
+        ("if any(key.covers(at) for key in keys):", "if keys:"),
     ),
     Bug(
         "ignores a hold", ("keeping",),

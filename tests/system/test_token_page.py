@@ -33,6 +33,7 @@ $ kill $(cat lgsco/daemon.pid) $(cat ofsted/daemon.pid)
 [wait lgsco.log daemon.stopped]
 $ mv hsm/tokens hsm/away && mkdir hsm/tokens
 $ handover --home lgsco run
+{…"daemon.stopped"…}
 2> error: there is no token with the label 'handover'
 2> hint: plug it in, or start its service; nothing is signed until then
 [exit 3]
@@ -46,6 +47,7 @@ $ handover --home lgsco keys rotate signing
 [exit 3]
 $ rmdir hsm/tokens && mv hsm/away hsm/tokens && echo wrong-horse-2 > lgsco/token-pin
 $ handover --home lgsco run
+{…"daemon.stopped"…}
 2> error: the token does not take the PIN
 2> hint: give the right one where the wrong one came from; another wrong try may lock the token
 [exit 2]
@@ -57,6 +59,7 @@ $ handover --home lgsco run
 $ rm lgsco/token-pin
 $ sed -i '/^pin_file/d' lgsco/handover.toml
 $ handover --home lgsco run
+{…"daemon.stopped"…}
 2> error: the token's PIN is needed and there is nobody to ask
 2> hint: set token.pin_file, or use a systemd credential
 [exit 3]
