@@ -101,7 +101,7 @@ def be_told(parts: Parts, message: Message) -> None:
     try:
         if by_card:
             draft = _draft("partner.key-accepted", "daemon", partner, signed)
-            whole: dict[str, Json] = {"announcement": signed.to_json()} if _ends_former(standing, signed, now) else {}
+            whole: dict[str, Json] = {"announcement": signed.to_json()} if _revokes(standing, signed, now) else {}
             _append(parts, draft.replace(detail={**draft.detail, **whole}))
             return
         # a key that was revoked vouches for nothing: only a person can say what took its place
@@ -125,13 +125,13 @@ def be_told(parts: Parts, message: Message) -> None:
     _append(parts, draft.replace(detail={**draft.detail, "announcement": signed.to_json()}))
 
 
-def _ends_former(standing: Standing, signed: Signed, now: datetime) -> bool:
-    """Whether it revokes a signing key that the card does not name any more: no card says since when it is in doubt.
+def _revokes(standing: Standing, signed: Signed, now: datetime) -> bool:
+    """Whether it is the revocation of a key that the card does not name any more: the card does not say that, nor since
+    when the key is in doubt, and an older one, if it were ever confirmed, would name it again.
 
-    One that is not vouched for by keys of the card changes nothing: that key counts until the card was taken.
+    One that is not vouched for by keys of the card changes nothing.
     """
-    one = signed.announcement
-    if one.action != "revoke" or standing.former.ending(one) == standing.former:
+    if signed.announcement.action != "revoke":
         return False
     try:
         succession.check(standing, signed, now)

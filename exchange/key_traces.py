@@ -1,7 +1,7 @@
 """What a card and the entries about an organisation's keys still say of one of its keys, even where no card names it.
 
 A card that was replaced is gone: its entry has only its digest. What is left of a key then is every announcement that
-names it, also as the one that was replaced, and the witness keys that a newer card left out.
+names it, also as the one that was replaced, and the signing and witness keys that a newer card left out.
 
     came     the acceptance of its announcement, where nothing says that it may have counted before
     ended    its revocation; else its retirement; else the card that names it no more
@@ -14,10 +14,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from exchange.former_keys import WITNESSES
+from exchange.former_keys import SIGNERS, WITNESSES
 from keys import succession
 from keys.announcement import Action, Announcement, Signed, Subject, fingerprint
 from keys.card import Card
+from keys.former import Former
 from keys.succession import COMES
 from ledger import note
 from ledger.canonical import Json
@@ -105,6 +106,9 @@ def _mentions(entry: Entry, wanted: str) -> Iterator[_Mention]:
             purpose = _witness(public)
             if fingerprint(purpose, public) == wanted:
                 yield _Mention(entry, purpose, public)
+        for purpose, public in _signers(entry.detail.get(SIGNERS)):
+            if fingerprint(purpose, public) == wanted:
+                yield _Mention(entry, purpose, public)
     elif entry.event in ("partner.key-accepted", "partner.key-waiting"):
         accepted, said = entry.event == "partner.key-accepted", said_in(entry)
         if said is None:
@@ -118,6 +122,12 @@ def _mentions(entry: Entry, wanted: str) -> Iterator[_Mention]:
         if said.fingerprint == wanted:
             action = said.action if accepted else None
             yield _Mention(entry, said.purpose, said.key, accepted, said if accepted else None, action)
+
+
+def _signers(former: Json) -> Iterator[tuple[Subject, str]]:
+    known = Former() if former is None else Former.from_json(former)
+    yield from (("signing", key.line) for key in known.signing)
+    yield from (("signing-pq", key.line) for key in known.signing_pq)
 
 
 def _witness(public: str) -> Subject:

@@ -1,4 +1,4 @@
-"""A partner's new card, beside what was known before: whether its ledger goes on, and which keys of it end.
+"""A partner's new card, beside what was known before: whether its ledger goes on, or is another one.
 
 A ledger goes on where a key on the card was known as its key before, has signed the checkpoint that we witnessed last,
 or was announced by the partner. Where none is, the partner has a new home: what was witnessed of the old ledger is

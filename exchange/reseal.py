@@ -5,9 +5,9 @@
     the number in it                 of a ledger that the partner had before (ledger/closing.py)
 
 Such an envelope is not uploaded, however long it has waited: the partner may be unable to open it, and whoever has
-stolen the key is not. The new one has the same id, number and content. A partner that had taken the one before answers
-with the receipt that it gave then (exchange/receiver.py), and a receipt for any envelope of the file counts
-(exchange/receipts.py). So nothing is lost, and nothing arrives twice.
+stolen the key is not. The new one has the same id and content, and the number that counts now. A partner that had taken
+the one before answers with the receipt that it gave then (exchange/receiver.py), and a receipt for any envelope of the
+file counts (exchange/receipts.py). So nothing is lost, and nothing arrives twice.
 
 What a person sealed by hand and carried is not ours to seal: `keys revoke` and `keys incident` name it.
 """

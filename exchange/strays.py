@@ -6,7 +6,6 @@ name under the wrong council.
 
 import contextlib
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -76,7 +75,7 @@ def _put_aside(parts: Parts, path: Path) -> None:
     directory = parts.home.held.joinpath(*folders[:1] or ("unsorted",))
     target = files.place(path, directory, path.name, taken=_is_taken, room=len(WHY))
     # a person's own file may have come under the explanation's name meanwhile: it is not replaced
-    text = target.with_name(f".{secrets.token_hex(8)}.part")
+    text = target.with_name(f".{parts.effects.random(8).hex()}.part")
     try:
         files.write_new(text, _WHY, 0o640)
         files.place(text, directory, archive.fitting(target.name, WHY))

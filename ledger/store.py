@@ -192,14 +192,16 @@ class Ledger(View):
         # unlocking a new key takes a while, in which everybody else may write
         with snapshot(self._connection):
             self._learn_keys(View(rows_of(self._connection)))
+        committed = self._keys_known
         try:
             with translated():
                 self._connection.execute("BEGIN IMMEDIATE")
             tx = Transaction(self._connection, self._clock, self._random)
             self._learn_keys(tx)
+            committed = self._keys_known
             yield tx, head.check_continues(tx, self._head, self._verifiers)
         finally:
-            if self._keys_known > self._head.size:
+            if self._keys_known > max(committed, self._head.size):
                 # what was learnt of keys in this commit is not so, even where SQLite has undone the commit by itself
                 self._keys_known = -1
             if self._connection.in_transaction:

@@ -7,7 +7,7 @@ import pytest
 
 from config.errors import Misuse
 from config.times import to_text
-from exchange import key_desk
+from exchange import key_desk, key_messages
 from exchange.incident import Incident
 from exchange.key_traces import traces
 from exchange.partners import add_partner, make_card
@@ -99,8 +99,13 @@ def test_a_key_that_was_announced_counts_from_then_on_whatever_card_comes(pair: 
         key_desk.tend(giver.parts)
 
 
+@pytest.mark.parametrize("whole", [True, False], ids=["", "as an earlier version recorded it"])
 @pytest.mark.parametrize("purpose", ["transport", "ledger", "witness"])
-def test_a_revocation_that_comes_after_the_new_card_is_no_less_of_one(pair: Pair, purpose: Purpose) -> None:
+def test_a_revocation_that_comes_after_the_new_card_is_no_less_of_one(
+    pair: Pair, purpose: Purpose, whole: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not whole:
+        monkeypatch.setattr(key_messages, "_revokes", lambda *_: False)
     chained(pair)
     exchange_files(pair, "one")
     pair.clock.advance(days=1)
@@ -115,14 +120,14 @@ def test_a_revocation_that_comes_after_the_new_card_is_no_less_of_one(pair: Pair
             of(taker, stolen)
     persist(pair)
     [accepted] = [entry for entry in entries(taker, "partner.key-accepted") if entry.key == stolen]
-    assert "announcement" not in accepted.detail
+    assert ("announcement" in accepted.detail) is whole
     found = of(taker, stolen)
     [added, _] = entries(taker, "partner.added")
     assert (found.key.purpose, found.key.state) == (purpose, "revoked")
-    assert (found.key.public is None) == (purpose != "witness")
+    assert (found.key.public is None) == (not whole and purpose != "witness")
     assert (found.key.begins, found.key.ended_at, found.key.ended_entry) == (added.at, accepted.at, accepted.seq)
-    # the card does not say since when it is in doubt: then all is
-    assert [one.doubtful for one in found.handovers] == [True]
+    # where nothing says since when it is in doubt, all is
+    assert [one.doubtful for one in found.handovers] == [not whole]
 
 
 def test_a_key_that_a_new_card_no_longer_names_ended_with_it(pair: Pair) -> None:

@@ -24,8 +24,9 @@ from ledger.gaps import sequence_gaps
 from ledger.head import open_checkpoint
 from ledger.witness import RolledBack
 from tests.exchange import said
+from tests.exchange.test_incident import of
 from tests.exchange.test_key_forgery import by, rotation
-from tests.exchange.test_key_revocation import persist
+from tests.exchange.test_key_revocation import first, persist
 from tests.exchange.test_key_rotation import chained, exchange_files, quiet, rotate
 from tests.exchange.test_reseal import accepted
 from tests.keys.cards import public
@@ -308,6 +309,17 @@ def test_no_file_of_the_old_ledger_is_ever_delivered_again(pair: Pair) -> None:
     assert new is not None
     assert (new.id != old.id, old.sequence) == (True, 1)
     assert ledger.handover("lgsco", "in", old.id) == old
+
+
+def test_what_the_signing_key_of_the_old_home_protected_is_told_for_ever(pair: Pair) -> None:
+    exchange_files(pair, "old")
+    old = first(pair.lgsco, "signing")
+    before = of(pair.ofsted, old)
+    lose(pair)
+    tell(pair)
+    after = of(pair.ofsted, old)
+    assert len(before.handovers) == len(after.handovers) == 1
+    assert (before.key.state, after.key.state) == ("current", "retired")
 
 
 def test_a_second_loss_is_survived_like_the_first(pair: Pair) -> None:

@@ -11,7 +11,7 @@ from exchange import key_desk
 from exchange.key_book import carried_forward
 from exchange.partner_trust import trusted
 from exchange.partners import add_partner, make_card
-from keys.key_info import Purpose
+from keys.key_info import NEEDED, Purpose
 from tests.exchange.test_key_revocation import persist, revoke
 from tests.exchange.test_key_rotation import chained, exchange_files, quiet, rotate
 from tests.exchange.test_reseal import accepted
@@ -100,6 +100,25 @@ def test_no_card_brings_back_a_key_that_was_revoked(pair: Pair) -> None:
     persist(pair)
     pair.clock.advance(hours=7)
     exchange_files(pair, "after")
+
+
+@pytest.mark.parametrize("purpose", NEEDED)
+def test_nor_one_whose_revocation_came_only_after_a_newer_card(pair: Pair, purpose: Purpose) -> None:
+    chained(pair)
+    exchange_files(pair, "before")
+    old = card(pair, pair.ofsted, "old")
+    [stolen] = known(pair, purpose)
+    pair.clock.advance(hours=1)
+    revoke(pair.ofsted, purpose)
+    pair.clock.advance(hours=1)
+    add(pair, card(pair, pair.ofsted, "quick"))
+    for _ in range(3):
+        persist(pair)
+        pair.clock.advance(hours=7)
+    assert stolen not in known(pair, purpose)
+    add(pair, old, older=True)
+    assert stolen in pair.lgsco.parts.trust.standing("ofsted").revoked
+    assert stolen not in known(pair, purpose)
 
 
 def test_a_key_that_waits_for_a_person_waits_on_when_the_same_card_is_added_again(pair: Pair) -> None:

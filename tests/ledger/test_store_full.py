@@ -209,3 +209,20 @@ def test_a_commit_that_ends_before_it_is_signed_retires_no_key(rotated: Ledger, 
         _retire(rotated)
     keys.signing = whole
     _check_both_sign(rotated, keys)
+
+
+def test_what_another_process_wrote_is_asked_about_keys_once(tmp_path: Path) -> None:
+    asked: list[int] = []
+    LGSCO.create(tmp_path / "ledger.db").close()
+    keys = Recorded(asked=lambda: asked.append(1))
+    with (
+        Ledger.open_with(tmp_path / "ledger.db", keys, clock=LGSCO.clock, random=os.urandom) as ledger,
+        LGSCO.open(tmp_path / "ledger.db") as other,
+    ):
+        ledger.check_writable()
+        asked.clear()
+        # an entry that changes no key, and this process writes none after it
+        add(other, NOTE)
+        for _ in range(3):
+            ledger.check_writable()
+        assert asked == []

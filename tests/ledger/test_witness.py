@@ -1,8 +1,6 @@
 """ledger/witness.py: two real ledgers that exchange statements over a wire that loses, repeats and reorders."""
 
 import random
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -11,15 +9,6 @@ from ledger.view import View, size_of
 from ledger.witness import Outcome, Statement
 from tests.ledger.ledgers import LGSCO, OFSTED, START, sqlite3
 from tests.ledger.pairs import Pair, Side
-
-
-@pytest.fixture
-def pair(tmp_path: Path) -> Iterator[Pair]:
-    with LGSCO.create(tmp_path / "lgsco.db") as one, OFSTED.create(tmp_path / "ofsted.db") as two:
-        pair = Pair(Side(LGSCO, OFSTED, one), Side(OFSTED, LGSCO, two))
-        pair.a.grow(3)
-        pair.b.grow(5)
-        yield pair
 
 
 def test_the_first_message_begins_from_nothing_and_is_cosigned(pair: Pair) -> None:

@@ -1,7 +1,6 @@
 """ledger/witness.py: what an honest ledger can never say is a conflict."""
 
 import os
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,15 +12,6 @@ from ledger.checkpoint import Checkpoint
 from ledger.witness import CONFLICTS_FOR, MAX_CONFLICTS, Outcome, Statement, compare
 from tests.ledger.ledgers import LGSCO, OFSTED, add, fresh_id, incoming, sqlite3
 from tests.ledger.pairs import NOTE, Pair, Side
-
-
-@pytest.fixture
-def pair(tmp_path: Path) -> Iterator[Pair]:
-    with LGSCO.create(tmp_path / "lgsco.db") as one, OFSTED.create(tmp_path / "ofsted.db") as two:
-        pair = Pair(Side(LGSCO, OFSTED, one), Side(OFSTED, LGSCO, two))
-        pair.a.grow(3)
-        pair.b.grow(5)
-        yield pair
 
 
 def _fork(pair: Pair, tmp_path: Path) -> Side:

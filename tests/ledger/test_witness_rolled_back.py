@@ -1,6 +1,5 @@
 """ledger/witness.py: a ledger that went back is noticed by itself, on proof and on nothing less."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,18 +10,9 @@ from ledger.checkpoint import Checkpoint
 from ledger.store import Ledger
 from ledger.witness import Outcome, RolledBack, Statement
 from tests.ledger.ledgers import LGSCO, OFSTED, Organisation, add, sqlite3
-from tests.ledger.pairs import NOTE, Pair, Side
+from tests.ledger.pairs import NOTE, Pair
 
 ROOT = b"r" * 32
-
-
-@pytest.fixture
-def pair(tmp_path: Path) -> Iterator[Pair]:
-    with LGSCO.create(tmp_path / "lgsco.db") as one, OFSTED.create(tmp_path / "ofsted.db") as two:
-        pair = Pair(Side(LGSCO, OFSTED, one), Side(OFSTED, LGSCO, two))
-        pair.a.grow(3)
-        pair.b.grow(5)
-        yield pair
 
 
 def _copy(pair: Pair, tmp_path: Path) -> Ledger:
