@@ -81,10 +81,20 @@ USES: dict[Purpose, Callable[[Pair], None]] = {
 
 
 @pytest.mark.parametrize("how", SPOILED)
-@pytest.mark.parametrize("purpose", USES)
+@pytest.mark.parametrize("purpose", [purpose for purpose in USES if purpose != "transport"])
 def test_a_new_key_that_is_not_fit_when_its_turn_comes_stops_what_needs_it(
     pair: Pair, purpose: Purpose, how: str
 ) -> None:
+    stops_what_needs_it(pair, purpose, how)
+
+
+@pytest.mark.parametrize("how", SPOILED)
+@pytest.mark.topologies(but="lgsco-hosts")
+def test_nor_does_who_logs_in_do_so_with_the_old_one(pair: Pair, how: str) -> None:
+    stops_what_needs_it(pair, "transport", how)
+
+
+def stops_what_needs_it(pair: Pair, purpose: Purpose, how: str) -> None:
     spoil, error, words = SPOILED[how]
     chained(pair)
     new = rotate(pair.lgsco, purpose)
