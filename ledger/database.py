@@ -93,13 +93,7 @@ def connect(path: Path, *, writable: bool, timeout: float = BUSY_TIMEOUT) -> Con
             uri, uri=True, isolation_level=None, check_same_thread=False, timeout=timeout, cached_statements=64
         )
         try:
-            # SPEC: FORMATS 5: synchronous=FULL
-            for setting in (
-                "synchronous = FULL",
-                "recursive_triggers = ON",
-                "secure_delete = ON",
-                "trusted_schema = OFF",
-            ):
+            for setting in _SETTINGS:
                 connection.execute(f"PRAGMA {setting}")
         except BaseException:
             connection.close()

@@ -12,7 +12,6 @@ from keys.age.source import Source
 
 MAC = "A" * 43
 GOOD = f"age-encryption.org/v1\n-> a b\nQUJD\n--- {MAC}\n".encode()
-BODY = "QUJD"
 
 ARGUMENTS = st.text(alphabet=[chr(code) for code in range(33, 127)], min_size=1, max_size=20)
 STANZAS = st.builds(Stanza, st.lists(ARGUMENTS, min_size=1, max_size=4).map(tuple), st.binary(max_size=150))

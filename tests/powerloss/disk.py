@@ -37,7 +37,7 @@ needs) and each one missing (with what needs it). The same for content.
 [b'text']
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import product
 
@@ -301,12 +301,3 @@ def _combinations(files: dict[int, list[Found]], most: int) -> Iterator[dict[int
         for number, forms in files.items():
             for form in forms:
                 yield {**base, number: form}
-
-
-def histories(operations: Sequence[Operation]) -> Iterator[Disk]:
-    """The disk after each operation, beginning with an empty one: always the same object."""
-    disk = Disk()
-    yield disk
-    for operation in operations:
-        disk.apply(operation)
-        yield disk
