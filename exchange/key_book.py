@@ -1,4 +1,4 @@
-"""What the ledger says about keys, read once and again whenever an entry about keys was added.
+"""What the ledger says about keys, read on whenever an entry about them was added.
 
 our own keys      keys.own_keys over `key.…` entries
 partners' keys    their confirmed cards, and every `partner.key-accepted` since the card was confirmed
@@ -16,9 +16,12 @@ from keys.own_keys import OwnKeys
 from keys.trust import Trust
 from ledger.canonical import Json
 from ledger.entry import Entry
-from ledger.key_events import OF_PARTNERS, WitnessEnd, key_entries, last_change
+from ledger.key_events import OF_OURS, OF_TRUST, WitnessEnd, key_entries, last_change
 from ledger.note import parse_vkey
 from ledger.view import View
+
+_NOTHING = -1
+"""The number before that of the first entry."""
 
 
 def accepted(entries: Iterable[Entry]) -> dict[str, Sequence[Announcement]]:
@@ -54,7 +57,7 @@ def _in_force(entries: Iterable[Entry]) -> dict[str, list[tuple[Entry, Announcem
 def witness_ends(view: View) -> dict[str, dict[bytes, WitnessEnd]]:
     """Partner -> id of a witness key -> when it ended, as the partner announced it."""
     found: dict[str, dict[bytes, WitnessEnd]] = {}
-    for partner, said in _in_force(key_entries(view, OF_PARTNERS)).items():
+    for partner, said in _in_force(key_entries(view, OF_TRUST)).items():
         for entry, one in said:
             if one.purpose in ("witness", "witness-pq") and one.action not in succession.COMES:
                 # the later of both clocks: until then what it cosigned was recorded as that of a key in use
@@ -67,38 +70,43 @@ def witness_ends(view: View) -> dict[str, dict[bytes, WitnessEnd]]:
 def carried_forward(cards: Trust, view: View) -> Trust:
     """The partners' cards with everything that they announced since, as a ledger has accepted it, and their former
     signing keys."""
-    entries = key_entries(view, OF_PARTNERS)
+    entries = key_entries(view, OF_TRUST)
     return cards.carried(accepted(entries), former_signers(entries))
 
 
 class KeyBook:
-    """The newest answers over one ledger. Any thread may ask."""
+    """The newest answers over one ledger. Any thread may ask.
+
+    Whoever sends or receives asks for every message, and a ledger may hold thousands of entries about keys: of our own
+    only what was added is read, and partners' are read again only if what counts has changed.
+    """
 
     def __init__(self, view: View) -> None:
         self._view = view
         self._lock = threading.Lock()
-        self._version = -2
         self._own = OwnKeys()
+        self._own_until = _NOTHING
+        """The number of the last entry that is in `_own`."""
         self._cards: Trust | None = None
         self._trust: Trust | None = None
+        self._trust_until = _NOTHING
 
     def own(self) -> OwnKeys:
         """Our own keys."""
         with self._lock:
-            self._refresh()
+            last = last_change(self._view.rows, OF_OURS)
+            if last < self._own_until:
+                # not the ledger that it was: whoever writes or verifies says so
+                self._own, self._own_until = OwnKeys(), _NOTHING
+            if last > self._own_until and (added := key_entries(self._view, OF_OURS, self._own_until + 1)):
+                self._own, self._own_until = own_keys.from_entries(added, self._own), added[-1].seq
             return self._own
 
     def trust(self, cards: Trust) -> Trust:
         """The partners' keys, given their confirmed cards."""
         with self._lock:
-            self._refresh()
-            if self._trust is None or self._cards is not cards:
+            last = last_change(self._view.rows, OF_TRUST)
+            if self._trust is None or self._cards is not cards or last != self._trust_until:
                 self._cards, self._trust = cards, carried_forward(cards, self._view)
+                self._trust_until = last
             return self._trust
-
-    def _refresh(self) -> None:
-        version = last_change(self._view.rows)
-        if version != self._version:
-            self._own = own_keys.from_entries(key_entries(self._view))
-            self._trust = None
-            self._version = version

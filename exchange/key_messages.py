@@ -41,6 +41,7 @@ _OUTCOMES = {
 }
 
 _NUMBER = "json_extract(CAST(entry AS TEXT), '$.detail.number')"
+_OUTCOME = "json_extract(CAST(entry AS TEXT), '$.detail.outcome')"
 
 
 # --- ours -------------------------------------------------------------------------------------------------------------
@@ -160,24 +161,22 @@ def answers_due(parts: Parts, partner: str) -> list[Due]:
     marks = ", ".join("?" * len(CAME))
     sql = " ".join(
         (
-            f"SELECT {_NUMBER} AS number, max(CASE WHEN event = ? THEN seq END) AS answered,",
+            f"SELECT number, came > coalesce(answered, -1), {_OUTCOME}",
+            f"FROM (SELECT {_NUMBER} AS number, max(CASE WHEN event = ? THEN seq END) AS answered,",
             f"max(CASE WHEN event IN ({marks}) THEN seq END) AS came FROM entries",
             f"WHERE event IN (?, {marks}) AND +partner = ? GROUP BY number",
-            "HAVING came IS NOT NULL ORDER BY number",
+            "HAVING came IS NOT NULL) LEFT JOIN entries ON seq = answered ORDER BY number",
         )
     )
     found = parts.ledger.rows(sql, ANSWERED, *CAME, ANSWERED, *CAME, partner)
     return [
         due
-        for number, answered, came in found
-        if (due := _answer(parts, partner, int(number))) is not None
-        # a person can have accepted it while the answer that it waits was on its way
-        and (answered is None or came > answered or not _is_said(parts, int(answered), due))
+        for number, is_new, said in found
+        # an acceptance stays one; a person can have accepted it while the answer that it waits was on its way
+        if (is_new or said != "accepted")
+        and (due := _answer(parts, partner, int(number))) is not None
+        and (is_new or said != due.sent.detail["outcome"])
     ]
-
-
-def _is_said(parts: Parts, answered: int, due: Due) -> bool:
-    return parts.ledger.entry(answered).detail.get("outcome") == due.sent.detail["outcome"]
 
 
 def _answer(parts: Parts, partner: str, number: int) -> Due | None:

@@ -28,6 +28,7 @@ Traceback (most recent call last):
 keys.announcement.AnnouncementError: an announcement says nothing that is known here
 """
 
+import functools
 import hashlib
 import re
 from collections.abc import Mapping
@@ -137,8 +138,12 @@ def sign(announcement: Announcement, *signers: sshsig.Signer | sshsig.CompositeS
     return Signed(data.decode(), tuple(sshsig.sign(signer, BytesIO(data), NAMESPACE) for signer in signers))
 
 
+@functools.lru_cache(maxsize=256)
 def parse(data: bytes) -> Announcement:
-    """Read a text; `parse(data).encode() == data`, or AnnouncementError."""
+    """Read a text; `parse(data).encode() == data`, or AnnouncementError.
+
+    What was read lately is remembered: all that a ledger has accepted is read whenever it accepts something more.
+    """
     try:
         fields = canonical.decode(data, limit=MAX_TEXT)
     except canonical.CanonicalError:

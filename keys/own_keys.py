@@ -167,12 +167,16 @@ class OwnKeys:
         return 1 + max((sent.number for sent in self.announcements), default=0)
 
 
-def from_entries(entries: Iterable[Entry]) -> OwnKeys:
-    """What entries about keys (`ledger.key_events`), in their order, make of our own."""
-    keys: dict[str, OwnKey] = {}
-    announcements: dict[int, Sent] = {}
-    making: dict[int, Making] = {}
-    prove_from = 0
+_NONE = OwnKeys()
+
+
+def from_entries(entries: Iterable[Entry], known: OwnKeys = _NONE) -> OwnKeys:
+    """What entries about keys (`ledger.key_events`), in their order, make of our own: of those `known` by all the
+    entries before."""
+    keys = {key.fingerprint: key for key in known.keys}
+    announcements = {sent.number: sent for sent in known.announcements}
+    making = {one.seq: one for one in known.making}
+    prove_from = known.prove_from
     for entry in entries:
         _announced(announcements, entry)
         match entry.event:

@@ -43,8 +43,11 @@ OF_OURS = (
 )
 """Events about our own keys."""
 
-OF_PARTNERS = ("partner.added", "partner.key-accepted", "partner.key-waiting", "partner.key-refused")
-"""Events about whom we trust, with which keys."""
+OF_TRUST = ("partner.added", "partner.key-accepted")
+"""Events after which another key of a partner counts, or one does no more."""
+
+OF_PARTNERS = (*OF_TRUST, "partner.key-waiting", "partner.key-refused")
+"""Events about whom we trust, with which keys, or may."""
 
 ENDINGS = ("key.retired", "key.revoked")
 """Events after which a key of ours is used no more."""
@@ -67,13 +70,13 @@ class WitnessEnd:
         return size > self.seq or time > self.at
 
 
-def key_entries(view: View, events: Sequence[str] = (*OF_OURS, *OF_PARTNERS)) -> list[Entry]:
-    """Every entry about keys, in order."""
-    return view.entries_saying(events)
+def key_entries(view: View, events: Sequence[str] = (*OF_OURS, *OF_PARTNERS), since: int = 0) -> list[Entry]:
+    """Every entry about keys from number `since` on, in order."""
+    return view.entries_saying(events, since)
 
 
-def last_change(rows: Rows, events: Sequence[str] = (*OF_OURS, *OF_PARTNERS)) -> int:
-    """The number of the last entry about keys; -1 if there is none."""
+def last_change(rows: Rows, events: Sequence[str]) -> int:
+    """The number of the last entry of these events; -1 if there is none."""
     found = rows(" ".join((_LAST, f"({', '.join('?' * len(events))})")), *events)
     return -1 if not found or found[0][0] is None else int(found[0][0])
 

@@ -83,10 +83,10 @@ class View(Known):
         found = self.rows("SELECT seq, entry FROM entries WHERE seq >= ? AND seq < ? ORDER BY seq", start, stop)
         return [_parsed(seq, bytes(data)) for seq, data in found]
 
-    def entries_saying(self, events: Sequence[str]) -> list[Entry]:
-        """Every entry of one of these `events`, in order."""
-        sql = " ".join((_ABOUT, f"({', '.join('?' * len(events))})", "ORDER BY seq"))
-        found = self.rows(sql, *events)
+    def entries_saying(self, events: Sequence[str], since: int = 0) -> list[Entry]:
+        """Every entry of one of these `events` from number `since` on, in order."""
+        sql = " ".join((_ABOUT, f"({', '.join('?' * len(events))})", "AND seq >= ? ORDER BY seq"))
+        found = self.rows(sql, *events, since)
         return [_parsed(seq, bytes(data)) for seq, data in found]
 
     def entries_of(self, handover: Handover) -> list[Entry]:

@@ -343,6 +343,26 @@ def test_a_second_loss_is_survived_like_the_first(pair: Pair) -> None:
         assert verify_home(one.home).ok
 
 
+@pytest.mark.parametrize("taken", [True, False], ids=["taken-up", "waiting"])
+def test_announcements_of_the_new_home_are_not_taken_for_those_of_the_old_one(pair: Pair, taken: bool) -> None:
+    if taken:
+        chained(pair)
+    for purpose in ("signing", "witness", "ledger"):
+        rotate(pair.lgsco, purpose)
+    pair.settle()
+    lose(pair)
+    tell(pair)
+    chained(pair)
+    pair.settle()
+    made = {purpose: rotate(pair.lgsco, purpose) for purpose in ("ledger", "signing", "encryption")}
+    pair.settle()
+    exchange_files(pair, "new")
+    assert [pair.lgsco.parts.own.find(key.fingerprint).partners for key in made.values()] == [{"ofsted"}] * 3
+    for one in (pair.lgsco, pair.ofsted):
+        quiet(one)
+        assert verify_home(one.home).ok
+
+
 def test_after_a_restart_the_new_ledger_counts_on(pair: Pair) -> None:
     exchange_files(pair, "old")
     lose(pair)

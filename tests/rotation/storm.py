@@ -11,6 +11,7 @@ seed draws the same commands, deaths and files; what meets what depends on the m
 
 import argparse
 import contextlib
+import shutil
 import sys
 import tempfile
 import time
@@ -42,6 +43,9 @@ VICTIMS = ((), (), (), (), (), (), ("lgsco",), ("ofsted",), ("lgsco", "ofsted"))
 
 PATIENCE = 300.0
 """Seconds that a storm waits for what must happen, on a very busy machine."""
+
+KEPT = Path(__file__).parents[2] / "build"
+"""Where what a storm leaves is kept if it does not come to its end."""
 
 SETTINGS: dict[str, Value] = {
     "watch.quiet": "100ms",
@@ -239,6 +243,14 @@ class Storm:
             if one.event == event
         }
 
+    def keep(self, folder: Path) -> Path:
+        """Copy all there is of both organisations to where a person can look at it; the daemons are killed first."""
+        self.kill(*self.both)
+        shutil.rmtree(folder, ignore_errors=True)
+        # the landing zones' folders, and those of the couriers, lie beside the homes
+        shutil.copytree(self.folder.parent, folder, symlinks=True, ignore=shutil.ignore_patterns("*.sock"))
+        return folder
+
     def violations(self, but: frozenset[str] = frozenset()) -> list[str]:
         """Everything that is against what must hold at rest; events in `but` may be."""
         return violations(self.both, self.stream.dropped, but)
@@ -275,13 +287,18 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     with storm(options.seed) as made:
-        made.begin_post_quantum()
-        for _ in range(options.rounds):
-            made.turn()
-        made.rest()
-        for one in made.both.values():
-            one.stop()
-        found = made.violations()
+        try:
+            made.begin_post_quantum()
+            for number in range(options.rounds):
+                made.turn()
+                print(f"round {number + 1}: {len(made.said)} commands, {len(made.killed)} deaths", flush=True)
+            made.rest()
+            for one in made.both.values():
+                one.stop()
+            found = made.violations()
+        except BaseException:
+            print(f"how it was: {made.keep(KEPT / f'rotations-{options.seed}')}", file=sys.stderr)
+            raise
         print(f"seed {options.seed}, {options.rounds} rounds, {len(made.said)} commands, {len(made.killed)} deaths")
         for name, contents in made.stream.dropped.items():
             print(f"{name}: {len(contents)} files, {made.couriers[name].late} messages late")
