@@ -201,7 +201,7 @@ def waiting(view: View) -> list[Waiting]:
     """Announcements that somebody still may confirm, oldest first: not those of a key that has ended since."""
     found: dict[tuple[str, Json], Waiting] = {}
     for entry in key_entries(view):
-        which = (str(entry.partner), entry.detail.get("number"))
+        which = (str(entry.partner), entry.detail.get("sha256"))
         if entry.event == "partner.key-waiting":
             found[which] = Waiting(which[0], entry.seq, Signed.from_json(entry.detail["announcement"]))
         elif entry.event == "partner.key-accepted":

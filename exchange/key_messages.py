@@ -8,6 +8,9 @@
     comes, and is forged, superseded or not of this partner               -> partner.key-refused
 
 An answer is owed for each announcement that came and was not answered since; every repetition is one that came.
+
+What a partner announced is told apart by the digest of its text: a number proves nothing, for whoever has stolen a key
+can use up numbers, and a new home begins with 1 again.
 """
 
 from datetime import datetime, timedelta
@@ -27,6 +30,7 @@ from ledger.canonical import Json
 from ledger.entry import Draft
 from ledger.known import Rows
 from ledger.store import Transaction
+from ledger.view import View
 
 LASTS: Final = timedelta(days=30)
 """An announcement or an answer that is older has been repeated since."""
@@ -41,7 +45,12 @@ _OUTCOMES = {
 }
 
 _NUMBER = "json_extract(CAST(entry AS TEXT), '$.detail.number')"
+_DIGEST = "json_extract(CAST(entry AS TEXT), '$.detail.sha256')"
 _OUTCOME = "json_extract(CAST(entry AS TEXT), '$.detail.outcome')"
+
+_FROM = "FROM entries"
+_GROUPED = "GROUP BY number, digest"
+_NEVER = (-1, "")
 
 
 # --- ours -------------------------------------------------------------------------------------------------------------
@@ -88,16 +97,14 @@ def be_told(parts: Parts, message: Message) -> None:
         raise MessageRefused("an announcement says nothing", reason="no-announcement")
     signed, partner = said.signed, message.partner
     one = signed.announcement
-    known = outcome_of(parts.ledger.rows, partner, one.number)
+    known = outcome_of(parts.ledger.rows, partner, signed.digest)
     now, standing = parts.effects.clock(), parts.trust.standing(partner)
     # the card that a person confirmed is newer: it says all that this says
     by_card = one.organisation == partner and one.issued <= standing.card.issued
-    if known is not None and known[0] != "refused" and known[1] != signed.digest:
-        raise MessageRefused("a number of an announcement was used twice", reason="number-reused")
     # one that waits is looked at anew where nobody can confirm it any more: its key has ended since
-    waits = known is not None and known[0] == "waiting" and not by_card and one.key not in standing.ended
-    if waits or (known is not None and known[0] == "accepted"):
-        seldom.append(parts, _draft("partner.key-repeated", "daemon", partner, signed), "number")
+    waits = known == "waiting" and not by_card and one.key not in standing.ended
+    if waits or known == "accepted":
+        seldom.append(parts, _draft("partner.key-repeated", "daemon", partner, signed), "sha256")
         return
     try:
         if by_card:
@@ -141,50 +148,47 @@ def _revokes(standing: Standing, signed: Signed, now: datetime) -> bool:
     return True
 
 
-def outcome_of(rows: Rows, partner: str, number: int) -> tuple[str, str] | None:
-    """(outcome, digest) of a partner's announcement as it was recorded last; None if it never came."""
-    found = rows(_last(tuple(_OUTCOMES)), *_OUTCOMES, partner, number)
-    return None if not found else (_OUTCOMES[found[0][0]], str(found[0][1]))
-
-
-def _last(events: tuple[str, ...]) -> str:
-    return " ".join(
-        (
-            "SELECT event, json_extract(CAST(entry AS TEXT), '$.detail.sha256') FROM entries WHERE event IN",
-            f"({', '.join('?' * len(events))}) AND +partner = ? AND {_NUMBER} = ? ORDER BY seq DESC LIMIT 1",
-        )
-    )
+def outcome_of(rows: Rows, partner: str, digest: str) -> str | None:
+    """The outcome of a partner's announcement as it was recorded last; None if it never came."""
+    marks = ", ".join("?" * len(_OUTCOMES))
+    which = (f"WHERE event IN ({marks}) AND +partner = ?", f"AND {_DIGEST} = ?")
+    sql = " ".join(("SELECT event FROM entries", *which, "ORDER BY seq DESC LIMIT 1"))
+    found = rows(sql, *_OUTCOMES, partner, digest)
+    return _OUTCOMES[found[0][0]] if found else None
 
 
 def answers_due(parts: Parts, partner: str) -> list[Due]:
-    """An answer for every announcement of a partner that came since the last one."""
-    marks = ", ".join("?" * len(CAME))
-    sql = " ".join(
-        (
-            f"SELECT number, came > coalesce(answered, -1), {_OUTCOME}",
-            f"FROM (SELECT {_NUMBER} AS number, max(CASE WHEN event = ? THEN seq END) AS answered,",
-            f"max(CASE WHEN event IN ({marks}) THEN seq END) AS came FROM entries",
-            f"WHERE event IN (?, {marks}) AND +partner = ? GROUP BY number",
-            "HAVING came IS NOT NULL) LEFT JOIN entries ON seq = answered ORDER BY number",
-        )
-    )
-    found = parts.ledger.rows(sql, ANSWERED, *CAME, ANSWERED, *CAME, partner)
-    return [
-        due
-        for number, is_new, said in found
+    """An answer for every announcement of a partner's present ledger that came since the last one."""
+    view = parts.ledger
+    begun, answered = view.begun(partner), _answered(view, partner)
+    which = f"WHERE event IN ({', '.join('?' * len(CAME))}) AND +partner = ? AND seq >= ?"
+    sql = " ".join(("SELECT", f"{_NUMBER} AS number, {_DIGEST} AS digest, max(seq)", _FROM, which, _GROUPED))
+    found = view.rows(sql, *CAME, partner, begun)
+    due = []
+    for number, digest, came in sorted(found):
+        # an earlier version of this program said of an answer only which number it was for
+        last, said = max(answered.get((number, digest), _NEVER), answered.get((number, None), _NEVER))
         # an acceptance stays one; a person can have accepted it while the answer that it waits was on its way
-        if (is_new or said != "accepted")
-        and (due := _answer(parts, partner, int(number))) is not None
-        and (is_new or said != due.sent.detail["outcome"])
-    ]
+        if came > last or said != "accepted":
+            outcome = outcome_of(view.rows, partner, digest)
+            if outcome is not None and (came > last or said != outcome):
+                due.append(_answer(partner, int(number), str(digest), outcome))
+    return due
 
 
-def _answer(parts: Parts, partner: str, number: int) -> Due | None:
-    known = outcome_of(parts.ledger.rows, partner, number)
-    if known is None:
-        return None
-    outcome, digest = known
-    draft = Draft(event=ANSWERED, actor="daemon", partner=partner, detail={"number": number, "outcome": outcome})
+def _answered(view: View, partner: str) -> dict[tuple[int, str | None], tuple[int, str]]:
+    """(number, digest) -> the last entry that says that it was answered, and how."""
+    # SQLite takes the outcome from the row of that maximum
+    what = f"{_NUMBER} AS number, {_DIGEST} AS digest, max(seq), {_OUTCOME}"
+    found = view.rows(
+        " ".join(("SELECT", what, _FROM, "WHERE event = ? AND +partner = ?", _GROUPED)), ANSWERED, partner
+    )
+    return {(number, digest): (seq, outcome) for number, digest, seq, outcome in found}
+
+
+def _answer(partner: str, number: int, digest: str, outcome: str) -> Due:
+    detail: dict[str, Json] = {"number": number, "sha256": digest, "outcome": outcome}
+    draft = Draft(event=ANSWERED, actor="daemon", partner=partner, detail=detail)
     return Due("acceptance", lambda: Answer(number, digest, outcome), draft, LASTS)
 
 
@@ -202,9 +206,8 @@ def _draft(event: str, actor: str, partner: str, signed: Signed) -> Draft:
 def _append(parts: Parts, draft: Draft) -> None:
     def record(tx: Transaction) -> None:
         # two processes may read the same message; a person may have been quicker
-        number = draft.detail["number"]
-        known = outcome_of(tx.rows, str(draft.partner), int(str(number)))
-        if known is None or known[0] == "refused" or (known[0], draft.event) == ("waiting", "partner.key-accepted"):
+        known = outcome_of(tx.rows, str(draft.partner), str(draft.detail["sha256"]))
+        if known in (None, "refused") or (known, draft.event) == ("waiting", "partner.key-accepted"):
             tx.append(draft)
 
     parts.ledger.write(record)

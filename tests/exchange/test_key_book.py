@@ -88,9 +88,11 @@ def test_a_ledger_that_is_not_what_it_was_is_read_from_its_beginning(pair: Pair)
 
     def shorter(sql: str, *values: object) -> list[tuple[Any, ...]]:
         found = rows(sql, *values)
-        return [(min(found[0][0], older),)] if sql.startswith("SELECT max(seq)") else [
-            row for row in found if row[0] <= older
-        ]
+        return (
+            [(min(found[0][0], older),)]
+            if sql.startswith("SELECT max(seq)")
+            else [row for row in found if row[0] <= older]
+        )
 
     seen.rows = shorter
     assert book.own() == own_keys.from_entries(key_entries(seen, OF_OURS))

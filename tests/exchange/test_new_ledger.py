@@ -357,10 +357,28 @@ def test_announcements_of_the_new_home_are_not_taken_for_those_of_the_old_one(pa
     made = {purpose: rotate(pair.lgsco, purpose) for purpose in ("ledger", "signing", "encryption")}
     pair.settle()
     exchange_files(pair, "new")
-    assert [pair.lgsco.parts.own.find(key.fingerprint).partners for key in made.values()] == [{"ofsted"}] * 3
+    known = {key.fingerprint for key in pair.lgsco.parts.own.keys if key.partners == {"ofsted"}}
+    assert known == {key.fingerprint for key in made.values()}
     for one in (pair.lgsco, pair.ofsted):
         quiet(one)
         assert verify_home(one.home).ok
+
+
+def test_a_key_of_the_new_home_is_revoked_where_the_old_one_had_announced_others(pair: Pair) -> None:
+    chained(pair)
+    for purpose in ("signing", "encryption"):
+        rotate(pair.lgsco, purpose)
+        pair.settle()
+    lose(pair)
+    tell(pair)
+    chained(pair)
+    exchange_files(pair, "new")
+    [stolen] = pair.lgsco.parts.own.usable("signing")
+    key_desk.revoke(pair.lgsco.parts, stolen.fingerprint, None, "root")
+    pair.settle()
+    exchange_files(pair, "newer")
+    assert stolen.public in pair.ofsted.parts.trust.standing("lgsco").revoked
+    assert all(sent.taken == {"ofsted"} for sent in pair.lgsco.parts.own.announcements)
 
 
 def test_after_a_restart_the_new_ledger_counts_on(pair: Pair) -> None:
