@@ -59,7 +59,7 @@ def make_card(home: Home, keyring: Keyring, output: Path | None) -> MadeCard:
     known = {key.fingerprint: key for key in own.keys if key.ended != "revoked"}
     infos = [info for info in keyring.infos() if info.fingerprint in known]
     # the same card as long as the keys are the same: what was read out over the telephone stays true
-    issued = max(at for key in own.keys for at in (key.made_at, key.ended_at) if at is not None)
+    issued = own.newest
 
     def of(purpose: Purpose, *, ever: bool = False) -> list[KeyInfo]:
         usable = own.fingerprints(purpose)

@@ -162,6 +162,13 @@ class OwnKeys:
         return frozenset(key.replaces for key in usable if key.replaces in {other.fingerprint for other in usable})
 
     @property
+    def newest(self) -> str:
+        """When the last change was made that a card says, or that was announced; of some clock, which may have been
+        ahead. Empty where there is no key."""
+        changed = [at for key in self.keys for at in (key.made_at, key.ended_at) if at is not None]
+        return max([*changed, *(sent.signed.announcement.issued for sent in self.announcements)], default="")
+
+    @property
     def next_number(self) -> int:
         """The number of the next announcement."""
         return 1 + max((sent.number for sent in self.announcements), default=0)

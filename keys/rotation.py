@@ -216,7 +216,7 @@ def announced(
     one = Announcement(
         organisation=office.me,
         number=own.next_number,
-        issued=times.to_text(office.clock()),
+        issued=_after(own.newest, office.clock()),
         action=action,
         purpose=purpose,
         key=public,
@@ -224,6 +224,14 @@ def announced(
         at=at,
     )
     return vouching.vouched(office.keyring, own, one, about, lost)
+
+
+def _after(newest: str, now: datetime) -> str:
+    """Now, but later than every change before, although our clock may have been ahead then: a partner takes what is no
+    newer than our card for something that the card says."""
+    if not newest:
+        return times.to_text(now)
+    return times.to_text(max(now, times.later(times.from_text(newest), timedelta(milliseconds=1))))
 
 
 def announce_hosts(office: Office, lines: Sequence[str], by: str) -> list[Entry]:

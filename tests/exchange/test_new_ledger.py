@@ -16,7 +16,7 @@ from exchange.envelope.key_news import Announced
 from exchange.failures import Failures
 from exchange.partners import add_partner, make_card
 from exchange.status import status
-from keys.key_info import NEEDED
+from keys.key_info import NEEDED, Purpose
 from keys.keyring import Keyring
 from ledger import closing, note
 from ledger.entry import Entry
@@ -379,6 +379,27 @@ def test_a_key_of_the_new_home_is_revoked_where_the_old_one_had_announced_others
     exchange_files(pair, "newer")
     assert stolen.public in pair.ofsted.parts.trust.standing("lgsco").revoked
     assert all(sent.taken == {"ofsted"} for sent in pair.lgsco.parts.own.announcements)
+
+
+@pytest.mark.parametrize("purpose", ["signing", "encryption"])
+def test_a_key_that_is_made_after_a_card_of_a_clock_that_was_ahead_is_taken_up(pair: Pair, purpose: Purpose) -> None:
+    chained(pair)
+    exchange_files(pair, "old")
+    now = pair.clock.now
+    pair.clock.now = now + timedelta(days=2)
+    rotate(pair.lgsco, "transport")
+    tell(pair)
+    chained(pair)
+    pair.clock.now = now
+    pair.settle()
+    pair.clock.advance(hours=1)
+    new = rotate(pair.lgsco, purpose)
+    pair.settle()
+    assert new.public in pair.ofsted.parts.trust.standing("lgsco").keys(purpose, pair.clock())
+    assert all(sent.taken == {"ofsted"} for sent in pair.lgsco.parts.own.announcements)
+    # and the card made now is not older than what was announced
+    tell(pair)
+    exchange_files(pair, "new")
 
 
 def test_after_a_restart_the_new_ledger_counts_on(pair: Pair) -> None:
