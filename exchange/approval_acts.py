@@ -108,8 +108,8 @@ def _do_add(parts: Parts, known: Standing) -> None:
     card, signature = kept.get("card"), kept.get("card_signature")
     if not isinstance(card, str) or not isinstance(signature, str):
         raise Refused("the card is no longer kept with the order", reason="card-missing")
-    weaker, older = (known.order.arguments[name] is True for name in ("weaker", "older"))
-    partners.trust_card(parts, card.encode(), signature, known.seq, weaker=weaker, older=older)
+    said = {name: known.order.arguments.get(name) is True for name in ("weaker", "older", "new_ledger")}
+    partners.trust_card(parts, card.encode(), signature, known.seq, **said)
 
 
 def _do_policy(parts: Parts, known: Standing) -> None:

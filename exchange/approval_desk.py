@@ -102,15 +102,22 @@ def accept(parts: Parts, partner: str, fingerprint: str, by: str) -> Told:
 
 
 def add_partner(
-    parts: Parts, path: Path, fingerprint: str, by: str, *, weaker: bool = False, older: bool = False
+    parts: Parts,
+    path: Path,
+    fingerprint: str,
+    by: str,
+    *,
+    weaker: bool = False,
+    older: bool = False,
+    new_ledger: bool = False,
 ) -> Told:
     """`partner add`: done, or asked for; the card is kept with the order."""
     if not _needs_signatures(parts, "partner add"):
-        return {**partners.add_partner(parts, path, fingerprint, weaker=weaker, older=older)}
+        return {**partners.add_partner(parts, path, fingerprint, weaker=weaker, older=older, new_ledger=new_ledger)}
     data, signature = partners.confirmed_by(path, fingerprint)
-    card = partners.usable_card(parts, data, signature, weaker=weaker, older=older)
+    card = partners.usable_card(parts, data, signature, weaker=weaker, older=older, new_ledger=new_ledger)
     digest = partners.digest(data)
-    open_: dict[str, Json] = {"weaker": weaker, "older": older}
+    open_: dict[str, Json] = {"weaker": weaker, "older": older, **({"new_ledger": True} if new_ledger else {})}
     arguments: dict[str, Json] = {"partner": card.organisation, "card_sha256": digest, **open_}
     kept: dict[str, Json] = {"card": data.decode(), "card_signature": signature}
     return _ask(parts, "partner add", arguments, by, partner=card.organisation, private=kept)

@@ -1,8 +1,9 @@
 """A partner's new card, beside what was known before: whether its ledger goes on, or is another one.
 
 A ledger goes on where a key on the card was known as its key before, has signed the checkpoint that we witnessed last,
-or was announced by the partner. Where none is, the partner has a new home: what was witnessed of the old ledger is
-closed on record (`ledger.closing`).
+or was announced by the partner. Where none is, it may be that of a new home, if a person says so: what was witnessed of
+the old ledger is then closed on record (`ledger.closing`). The card of a ledger whose key was revoked a minute ago
+looks the same, and so does that of one which was put back to an older state first.
 """
 
 from config.errors import Refused
@@ -43,10 +44,23 @@ def _announced(view: View, partner: str) -> set[str]:
     return found
 
 
-def close_where_new(tx: Transaction, card: Card, before: Card | None) -> Entry | None:
-    """In the commit that trusts a card: close the ledger that it does not continue; returns the entry that says so."""
-    if goes_on(tx, card, before):
-        return None
+def is_new(view: View, card: Card, before: Card | None, *, ordered: bool) -> bool:
+    """Whether the card closes the ledger that was witnessed; raises Refused where it does and nobody `ordered` that."""
+    if goes_on(view, card, before):
+        return False
+    if not ordered:
+        raise Refused(
+            f"the card names no key of {card.organisation}'s ledger that is known here",
+            hint="ask its administrator: if its ledger key was revoked, let the announcement of that arrive first "
+            "('handover status' or 'handover keys history'); only if it has a new home, '--new-ledger' closes the "
+            "ledger of the old one, on record",
+            reason="new-ledger",
+        )
+    return True
+
+
+def close_former(tx: Transaction, card: Card, before: Card | None) -> Entry | None:
+    """In the commit that trusts a card which `is_new`: close the ledger before; returns the entry that says so."""
     return closing.close(tx, card.organisation, () if before is None else before.ledger_keys)
 
 

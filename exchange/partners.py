@@ -7,10 +7,11 @@ from pathlib import Path
 from config.errors import Misuse, Refused
 from config.home import Home
 from config.times import from_text
-from exchange import card_folder, files, new_ledger
+from exchange import card_folder, files
 from exchange.audit import read_ledger
 from exchange.former_keys import left_out
 from exchange.key_book import carried_forward
+from exchange.new_ledger import close_former, in_words, is_new
 from exchange.partner_trust import agreements_with
 from exchange.parts import Parts
 from exchange.topology import Topology
@@ -30,6 +31,7 @@ from ledger.entry import Draft, Entry
 from ledger.key_events import OF_PARTNERS, key_entries
 from ledger.query import confirmed_cards
 from ledger.store import Transaction
+from ledger.view import View
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,14 +115,22 @@ def named_in(path: Path) -> str:
 
 
 def add_partner(
-    parts: Parts, path: Path, fingerprint: str, *, weaker: bool = False, older: bool = False
+    parts: Parts,
+    path: Path,
+    fingerprint: str,
+    *,
+    weaker: bool = False,
+    older: bool = False,
+    new_ledger: bool = False,
 ) -> dict[str, str]:
     """Trust the organisation whose card this is, after its fingerprint was confirmed by a person.
 
-    A card without the post-quantum keys that the organisation had before is refused, unless `weaker` orders it, and one
-    that was made before what is known of it already, unless `older` does; both are recorded.
+    A card without the post-quantum keys that the organisation had before is refused, unless `weaker` orders it, one
+    that was made before what is known of it already, unless `older` does, and one of another ledger than was witnessed,
+    unless `new_ledger` does; all three are recorded.
     """
-    return trust_card(parts, *confirmed_by(path, fingerprint), weaker=weaker, older=older)
+    confirmed = confirmed_by(path, fingerprint)
+    return trust_card(parts, *confirmed, weaker=weaker, older=older, new_ledger=new_ledger)
 
 
 def confirmed_by(path: Path, fingerprint: str) -> tuple[bytes, str]:
@@ -135,7 +145,7 @@ def confirmed_by(path: Path, fingerprint: str) -> tuple[bytes, str]:
     return data, signature
 
 
-def usable_card(parts: Parts, data: bytes, signature: str, *, weaker: bool, older: bool) -> Card:
+def usable_card(parts: Parts, data: bytes, signature: str, *, weaker: bool, older: bool, new_ledger: bool) -> Card:
     """The card, if we could exchange files with that organisation; raises Refused or Misuse."""
     card = cards.verify(data, signature)
     if card.organisation == parts.me:
@@ -159,6 +169,8 @@ def usable_card(parts: Parts, data: bytes, signature: str, *, weaker: bool, olde
             "and forgets the keys that were announced, but no revocation",
             reason="older-card",
         )
+    standing = _carried(_confirmed(parts, card.organisation), parts.ledger)
+    is_new(parts.ledger, card, standing, ordered=new_ledger)
     return card
 
 
@@ -170,12 +182,13 @@ def trust_card(
     *,
     weaker: bool = False,
     older: bool = False,
+    new_ledger: bool = False,
 ) -> dict[str, str]:
     """Trust a confirmed card; NotApproved where administrators have to sign that, and `approval` does not allow it.
 
     A card of a new home, whose ledger does not continue the one that was witnessed, closes that one on record.
     """
-    card = usable_card(parts, data, signature, weaker=weaker, older=older)
+    card = usable_card(parts, data, signature, weaker=weaker, older=older, new_ledger=new_ledger)
     lost = _lost(parts, card)
     detail: dict[str, Json] = {
         "card_sha256": digest(data),
@@ -187,8 +200,7 @@ def trust_card(
     }
     draft = Draft(event="partner.added", actor="operator", partner=card.organisation, detail=detail)
     approvals.permit(parts.ledger, draft, parts.effects.clock())
-    # from its file: whose card is about to be replaced is in no Trust of ours
-    before = card_folder.read_one(parts.home.cards, card.organisation, partial(confirmed_cards, parts.ledger))
+    before = _confirmed(parts, card.organisation)
     card_folder.stage(parts.home.cards, card.organisation, data, signature)
     agreement = agreements_with(parts.home, Trust([card]))[card.organisation]
     flows = agreement.flows_from(parts.me, card.organisation)
@@ -197,16 +209,29 @@ def trust_card(
     parts.home.create_partner_folders(card.organisation, categories, collects=places)
 
     def record(tx: Transaction) -> Entry | None:
-        approvals.permit(tx, draft, parts.effects.clock())
-        standing = None if before is None else carried_forward(Trust([before]), tx).card(card.organisation)
-        tx.append(draft.replace(detail={**detail, **_left_out(standing, before, card)}))
+        standing = _carried(before, tx)
+        closes = is_new(tx, card, standing, ordered=new_ledger)
+        more: dict[str, Json] = {"new_ledger": True} if closes else {}
+        added = draft.replace(detail={**detail, **more, **_left_out(standing, before, card)})
+        approvals.permit(tx, added, parts.effects.clock())
+        tx.append(added)
         _require_standing(card, tx)
-        return new_ledger.close_where_new(tx, card, standing)
+        return close_former(tx, card, standing) if closes else None
 
     closed = parts.ledger.write(record)
     card_folder.switch(parts.home.cards, card.organisation)
-    told = {} if closed is None else {"closed": new_ledger.in_words(closed)}
+    told = {} if closed is None else {"closed": in_words(closed)}
     return {"organisation": card.organisation, "name": card.name, "fingerprint": cards.fingerprint(data), **told}
+
+
+def _confirmed(parts: Parts, organisation: str) -> Card | None:
+    """The card that is about to be replaced, from its file: it is in no Trust of ours."""
+    return card_folder.read_one(parts.home.cards, organisation, partial(confirmed_cards, parts.ledger))
+
+
+def _carried(card: Card | None, view: View) -> Card | None:
+    """A card with all that was announced since."""
+    return None if card is None else carried_forward(Trust([card]), view).card(card.organisation)
 
 
 def _require_standing(card: Card, tx: Transaction) -> None:

@@ -66,7 +66,10 @@ _ARGUMENTS: Mapping[What, frozenset[str]] = {
     "partner add": frozenset({"partner", "card_sha256", "weaker", "older"}),
     POLICY: frozenset({"administrators", "required", "lifetime", "revoke"}),
 }
-_WHERE_TRUE: Mapping[What, frozenset[str]] = {"keys revoke": frozenset({"lost"})}
+_WHERE_TRUE: Mapping[What, frozenset[str]] = {
+    "keys revoke": frozenset({"lost"}),
+    "partner add": frozenset({"new_ledger"}),
+}
 """Arguments that are left out unless they are true."""
 
 ACTS: Mapping[str, What] = {
@@ -263,7 +266,8 @@ def fits(order: Order, said: Said) -> bool:
             return same and detail.get("sha256") == asked["sha256"]
         case "partner.added" if order.what == "partner add":
             same = (said.partner, detail.get("card_sha256")) == (asked["partner"], asked["card_sha256"])
-            return same and all(asked[name] is True or not detail.get(name) for name in ("weaker", "older"))
+            taken = ("weaker", "older", "new_ledger")
+            return same and all(asked.get(name) is True or not detail.get(name) for name in taken)
         case "approval.policy":
             return order.what == POLICY
     return False

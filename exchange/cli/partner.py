@@ -35,16 +35,26 @@ def card_(context: HomeContext, output: str | None, as_json: bool) -> None:
 @click.option("--fingerprint", metavar="F", help="What the partner read out; asked for if not given.")
 @click.option("--weaker", is_flag=True, help="Take the card although post-quantum keys of the one before are gone.")
 @click.option("--older", is_flag=True, help="Take the card although it was made before what is known of their keys.")
+@click.option("--new-ledger", is_flag=True, help="The partner has a new home: close the ledger of its old one.")
 @json_option
 @with_home
-def add_(context: HomeContext, card: str, fingerprint: str | None, weaker: bool, older: bool, as_json: bool) -> None:
+def add_(
+    context: HomeContext,
+    card: str,
+    fingerprint: str | None,
+    weaker: bool,
+    older: bool,
+    new_ledger: bool,
+    as_json: bool,
+) -> None:
     """Trust a partner: CARD (with CARD.sig beside it) and the fingerprint that the partner read out."""
     from exchange.approval_desk import add_partner
     from exchange.partners import named_in
 
     confirmed = fingerprint or ask("fingerprint that the partner read out", instead="--fingerprint")
     parts = context.parts_replacing(named_in(Path(card)))
-    added = add_partner(parts, Path(card), confirmed, context.person, weaker=weaker, older=older)
+    said = {"weaker": weaker, "older": older, "new_ledger": new_ledger}
+    added = add_partner(parts, Path(card), confirmed, context.person, **said)
     if as_json or "order" in added:
         show.told(added, as_json)
     else:

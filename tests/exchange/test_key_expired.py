@@ -14,11 +14,11 @@ from tests.exchange.test_key_rotation import chained, exchange_files, rotate
 from tests.organisations import CASE, Organisation, Pair, restart
 
 
-def give_card(giver: Organisation, taker: Organisation, path: Path) -> None:
+def give_card(giver: Organisation, taker: Organisation, path: Path, *, new_ledger: bool = False) -> None:
     """The other organisation gets the card of one as it is now, and its fingerprint was read out."""
     giver.parts.keyring.reload()
     made = make_card(giver.home, giver.parts.keyring, path)
-    add_partner(taker.parts, path, made.fingerprint)
+    add_partner(taker.parts, path, made.fingerprint, new_ledger=new_ledger)
 
 
 def restart_both(pair: Pair) -> None:

@@ -38,9 +38,11 @@ def owner(pair: Pair, purpose: Purpose) -> tuple[Organisation, Organisation]:
     )
 
 
-def next_card(pair: Pair, giver: Organisation, taker: Organisation, name: str = "next") -> None:
+def next_card(
+    pair: Pair, giver: Organisation, taker: Organisation, name: str = "next", *, new_ledger: bool = False
+) -> None:
     pair.clock.advance(hours=7)
-    give_card(giver, taker, pair.base / f"{name}.toml")
+    give_card(giver, taker, pair.base / f"{name}.toml", new_ledger=new_ledger)
     restart_both(pair)
 
 
@@ -112,7 +114,7 @@ def test_a_revocation_that_comes_after_the_new_card_is_no_less_of_one(
     giver, taker = owner(pair, purpose)
     stolen = first(giver, purpose)
     revoke(giver, purpose)
-    next_card(pair, giver, taker)
+    next_card(pair, giver, taker, new_ledger=purpose == "ledger")
     giver, taker = owner(pair, purpose)
     if purpose != "witness":
         # the former witness keys are in the card's entry; of others nothing is left until they are spoken of

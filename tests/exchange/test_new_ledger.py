@@ -49,20 +49,22 @@ def lose(pair: Pair) -> None:
     pair.lgsco = start(home, pair.ofsted.home, pair.clock)
 
 
-def introduce(pair: Pair, whose: Organisation, home: Path) -> None:
+def introduce(pair: Pair, whose: Organisation, home: Path, *, ordered: bool = True) -> None:
     """The home takes the card of an organisation, as the command does: without asking about the present one."""
     path = pair.base / f"{whose.parts.me} {pair.clock().timestamp()}.toml"
     made = make_card(whose.home, Keyring.open(whose.home.keys, lambda: PASSPHRASE), path)
     parts = assemble(Home.open(home), lambda: PASSPHRASE, replacing=whose.parts.me)
     with parts.ledger:
-        add_partner(parts, path, made.fingerprint)
+        add_partner(parts, path, made.fingerprint, new_ledger=ordered)
 
 
-def tell(pair: Pair) -> None:
-    """Ofsted takes LGSCO's card as it is now."""
+def tell(pair: Pair, *, ordered: bool = True) -> None:
+    """Ofsted takes LGSCO's card as it is now; whether or not it closes a ledger was `ordered`."""
     pair.ofsted.parts.ledger.close()
-    introduce(pair, pair.lgsco, pair.ofsted.home.root)
-    pair.ofsted = start(pair.ofsted.home, pair.lgsco.home, pair.clock)
+    try:
+        introduce(pair, pair.lgsco, pair.ofsted.home.root, ordered=ordered)
+    finally:
+        pair.ofsted = start(pair.ofsted.home, pair.lgsco.home, pair.clock)
 
 
 def closings(one: Organisation) -> list[Entry]:
@@ -400,6 +402,50 @@ def test_a_key_that_is_made_after_a_card_of_a_clock_that_was_ahead_is_taken_up(p
     # and the card made now is not older than what was announced
     tell(pair)
     exchange_files(pair, "new")
+
+
+def test_no_card_closes_a_ledger_unless_a_person_says_so(pair: Pair) -> None:
+    exchange_files(pair, "old")
+    lose(pair)
+    before = pair.ofsted.parts.ledger.size
+    with pytest.raises(Refused, match="names no key of lgsco's ledger that is known here") as refused:
+        tell(pair, ordered=False)
+    assert refused.value.reason == "new-ledger"
+    assert pair.ofsted.parts.ledger.size == before
+    assert closings(pair.ofsted) == []
+    tell(pair)
+    exchange_files(pair, "new")
+
+
+def test_a_card_made_right_after_a_ledger_key_was_revoked_waits_for_the_announcement(pair: Pair) -> None:
+    chained(pair)
+    exchange_files(pair, "old")
+    [stolen] = pair.lgsco.parts.own.usable("ledger")
+    key_desk.revoke(pair.lgsco.parts, stolen.fingerprint, None, "root")
+    with pytest.raises(Refused, match="names no key"):
+        tell(pair, ordered=False)
+    chained(pair)
+    pair.settle()
+    tell(pair, ordered=False)
+    exchange_files(pair, "new")
+    assert closings(pair.ofsted) == []
+    assert all(verify_home(one.home).ok for one in (pair.lgsco, pair.ofsted))
+
+
+def test_a_ledger_that_was_put_back_is_not_passed_off_as_one_whose_key_was_revoked(pair: Pair) -> None:
+    exchange_files(pair, "old")
+    backup = pair.base / "backup"
+    shutil.copytree(pair.lgsco.home.root, backup)
+    exchange_files(pair, "newer")
+    pair.lgsco.parts.ledger.close()
+    shutil.rmtree(pair.lgsco.home.root)
+    shutil.copytree(backup, pair.lgsco.home.root)
+    pair.lgsco = start(pair.lgsco.home, pair.ofsted.home, pair.clock)
+    [key] = pair.lgsco.parts.own.usable("ledger")
+    key_desk.revoke(pair.lgsco.parts, key.fingerprint, None, "root")
+    with pytest.raises(Refused, match="names no key"):
+        tell(pair, ordered=False)
+    assert closings(pair.ofsted) == []
 
 
 def test_after_a_restart_the_new_ledger_counts_on(pair: Pair) -> None:

@@ -27,9 +27,9 @@ def card(pair: Pair, one: Organisation, name: str) -> tuple[Path, str]:
     return path, make_card(one.home, one.parts.keyring, path).fingerprint
 
 
-def add(pair: Pair, made: tuple[Path, str], *, older: bool = False) -> None:
+def add(pair: Pair, made: tuple[Path, str], *, older: bool = False, new_ledger: bool = False) -> None:
     """LGSCO confirms a card of Ofsted, and starts again."""
-    add_partner(pair.lgsco.parts, *made, older=older)
+    add_partner(pair.lgsco.parts, *made, older=older, new_ledger=new_ledger)
     pair.lgsco = restart(pair.lgsco, pair.ofsted, pair.clock)
     chained(pair)
 
@@ -111,12 +111,12 @@ def test_nor_one_whose_revocation_came_only_after_a_newer_card(pair: Pair, purpo
     pair.clock.advance(hours=1)
     revoke(pair.ofsted, purpose)
     pair.clock.advance(hours=1)
-    add(pair, card(pair, pair.ofsted, "quick"))
+    add(pair, card(pair, pair.ofsted, "quick"), new_ledger=purpose == "ledger")
     for _ in range(3):
         persist(pair)
         pair.clock.advance(hours=7)
     assert stolen not in known(pair, purpose)
-    add(pair, old, older=True)
+    add(pair, old, older=True, new_ledger=purpose == "ledger")
     assert stolen in pair.lgsco.parts.trust.standing("ofsted").revoked
     assert stolen not in known(pair, purpose)
 

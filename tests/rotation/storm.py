@@ -208,12 +208,15 @@ class Storm:
 
     def under_way(self) -> set[str]:
         """The ids of all messages that are made and not taken in."""
-        spooled = {
-            path.name.partition(".")[0]
-            for one in self.both.values()
-            for path in one.home.spool.rglob("*.age")
-            if path.is_file()
-        }
+        spooled: set[str] | None = None
+        while spooled is None:
+            with contextlib.suppress(FileNotFoundError):  # a folder went away while we looked
+                spooled = {
+                    path.name.partition(".")[0]
+                    for one in self.both.values()
+                    for path in one.home.spool.rglob("*.age")
+                    if path.is_file()
+                }
         return spooled.union(*(courier.held() for courier in self.couriers.values()))
 
     # --- the end ------------------------------------------------------------------------------------------------------
