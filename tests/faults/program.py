@@ -131,15 +131,20 @@ def serve() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, [GO])
     for line in sys.stdin:
         request = json.loads(line)
+        heard, ready = os.pipe()
         pid = os.fork()
         if pid == 0:
-            _command(request["arguments"], request["out"], request["err"])
+            _command(request["arguments"], request["out"], request["err"], ready)
+        os.close(ready)
+        # only the command's own calls are to be met by whoever attaches itself now
+        os.read(heard, 1)
+        os.close(heard)
         print(json.dumps({"pid": pid}), flush=True)
         code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         print(json.dumps({"code": code}), flush=True)
 
 
-def _command(arguments: list[str], out: str, err: str) -> None:
+def _command(arguments: list[str], out: str, err: str, ready: int) -> None:
     from exchange.cli import main
 
     for number, path in ((0, os.devnull), (1, out), (2, err)):
@@ -149,6 +154,7 @@ def _command(arguments: list[str], out: str, err: str) -> None:
     sys.argv = ["handover", *arguments]
     # strace is no parent of ours: where the machine asks for it, allow it to attach itself
     ctypes.CDLL(None).prctl(_PR_SET_PTRACER, ctypes.c_ulong(_ANY_TRACER), 0, 0, 0)
+    os.close(ready)
     signal.sigwait([GO])
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [GO])
     code = 70
