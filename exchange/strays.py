@@ -73,11 +73,13 @@ def _is_late(parts: Parts, status: os.stat_result) -> bool:
 def _put_aside(parts: Parts, path: Path) -> None:
     folders = path.relative_to(parts.home.outbound).parts[:-1]
     directory = parts.home.held.joinpath(*folders[:1] or ("unsorted",))
-    target = files.place(path, directory, path.name, taken=_is_taken, room=len(WHY))
-    # a person's own file may have come under the explanation's name meanwhile: it is not replaced
-    text = target.with_name(f".{parts.effects.random(8).hex()}.part")
+    files.make_directory(directory)
+    text = directory / f".{parts.effects.random(8).hex()}.part"
     try:
+        # before the sidecar moves: where there is no room for its explanation, it stays
         files.write_new(text, _WHY, 0o640)
+        target = files.place(path, directory, path.name, taken=_is_taken, room=len(WHY))
+        # a person's own file may have come under the explanation's name meanwhile: it is not replaced
         files.place(text, directory, archive.fitting(target.name, WHY))
     finally:
         text.unlink(missing_ok=True)

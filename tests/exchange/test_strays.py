@@ -32,6 +32,29 @@ def test_a_sidecar_without_a_file_is_put_aside_with_its_reason_and_used_for_no_o
     assert {h.authority for h in pair.lgsco.handovers()} == {"E08000025"}
 
 
+def test_a_sidecar_stays_where_it_is_until_there_is_room_for_its_explanation(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = stray(pair, "Birmingham")
+    pair.clock.advance(minutes=11)
+    write_new = files.write_new
+
+    def full(target: Path, data: bytes, mode: int = 0o600) -> None:
+        if target.is_relative_to(pair.lgsco.home.held):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write_new(target, data, mode)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "write_new", full)
+        with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
+            strays.put_aside(pair.lgsco.parts)
+    assert path.exists()
+    assert not [left for left in pair.lgsco.home.held.rglob("*") if left.is_file()]
+    assert strays.put_aside(pair.lgsco.parts) == 1
+    held = pair.lgsco.home.held / "ofsted" / path.name
+    assert sorted(held.parent.iterdir()) == [held, held.with_name(f"{held.name}.why.txt")]
+
+
 def test_a_sidecar_that_waits_for_its_file_is_left_alone(pair: Pair) -> None:
     path = pair.lgsco.home.outbound / "ofsted" / f"{CASE} decision.pdf"
     path.parent.mkdir(parents=True, exist_ok=True)
