@@ -131,3 +131,19 @@ def test_a_key_that_is_not_said_to_be_lost_is_not_revoked_as_lost(*, asked: bool
     order = Order("lgsco", ID, ASKED, EXPIRES, -1, "keys revoke", arguments)
     assert approval.fits(order, said(lost=asked))
     assert not approval.fits(order, said(lost=done))
+
+
+@pytest.mark.parametrize("flag", ["weaker", "older", "new_ledger"])
+def test_a_card_is_not_taken_for_more_than_two_people_have_signed(flag: str) -> None:
+    done = Draft(event="partner.added", actor="operator", partner="ofsted", detail={"card_sha256": "00", flag: True})
+    asked = Order("lgsco", ID, ASKED, EXPIRES, -1, "partner add", {**CARD, flag: True})
+    assert parse(asked.encode()) == asked
+    assert approval.fits(asked, done)
+    assert not approval.fits(ORDER, done)
+
+
+@pytest.mark.parametrize("value", [False, "yes", None])
+def test_that_a_ledger_is_closed_is_said_in_one_way(value: Json) -> None:
+    order = Order("lgsco", ID, ASKED, EXPIRES, -1, "partner add", {**CARD, "new_ledger": value})
+    with pytest.raises(OrderError):
+        parse(order.encode())
