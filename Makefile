@@ -6,8 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Tests wait more than they compute: one process more than there are cores
 WORKERS ?= $(shell expr $$(nproc) + 1)
-# shared and ordered by tests/sharing.py; a process that hangs is ended and tried once more (setup.cfg)
-SHARED := -n $(WORKERS) --no-loadscope-reorder --max-worker-restart 1
+# shared and ordered by tests/sharing.py; a process that hangs is ended by tests/hanging.py, and its test tried once more
+SHARED := -n $(WORKERS) --no-loadscope-reorder --max-worker-restart 2
 # The tests start the program a thousand times: what is compiled is kept, whatever the environment says
 export PYTHONDONTWRITEBYTECODE :=
 

@@ -15,7 +15,7 @@ from tests.organisations import TOPOLOGIES, Pair, Template
 
 EITHER = ("push",)
 
-pytest_plugins = ("tests.sharing",)
+pytest_plugins = ("tests.sharing", "tests.hanging")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -51,6 +51,11 @@ class Session:
                 # a shutdown for writing would end it in order: the reset goes out when the socket is closed
                 one.shutdown(socket.SHUT_RD if reset else socket.SHUT_RDWR)
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether no thread uses the sockets any more."""
+        return self._ended.is_set()
+
     def enter(self) -> None:
         """One more thread uses the sockets."""
         with self._lock:
@@ -91,6 +96,7 @@ class Line:
         self.before_answer: Callable[[], bool] = lambda: False
         """Asked before anything of the server is passed on; if it says yes, the connection is cut instead, once."""
         self._silent = False
+        self._open: list[Session] = []
         self._listener: socket.socket | None = None
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
@@ -116,7 +122,7 @@ class Line:
 
     def cut(self, *, reset: bool = False) -> None:
         """Close every connection."""
-        for session in list(self.sessions):
+        for session in list(self._open):
             session.close(reset=reset)
 
     def mend(self, *cuts: tuple[int | None, int | None]) -> None:
@@ -132,9 +138,10 @@ class Line:
     def close(self) -> None:
         """End everything."""
         self.refuse()
-        for thread in list(self._threads):
-            thread.join()
-        self.cut()
+        while alive := [thread for thread in self._threads if thread.is_alive()]:
+            # one connection may have come while the others were ended
+            self.cut(reset=True)
+            alive[0].join(_STUCK)
 
     # --- work ---------------------------------------------------------------------------------------------------
 
@@ -172,6 +179,7 @@ class Line:
             session.silent.set()
         if self.rate is not None:
             session.client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SLOW_BUFFER)
+        self._open = [*(one for one in self._open if not one.has_ended), session]
         self.sessions.append(session)
         for upward in (True, False):
             session.enter()

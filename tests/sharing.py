@@ -4,11 +4,14 @@ A plugin of pytest's (conftest.py names it).
 """
 
 import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
+from xdist.workermanage import WorkerController
 
 LONG = (
     "simulation/test_simulation.py", "rotation/test_storm.py", "system/test_transcripts.py", "system/test_network.py",
@@ -51,7 +54,27 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadSco
     scheduling = LoadScopeScheduling(config, log)
     # what xdist tells classes of one's own to define
     scheduling._split_scope = whole
+    # after the end of a process the library gives its tests to another one, and loses its way
+    scheduling.remove_node = partial(_remove_node, scheduling, scheduling.remove_node)
+    scheduling.schedule = partial(_schedule, scheduling, scheduling.schedule)
     return scheduling
+
+
+def _remove_node(
+    scheduling: LoadScopeScheduling, remove: Callable[[WorkerController], str | None], node: WorkerController
+) -> str | None:
+    work = scheduling.assigned_work[node]
+    for scope in [scope for scope, tests in work.items() if all(tests.values())]:
+        # it would be given away too, and who is given what is finished never asks for more
+        del work[scope]
+    return remove(node)
+
+
+def _schedule(scheduling: LoadScopeScheduling, schedule: Callable[[], None]) -> None:
+    schedule()
+    for node in scheduling.nodes:
+        # a process runs a test when it knows the next: one alone would never begin
+        scheduling._reschedule(node)
 
 
 def whole(nodeid: str) -> str:

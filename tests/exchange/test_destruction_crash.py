@@ -208,10 +208,12 @@ def test_a_process_that_is_killed_in_a_destruction_leaves_it_to_the_next(
     pair.lgsco.parts.ledger.close()
     child = os.fork()
     if child == 0:
-        organisation = start(Home.open(home.root), pair.ofsted.home, pair.clock)
-        where(monkeypatch)
-        organisation.retain()
-        os._exit(0)
+        try:
+            organisation = start(Home.open(home.root), pair.ofsted.home, pair.clock)
+            where(monkeypatch)
+            organisation.retain()
+        finally:
+            os._exit(0)
     _, status = os.waitpid(child, 0)
     assert os.WIFSIGNALED(status)
     assert os.WTERMSIG(status) == signal.SIGKILL

@@ -19,8 +19,11 @@ def die_in(act: Callable[[], object]) -> None:
     """In another process, which kills itself before `act` has ended."""
     child = os.fork()
     if child == 0:
-        act()
-        os._exit(0)
+        try:
+            act()
+        finally:
+            # whatever it raises: there are not to be two that run these tests
+            os._exit(0)
     _, status = os.waitpid(child, 0)
     assert os.WIFSIGNALED(status)
 

@@ -289,8 +289,12 @@ def test_holds_and_destructions_at_the_same_time_never_both_win(pair: Pair, proc
         pair.lgsco.parts.ledger.close()
         child = os.fork()
         if child == 0:
-            hold_backwards(assemble(Home.open(home.root), lambda: PASSPHRASE, effects), identifiers)
-            os._exit(0)
+            status = 1
+            try:
+                hold_backwards(assemble(Home.open(home.root), lambda: PASSPHRASE, effects), identifiers)
+                status = 0
+            finally:
+                os._exit(status)
         pair.lgsco = start(Home.open(home.root), pair.ofsted.home, pair.clock)
         pair.lgsco.retain()
         assert os.waitpid(child, 0)[1] == 0

@@ -1,11 +1,9 @@
 """A person at a terminal: types an answer when a program asks for it."""
 
-import fcntl
 import os
 import pty
 import select
 import subprocess
-import termios
 import time
 from pathlib import Path
 
@@ -19,18 +17,14 @@ def run(
     """
     master, slave = pty.openpty()
 
-    def take_terminal() -> None:
-        fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
-
+    # a session of its own, whose terminal is what it reads
     with subprocess.Popen(
-        ["bash", "-c", command],
+        ["setsid", "--ctty", "--fork", "--wait", "bash", "-c", command],
         cwd=folder,
         env=environment,
         stdin=slave,
         stdout=subprocess.PIPE,
         stderr=slave,
-        start_new_session=True,
-        preexec_fn=take_terminal,
     ) as process:
         os.close(slave)
         try:
