@@ -173,13 +173,14 @@ def _release_quarantined(parts: Parts, order: Order) -> None:
     """The envelope goes through every check again, now that its cause is mended.
 
     After a crash on the way it is back in quarantine, or in the spool, and the order still open. One that was kept
-    under an id of ours is opened under the one with which it came, and goes on as that: nothing is kept under ours.
+    under an id of ours is opened under the one with which it came, and goes on as that: nothing is kept under ours, so
+    it stays while any hold is on it.
     """
     partner, kept = order.handover.partner, quarantine.kept(parts, order.handover)
     about = parts.ledger.entry(order.handover.first_seq).detail.get("about")
     name = f"{about or order.handover.id}{ENDING}"
     recovered = not kept.is_file()
-    if not recovered and _is_named_by_a_hold(parts, order):
+    if not recovered and (_is_on_hold(parts, order) if about else _is_named_by_a_hold(parts, order)):
         orders.refuse(parts.ledger, order, "hold")
         return
     if not recovered:
@@ -216,7 +217,12 @@ def _withdraw_quarantined(parts: Parts, order: Order) -> None:
 
 
 def _is_named_by_a_hold(parts: Parts, order: Order) -> bool:
-    """Whether a hold is on this very handover. Then it is not let out: an envelope that is refused then is gone, and a
-    held file goes on as another handover, which that hold does not name."""
+    """Whether a hold is on this very handover. Then it is not let out: a held file goes on as another handover, which
+    that hold does not name, and whoever placed it on an envelope wants it as it is."""
     holds = open_holds(parts.ledger, parts.register.with_predecessors).over(order.handover)
     return any(hold.entry.handover is not None for hold in holds)
+
+
+def _is_on_hold(parts: Parts, order: Order) -> bool:
+    """Whether any hold covers it."""
+    return bool(open_holds(parts.ledger, parts.register.with_predecessors).over(order.handover))

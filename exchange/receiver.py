@@ -41,6 +41,7 @@ from keys import age, sshsig
 from ledger import witness
 from ledger.entry import Draft
 from ledger.handover import Handover
+from ledger.holds import open_holds
 from ledger.store import Transaction
 
 MAX_JUMP = 1_000_000
@@ -307,10 +308,21 @@ def _record_received(
 
 
 def _reject(parts: Parts, arrival: Arrival, opened: Opened, manifest: Manifest, problem: NotAccepted) -> None:
-    """Record the refusal; it makes a signed negative receipt due."""
+    """Record the refusal; it makes a signed negative receipt due.
+
+    Raises the `problem` for one that was let out of quarantine and is on hold: it goes back there.
+    """
     envelope = opened.digest_rest()
     draft = _draft("rejected", arrival, manifest, opened, reason=problem.reason)
     if _is_jump(parts, arrival.partner, manifest):
         # one that was recorded would be the highest that came
         draft = draft.replace(detail={name: value for name, value in draft.detail.items() if name != "sequence"})
-    parts.ledger.write(lambda tx: tx.append(draft.replace(envelope_sha256=envelope)))
+
+    def record(tx: Transaction) -> None:
+        known = tx.handover(arrival.partner, "in", manifest.id)
+        was_let_out = known is not None and tx.entry(known.first_seq).event == "quarantined"
+        if known is not None and was_let_out and open_holds(tx, parts.register.with_predecessors).over(known):
+            raise problem
+        tx.append(draft.replace(envelope_sha256=envelope))
+
+    parts.ledger.write(record)

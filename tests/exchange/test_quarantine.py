@@ -302,3 +302,56 @@ def test_envelopes_of_somebody_without_a_card_are_listed(pair: Pair) -> None:
         folder.mkdir(parents=True)
         (folder / "x.age").write_bytes(b"x")
     assert "2 envelopes wait for the card of dfe: see 'handover partner add'" in problems(pair)
+
+
+def expired_in_quarantine(pair: Pair) -> tuple[Handover, bytes]:
+    """One whose cause is mended, but that would be refused by now."""
+    said = manifest(pair)
+    whole = envelope(pair, said)
+    land(pair, whole[:-1], f"{said.id}.age")
+    pair.ofsted.receive()
+    (one,) = quarantined(pair)
+    (path,) = kept(pair)
+    path.write_bytes(whole)
+    pair.clock.advance(days=31)
+    return one, whole
+
+
+@pytest.mark.parametrize("which", ["this one", "the partner"])
+def test_what_is_on_hold_and_refused_when_it_is_opened_again_goes_back(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, which: str
+) -> None:
+    one, whole = expired_in_quarantine(pair)
+    receive = receiver.receive
+    placed = []
+
+    def holding(parts: Parts, arrival: Arrival) -> None:
+        placed.append(hold_on(pair, scopes(one)[which]))
+        receive(parts, arrival)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(receiver, "receive", holding)
+        order(pair, "release", one)
+    assert [path.read_bytes() for path in kept(pair)] == [whole]
+    assert [h.id for h in quarantined(pair)] == [one.id]
+    ledger = pair.ofsted.parts.ledger
+    (back,) = [e for e in ledger.entries(0, ledger.size) if e.event == "envelope.quarantined"]
+    assert (back.handover, back.detail["reason"]) == (one.id, "expired")
+    assert pair.ofsted.spooled() == []
+    assert "rejected" not in pair.ofsted.events()
+    legal_holds.lift(pair.ofsted.parts, int(str(placed[0]["hold"])), "Kim Example", "it has ended")
+    order(pair, "release", one)
+    assert [h.state for h in pair.ofsted.handovers()] == ["rejected"]
+    assert kept(pair) == []
+
+
+def test_what_would_go_on_under_another_id_stays_in_quarantine_while_a_hold_is_on_it(pair: Pair) -> None:
+    said = manifest(pair)
+    for content in (b"forged", b"forged too"):
+        land(pair, content, f"{said.id}.age")
+        pair.ofsted.receive()
+    (other,) = [h for h in quarantined(pair) if h.id != said.id]
+    hold_on(pair, Scope(partner="lgsco"))
+    order(pair, "release", other)
+    assert refusals(pair) == ["hold"]
+    assert len(kept(pair)) == 2
