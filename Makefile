@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # Tests wait more than they compute: one process more than there are cores
 WORKERS ?= $(shell expr $$(nproc) + 1)
 # shared and ordered by tests/sharing.py; a process that hangs is ended by tests/hanging.py, and its test tried once more
-SHARED := -n $(WORKERS) --no-loadscope-reorder --max-worker-restart 2
+SHARED := -n $(WORKERS) --no-loadscope-reorder --max-worker-restart 6
 # The tests start the program a thousand times: what is compiled is kept, whatever the environment says
 export PYTHONDONTWRITEBYTECODE :=
 
