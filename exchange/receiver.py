@@ -129,24 +129,17 @@ def _pass_on(parts: Parts, arrival: Arrival, opened: Opened, manifest: Manifest)
             raise
         _reject(parts, arrival, opened, manifest, problem)
         return
-    statement = witness.Statement.from_json(manifest.witness)
-    witness.receive(
-        parts.ledger,
-        arrival.partner,
-        statement,
-        ledger_verifiers=parts.trust.ledger_verifiers(arrival.partner),
-        witness_verifiers=parts.trust.witness_verifiers(arrival.partner),
-        cosigners=parts.cosigners(),
-        sequence=manifest.sequence,
-        handover=manifest.id if manifest.kind == "concern" else None,
-        now=parts.effects.clock(),
-        ended=parts.trust.ended_ledger_keys(arrival.partner) | parts.trust.ended_witness_keys(arrival.partner),
-    )
-    note_signed(parts, arrival.partner, manifest.created)
     if messages.is_control(manifest.kind):
         opened.finish()
-        messages.accept(parts, Message(arrival.partner, opened, again=arrival.recovered))
+        message = Message(arrival.partner, opened, again=arrival.recovered)
+        # what says that a key of the ledger came or went is heard before what that key has signed
+        if manifest.kind == "announcement":
+            messages.accept(parts, message)
+        _witness(parts, arrival, manifest)
+        if manifest.kind != "announcement":
+            messages.accept(parts, message)
         return
+    _witness(parts, arrival, manifest)
     known = parts.ledger.handover(arrival.partner, "in", manifest.id)
     if known is not None and known.is_answered:
         repetition.repeat(parts, opened, known)
@@ -162,6 +155,23 @@ def _pass_on(parts: Parts, arrival: Arrival, opened: Opened, manifest: Manifest)
         delivery.deliver(parts, arrival, opened, payload, directory)
     except NotAccepted as problem:
         _reject(parts, arrival, opened, manifest, problem)
+
+
+def _witness(parts: Parts, arrival: Arrival, manifest: Manifest) -> None:
+    """What every message of a partner says about both ledgers, and when it was made."""
+    witness.receive(
+        parts.ledger,
+        arrival.partner,
+        witness.Statement.from_json(manifest.witness),
+        ledger_verifiers=parts.trust.ledger_verifiers(arrival.partner),
+        witness_verifiers=parts.trust.witness_verifiers(arrival.partner),
+        cosigners=parts.cosigners(),
+        sequence=manifest.sequence,
+        handover=manifest.id if manifest.kind == "concern" else None,
+        now=parts.effects.clock(),
+        ended=parts.trust.ended_ledger_keys(arrival.partner) | parts.trust.ended_witness_keys(arrival.partner),
+    )
+    note_signed(parts, arrival.partner, manifest.created)
 
 
 def _check_strength(parts: Parts, partner: str, opened: Opened) -> None:

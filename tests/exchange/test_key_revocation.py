@@ -65,6 +65,8 @@ def test_files_go_on_after_a_key_of_any_purpose_was_revoked(pair: Pair, purpose:
     assert not (pair.ofsted.home.keys / f"{purpose}-1.age").exists()
     assert (pair.ofsted.home.keys / f"{purpose}-1.json").exists()
     for one in (pair.lgsco, pair.ofsted):
+        # not even for a moment: who revokes a key is not to be accused of a false ledger
+        assert "witness.conflict" not in one.events()
         report = verify_home(one.home)
         assert report.ok, report.problems
 
