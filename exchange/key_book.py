@@ -8,11 +8,13 @@ their former ones what earlier cards named and newer ones do not (`exchange.form
 import threading
 from collections.abc import Iterable, Sequence
 
+from config.errors import Misuse, NotNow
 from config.times import from_text
 from exchange.former_keys import former_signers
 from keys import own_keys, succession
 from keys.announcement import Announcement, Signed
 from keys.own_keys import OwnKeys
+from keys.succession import AnnouncementRefused
 from keys.trust import Trust
 from ledger.canonical import Json
 from ledger.entry import Entry
@@ -72,6 +74,22 @@ def carried_forward(cards: Trust, view: View) -> Trust:
     signing keys."""
     entries = key_entries(view, OF_TRUST)
     return cards.carried(accepted(entries), former_signers(entries))
+
+
+def check_carried(cards: Trust, partner: str, view: View) -> None:
+    """Raise NotNow unless all that `view` holds can be believed of the `cards`, and that of `partner` is the newest.
+
+    For the transaction that has recorded what was judged before it began: a person, or what another partner said, may
+    have been quicker, and what does not go together would leave nobody's keys to be believed.
+    """
+    confirmed = [entry for entry in key_entries(view, ("partner.added",)) if entry.partner == partner]
+    try:
+        carried_forward(cards, view)
+        current = not confirmed or confirmed[-1].detail.get("issued") == cards.confirmed(partner).issued
+    except (AnnouncementRefused, Misuse):
+        current = False
+    if not current:
+        raise NotNow(f"what is known of the keys of {partner} has just changed", hint="nothing was accepted; try again")
 
 
 class KeyBook:

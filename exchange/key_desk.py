@@ -11,6 +11,7 @@ from config.errors import Misuse, NotNow, Refused
 from config.times import from_text, later, to_text
 from exchange import key_needs, key_words
 from exchange.incident import protected
+from exchange.key_book import check_carried
 from exchange.parts import Parts
 from keys import approvals, ending, rotation, succession
 from keys.announcement import Announcement, Signed
@@ -256,7 +257,11 @@ def accept(parts: Parts, partner: str, fingerprint: str, by: str, approval: int 
     def record(tx: Transaction) -> Entry | None:
         left = any((known.partner, known.seq) == (partner, found.seq) for known in waiting(tx))
         approvals.permit(tx, draft, parts.effects.clock())
-        return tx.append(draft.replace(private={"by": by})) if left else None
+        if not left:
+            return None
+        entry = tx.append(draft.replace(private={"by": by}))
+        check_carried(parts.cards, partner, tx)
+        return entry
 
     if parts.ledger.write(record) is None and one.key in parts.trust.standing(partner).ended:
         raise Refused(

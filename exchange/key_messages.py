@@ -21,6 +21,7 @@ from config.times import from_text
 from exchange import seldom
 from exchange.control import Due, Message, MessageRefused
 from exchange.envelope.key_news import Announced, Answer
+from exchange.key_book import check_carried
 from exchange.parts import Parts
 from keys import approvals, succession
 from keys.announcement import Signed
@@ -209,5 +210,7 @@ def _append(parts: Parts, draft: Draft) -> None:
         known = outcome_of(tx.rows, str(draft.partner), str(draft.detail["sha256"]))
         if known in (None, "refused") or (known, draft.event) == ("waiting", "partner.key-accepted"):
             tx.append(draft)
+            if draft.event == "partner.key-accepted":
+                check_carried(parts.cards, str(draft.partner), tx)
 
     parts.ledger.write(record)

@@ -1,17 +1,23 @@
 """A card that was made before what is known of a partner's keys: refused, or taken by order, and nothing that was
 revoked comes back."""
 
+import dataclasses
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from config.errors import Refused
+from config.errors import NotNow, Refused
 from exchange import key_desk
+from exchange.audit import verify_home
 from exchange.key_book import carried_forward
-from exchange.partner_trust import trusted
+from exchange.partner_trust import confirmed_cards_of, trusted
 from exchange.partners import add_partner, make_card
+from keys import succession
+from keys.announcement import Announcement
 from keys.key_info import NEEDED, Purpose
+from tests.exchange.test_key_expired import give_card
 from tests.exchange.test_key_revocation import persist, revoke
 from tests.exchange.test_key_rotation import chained, exchange_files, quiet, rotate
 from tests.exchange.test_reseal import accepted
@@ -135,3 +141,64 @@ def test_a_key_that_waits_for_a_person_waits_on_when_the_same_card_is_added_agai
     pair.clock.advance(hours=1)
     add_partner(pair.lgsco.parts, *card(pair, pair.ofsted, "two"))
     assert key_desk.waiting(pair.lgsco.parts.ledger) == []
+
+
+# --- at the same time -------------------------------------------------------------------------------------------------
+
+
+def test_what_is_announced_while_a_card_is_confirmed_is_judged_by_the_new_card(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chained(pair)
+    exchange_files(pair, "before")
+    pair.clock.advance(hours=1)
+    fresh = rotate(pair.lgsco, "signing")
+    check = succession.check
+
+    def meanwhile(*arguments: Any, **options: Any) -> Announcement:
+        monkeypatch.setattr(succession, "check", check)
+        checked = check(*arguments, **options)
+        give_card(pair.lgsco, pair.ofsted, pair.base / "meanwhile.toml")
+        return checked
+
+    monkeypatch.setattr(succession, "check", meanwhile)
+    pair.lgsco.send()
+    with pytest.raises(NotNow, match="what is known of the keys of lgsco has just changed"):
+        pair.ofsted.receive()
+    assert "partner.key-accepted" not in pair.ofsted.events()
+    # as the service does when another process has written to the ledger
+    parts = pair.ofsted.parts
+    pair.ofsted.parts = dataclasses.replace(parts, cards=confirmed_cards_of(parts.home, parts.ledger))
+    pair.settle()
+    exchange_files(pair, "after")
+    assert pair.ofsted.events().count("partner.key-accepted") == 1
+    assert fresh.public in pair.ofsted.parts.trust.standing("lgsco").keys("signing", pair.clock())
+    assert verify_home(pair.ofsted.home).ok
+
+
+def test_a_key_that_a_person_accepts_while_another_card_is_confirmed_is_looked_at_again(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair.clock.advance(hours=1)
+    rotate(pair.lgsco, "witness")
+    early = card(pair, pair.lgsco, "early")
+    pair.clock.advance(hours=1)
+    rotate(pair.lgsco, "signing")
+    pair.settle()
+    parts = pair.ofsted.parts
+    [waits] = [one for one in key_desk.waiting(parts.ledger) if one.announcement.purpose == "signing"]
+    chosen = key_desk.chosen
+
+    def meanwhile(*arguments: Any) -> key_desk.Waiting:
+        monkeypatch.setattr(key_desk, "chosen", chosen)
+        found = chosen(*arguments)
+        add_partner(parts, *early, older=True)
+        return found
+
+    monkeypatch.setattr(key_desk, "chosen", meanwhile)
+    with pytest.raises(NotNow, match="what is known of the keys of lgsco has just changed"):
+        key_desk.accept(parts, "lgsco", waits.announcement.fingerprint, "root")
+    pair.ofsted = restart(pair.ofsted, pair.lgsco, pair.clock)
+    key_desk.accept(pair.ofsted.parts, "lgsco", waits.announcement.fingerprint, "root")
+    exchange_files(pair, "after")
+    assert pair.ofsted.events().count("partner.key-accepted") == 1
