@@ -8,6 +8,7 @@ whether what is watched is still what lies there, and begins again where it is n
 
 import logging
 import os
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -123,6 +124,7 @@ class Watcher:
     def _begin(self) -> None:
         # the library would write paths, and tracebacks, to stderr
         logging.getLogger("watchdog").setLevel(logging.CRITICAL + 1)
+        warnings.filterwarnings("ignore", module=r"watchdog\.")
         present = self._present()
         observer, self._too_deep = None, 0
         try:

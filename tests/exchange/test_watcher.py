@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -58,6 +59,26 @@ def hints(folder: Path) -> Iterator[Hints]:
     hints = Hints(folder)
     yield hints
     hints.watcher.close()
+
+
+def test_a_folder_that_is_found_twice_as_it_is_made_is_watched_and_told_to_nobody(
+    hints: Hints, folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The library warns of it, with the path, on whichever stream the service has; it may happen to any new folder."""
+    walked = os.walk
+
+    def twice(*arguments: Any, **options: Any) -> Iterator[Any]:
+        return iter([*walked(*arguments, **options)] * 2)
+
+    monkeypatch.setattr("watchdog.observers.inotify.os.walk", twice)
+    (folder / "ofsted" / "upheld-decision" / "Leeds").mkdir(parents=True)
+    path = folder / "ofsted" / "upheld-decision" / "Leeds" / f"{CASE}.pdf"
+    until(lambda: None in hints.heard)
+    hints.watcher.renew()
+    path.write_bytes(b"personal data")
+    hints.wait_for(path)
+    assert hints.watcher._is_alive()
+    assert "Leeds" not in "".join(capfd.readouterr())
 
 
 def test_a_file_that_was_closed_or_renamed_is_named_and_one_that_came_from_outside_only_wakes(
