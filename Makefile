@@ -10,6 +10,8 @@ WORKERS ?= $(shell expr $$(nproc) + 1)
 SHARED := -n $(WORKERS) --no-loadscope-reorder --max-worker-restart 6
 # The tests start the program a thousand times: what is compiled is kept, whatever the environment says
 export PYTHONDONTWRITEBYTECODE :=
+# Where CI is set, pytest compares what a failed assertion is about line by line: hours for two that are a MiB long
+unexport CI BUILD_NUMBER
 
 .PHONY: demo test test-collect coverage lint docs bench faults powerloss simulate soak rotations lock clean
 .DELETE_ON_ERROR:

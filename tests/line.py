@@ -139,9 +139,10 @@ class Line:
         """End everything."""
         self.refuse()
         while alive := [thread for thread in self._threads if thread.is_alive()]:
-            # one connection may have come while the others were ended
+            # one connection may have come while the others were ended; and no reset wakes who is sending
             self.cut(reset=True)
             alive[0].join(_STUCK)
+            self.cut()
 
     # --- work ---------------------------------------------------------------------------------------------------
 

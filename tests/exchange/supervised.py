@@ -19,11 +19,19 @@ Logged = list[tuple[str, dict[str, object]]]
 
 
 @contextmanager
+def own_signals() -> Iterator[None]:
+    """A daemon takes the signals of the process that it runs in; they are given back."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGIO)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
 def running(pair: Pair, logged: Logged, act: Callable[[Daemon], None], parts: Parts | None = None) -> Iterator[Daemon]:
     """LGSCO's daemon in this thread, until `act`, in another one, has ended."""
-    # the daemon takes the signals; they are given back
-    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGIO)
-    before = [signal.getsignal(number) for number in numbers]
     daemon = Daemon(parts or pair.lgsco.parts, lambda event, **ids: logged.append((event, ids)), {})
     problems: list[BaseException] = []
 
@@ -39,11 +47,10 @@ def running(pair: Pair, logged: Logged, act: Callable[[Daemon], None], parts: Pa
     thread = threading.Thread(target=run)
     thread.start()
     try:
-        daemon.run()
+        with own_signals():
+            daemon.run()
     finally:
         thread.join()
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
     for problem in problems:
         raise problem
     yield daemon

@@ -30,8 +30,8 @@ def server(*answers: bytes) -> Iterator[tuple[str, list[bytes]]]:
                 connection, _ = listening.accept()
                 with connection:
                     request = b""
-                    while b"}" not in request:
-                        request += connection.recv(4096)
+                    while b"}" not in request and (more := connection.recv(4096)):
+                        request += more
                     asked.append(request)
                     connection.sendall(answer)
 

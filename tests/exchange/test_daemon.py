@@ -13,7 +13,7 @@ from exchange.assembly import assemble
 from exchange.parts import Parts
 from exchange.service.daemon import Daemon
 from ledger.entry import Draft
-from tests.exchange.supervised import Logged, running, wait_for
+from tests.exchange.supervised import Logged, own_signals, running, wait_for
 from tests.organisations import CASE, PASSPHRASE, Pair, restart
 
 
@@ -79,7 +79,7 @@ def test_a_stop_while_claims_are_taken_up_is_heeded_before_the_next_one(
         taken_up.append(identifier)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    with monkeypatch.context() as patch:
+    with monkeypatch.context() as patch, own_signals():
         patch.setattr(rounds, "_go_on", one)
         Daemon(pair.lgsco.parts, lambda event, **ids: logged.append((event, ids)), {}).run()
     assert len(taken_up) == 1

@@ -3,7 +3,6 @@ each in its own words; a spare one is told of, and keeps nothing else from its w
 
 import io
 import os
-import signal
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -24,7 +23,7 @@ from keys import at_rest
 from keys.key_errors import DamagedKey, MissingKey, SwappedKey, WrongPassphrase
 from keys.key_info import NEEDED, OPTIONAL, PURPOSES, Purpose
 from keys.keyring import Keyring, Secret
-from tests.exchange.supervised import Logged, quick, running
+from tests.exchange.supervised import Logged, own_signals, quick, running
 from tests.exchange.test_key_rotation import chained, exchange_files, rotate
 from tests.organisations import CASE, PASSPHRASE, Organisation, Pair, restart
 
@@ -33,12 +32,9 @@ Spoil = Callable[[Path], object]
 
 @pytest.fixture(autouse=True)
 def signals() -> Iterator[None]:
-    """The daemon takes the signals; they are given back."""
-    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGIO)
-    before = [signal.getsignal(number) for number in numbers]
-    yield
-    for number, handler in zip(numbers, before, strict=True):
-        signal.signal(number, handler)
+    """Those of the process are given back after every test."""
+    with own_signals():
+        yield
 
 
 def with_another_passphrase(key: Path) -> None:

@@ -84,13 +84,15 @@ def test_no_reader_sees_a_card_without_its_signature(pair: Pair, tmp_path: Path)
     ended = threading.Event()
 
     def exchange() -> None:
-        for number in range(40):
-            add_partner(pair.lgsco.parts, *both[number % 2], older=True)
-            # nobody exchanges a card more often than a look takes
-            enough = looks + 2
-            while looks < enough and not ended.is_set():
-                time.sleep(0.001)
-        ended.set()
+        try:
+            for number in range(40):
+                add_partner(pair.lgsco.parts, *both[number % 2], older=True)
+                # nobody exchanges a card more often than a look takes
+                enough = looks + 2
+                while looks < enough and not ended.is_set():
+                    time.sleep(0.001)
+        finally:
+            ended.set()
 
     writer = threading.Thread(target=exchange)
     writer.start()

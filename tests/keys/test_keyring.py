@@ -55,12 +55,15 @@ def age_reads(file: Path, passphrase: str) -> bytes:
     command = ["setsid", "--ctty", "--wait", "age", "-d", str(file)]
     with subprocess.Popen(command, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         os.close(theirs)
-        asked = b""
-        while b"passphrase" not in asked:
-            asked += os.read(ours, 1024)
-        os.write(ours, passphrase.encode() + b"\n")
-        out, _ = process.communicate(timeout=60)
-    os.close(ours)
+        try:
+            asked = b""
+            while b"passphrase" not in asked:
+                asked += os.read(ours, 1024)
+            os.write(ours, passphrase.encode() + b"\n")
+            out, _ = process.communicate(timeout=60)
+        finally:
+            # whoever still asks is hung up on
+            os.close(ours)
     assert process.returncode == 0
     return out
 

@@ -3,6 +3,7 @@
 import os
 import stat
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -215,7 +216,7 @@ def test_of_jobs_in_one_commit_only_the_failing_one_is_undone(ledger: Ledger) ->
 
     def slow(tx: Transaction) -> None:
         running.set()
-        assert go_on.wait(10)
+        assert go_on.wait(60)
         tx.append(NOTE)
 
     def job(number: int) -> None:
@@ -236,8 +237,9 @@ def test_of_jobs_in_one_commit_only_the_failing_one_is_undone(ledger: Ledger) ->
     others = [threading.Thread(target=job, args=(n,)) for n in range(6)]
     for thread in others:
         thread.start()
+    deadline = time.monotonic() + 30
     while len(ledger._group._jobs) < 6:
-        pass
+        assert time.monotonic() < deadline
     go_on.set()
     for thread in (first, *others):
         thread.join()

@@ -3,6 +3,7 @@
 import os
 import resource
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -60,7 +61,7 @@ def test_a_full_disk_fails_every_job_of_the_commit_and_none_is_half_done(ledger:
 
     def slow(tx: Transaction) -> None:
         running.set()
-        assert go_on.wait(10)
+        assert go_on.wait(60)
 
     def write(number: int) -> None:
         try:
@@ -74,10 +75,11 @@ def test_a_full_disk_fails_every_job_of_the_commit_and_none_is_half_done(ledger:
     first.start()
     assert running.wait(10)
     others = [threading.Thread(target=write, args=(n,)) for n in range(3)]
+    deadline = time.monotonic() + 30
     for queued, thread in enumerate(others):
         thread.start()
         while len(ledger._group._jobs) < queued + 1:
-            pass
+            assert time.monotonic() < deadline
     go_on.set()
     for thread in (first, *others):
         thread.join()

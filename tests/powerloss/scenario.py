@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import get_context
@@ -81,13 +82,17 @@ def run(
         rebuild(scenario.recording, first, base / "first")
         wrong = scenario.begin(base / "first")
         assert not wrong, wrong
-        with get_context("fork").Pool(WORKERS, _remember, (scenario, chosen, base)) as pool:
-            for count, (number, found) in enumerate(pool.imap_unordered(_try, range(len(chosen))), start=1):
+        given = (scenario, chosen, base)
+        with ProcessPoolExecutor(WORKERS, get_context("fork"), initializer=_remember, initargs=given) as pool:
+            trying = [pool.submit(_try, number) for number in range(len(chosen))]
+            for count, tried in enumerate(as_completed(trying), start=1):
+                number, found = tried.result()
                 tell(count)
                 result.rows[chosen[number].step.moment].found.update({finding.kind for finding in found})
                 if found:
                     result.bad.append((chosen[number], found))
                     if until_bad:
+                        pool.shutdown(cancel_futures=True)
                         break
     return result
 
