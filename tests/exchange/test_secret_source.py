@@ -145,7 +145,9 @@ def test_a_credential_that_is_a_link_is_refused_even_if_it_leads_nowhere(given: 
         given.read()
 
 
-def test_what_is_no_file_is_refused_and_keeps_nobody_waiting(given: Credentials) -> None:
+def test_what_is_no_file_is_refused_and_keeps_nobody_waiting(
+    given: Credentials, monkeypatch: pytest.MonkeyPatch
+) -> None:
     place = given.folder / NAME
     os.mkfifo(place, 0o600)
     with pytest.raises(Misuse, match="the credential with the passphrase is not a regular file"):
@@ -155,8 +157,10 @@ def test_what_is_no_file_is_refused_and_keeps_nobody_waiting(given: Credentials)
     with pytest.raises(Misuse, match="the credential with the passphrase is not a regular file"):
         given.read()
     place.rmdir()
+    # a socket's name is short
+    monkeypatch.chdir(given.folder)
     with socket.socket(socket.AF_UNIX) as listening:
-        listening.bind(str(place))
+        listening.bind(NAME)
         with pytest.raises(NotNow, match="the credential with the passphrase cannot be read"):
             given.read()
 
