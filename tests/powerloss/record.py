@@ -136,7 +136,7 @@ def _is_commit(disks: Mapping[str, Disk], step: Step) -> bool:
 def _compare(model: Disk, real: Disk) -> None:
     """The model must have seen everything: its disk holds what the real one does."""
     mine, theirs = _comparable(model.live()), _comparable(real.live())
-    assert mine == theirs, {path for path in mine.keys() | theirs.keys() if mine.get(path) != theirs.get(path)}
+    assert not (other := {path for path in mine.keys() | theirs.keys() if mine.get(path) != theirs.get(path)}), other
 
 
 def _roots(homes: Path, machines: Mapping[str, Links]) -> dict[Path, tuple[str, str]]:
