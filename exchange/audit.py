@@ -9,7 +9,7 @@ from typing import Never
 from config.errors import Misuse, Refused, Tampered
 from config.home import Home
 from config.times import system_clock
-from exchange.former_keys import former_witnesses
+from exchange.former_keys import announced_witnesses, former_witnesses
 from exchange.key_book import carried_forward, witness_ends
 from exchange.ledger_keys import ledger_verifiers
 from exchange.partner_trust import trusted
@@ -54,9 +54,9 @@ def verify_home(home: Home) -> Report:
 
 def verify_ledger(home: Home, keyring: Keyring, trust: Trust, since: Path | None) -> Report:
     """Recompute everything; with `since`, also that the ledger continues that checkpoint."""
-    known, former, ends = _with_announced(home, trust)
+    known, others, ends = _with_announced(home, trust)
     witnesses = {
-        partner: _each_once(*known.cosigned_with(partner), *former.get(partner, ())) for partner in known.partners
+        partner: _each_once(*known.cosigned_with(partner), *others.get(partner, ())) for partner in known.partners
     }
     return verify.verify(
         home.ledger,
@@ -74,8 +74,8 @@ def _each_once(*verifiers: Verifier) -> tuple[Verifier, ...]:
 def _with_announced(
     home: Home, trust: Trust
 ) -> tuple[Trust, Mapping[str, Sequence[Verifier]], Mapping[str, Mapping[bytes, WitnessEnd]]]:
-    """With the witness keys that partners announced, those of older cards, and when any of them ended, as far as the
-    ledger, which is in question, can be read at all.
+    """With the witness keys that partners ever announced, those of older cards, and when any of them ended, as far as
+    the ledger, which is in question, can be read at all.
 
     Whoever changed it to name another witness key also changed what our own checkpoints say.
     """
@@ -83,7 +83,9 @@ def _with_announced(
         connection = connect(home.ledger, writable=False)
         try:
             view = View(rows_of(connection))
-            return carried_forward(trust, view), former_witnesses(view), witness_ends(view)
+            former, announced = former_witnesses(view), announced_witnesses(view)
+            others = {one: (*former.get(one, ()), *announced.get(one, ())) for one in former.keys() | announced.keys()}
+            return carried_forward(trust, view), others, witness_ends(view)
         finally:
             connection.close()
     except (Refused, Tampered, Misuse):

@@ -8,7 +8,7 @@ A ledger of a version that recorded no `former_signers`, or one whose card befor
 that came with an announcement.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from config.times import from_text
 from keys import succession
@@ -36,11 +36,29 @@ def left_out(before: Card, card: Card) -> dict[str, Json]:
 def former_witnesses(view: View) -> dict[str, tuple[Verifier, ...]]:
     """Partner -> witness keys that its newer cards do not name any more: they cosign nothing new, and what they have
     cosigned still verifies."""
+    return _each_once(
+        (entry, str(key)) for entry in key_entries(view, ("partner.added",)) for key in _listed(entry.detail, WITNESSES)
+    )
+
+
+def announced_witnesses(view: View) -> dict[str, tuple[Verifier, ...]]:
+    """Partner -> every witness key whose announcement was accepted: of many, a card has room for the newest only."""
+    return _each_once(
+        (entry, Signed.from_json(entry.detail["announcement"]).announcement.key)
+        for entry in key_entries(view, ("partner.key-accepted",))
+        if entry.detail.get("purpose") in ("witness", "witness-pq") and "announcement" in entry.detail
+    )
+
+
+def _listed(detail: Mapping[str, Json], field: str) -> list[Json]:
+    named = detail.get(field, [])
+    return named if isinstance(named, list) else []
+
+
+def _each_once(named: Iterable[tuple[Entry, str]]) -> dict[str, tuple[Verifier, ...]]:
     found: dict[str, dict[str, Verifier]] = {}
-    for entry in key_entries(view, ("partner.added",)):
-        named = entry.detail.get(WITNESSES, [])
-        for key in named if isinstance(named, list) else ():
-            found.setdefault(str(entry.partner), {})[str(key)] = parse_vkey(str(key))
+    for entry, key in named:
+        found.setdefault(str(entry.partner), {})[key] = parse_vkey(key)
     return {partner: tuple(keys.values()) for partner, keys in found.items()}
 
 
@@ -60,8 +78,10 @@ def former_signers(entries: Iterable[Entry]) -> dict[str, Former]:
             came.setdefault(partner, []).append(succession.counted(said_then, entry.at))
         # the same card once more leaves nothing out
         elif entry.event == "partner.added" and cards.get(partner) != card:
-            announced, said = came.pop(partner, []), entry.detail.get(SIGNERS)
-            former = Former.announced(announced) if said is None else Former.from_json(said)
+            former, said = Former.announced(came.pop(partner, [])), entry.detail.get(SIGNERS)
+            if said is not None:
+                # what was announced may be more than the card before had room for
+                former = former.joined(Former.from_json(said))
             found[partner] = found.get(partner, Former()).joined(former.until(from_text(entry.at)))
             cards[partner] = card
     return found

@@ -260,7 +260,8 @@ def _with_new(now: Standing, one: Announcement) -> Standing:
             if card.landing is not None:
                 landing = replace(card.landing, host_keys=_joined(now, card.landing.host_keys, key))
                 card = replace(card, landing=landing)
-    return replace(now, card=card)
+    # what made room signs nothing new, and what it has signed verifies for ever
+    return replace(now, card=card, former=now.former.joined(Former.left_out(now.card, card)))
 
 
 def _without(now: Standing, one: Announcement) -> Standing:

@@ -13,6 +13,7 @@ from exchange.key_export import allowed_signers
 from exchange.partners import make_card
 from exchange.status import status
 from keys import rotation, succession
+from keys.composite import CompositeKey
 from keys.key_info import NEEDED, OPTIONAL, PURPOSES, Purpose
 from keys.openssh import PublicKey
 from keys.own_keys import OwnKey
@@ -463,3 +464,36 @@ def test_a_message_that_is_late_until_its_signing_key_was_retired_is_said_again_
     pair.clock.advance(days=1)
     pair.settle()
     assert pair.ofsted.states() == ["acknowledged"]
+
+
+@pytest.mark.parametrize("purpose", ["witness-pq", "signing-pq"])
+def test_what_the_first_of_many_keys_has_signed_verifies_for_ever(pair: Pair, purpose: Purpose) -> None:
+    """A card has room for six of these: of the seventh on, the oldest is in none."""
+    chained(pair)
+    begin(pair, purpose)
+    exchange_files(pair, "first")
+    began = pair.clock()
+    first = pair.lgsco.parts.own.usable(purpose)[0].public
+    for number in range(8):
+        pair.clock.advance(days=1)
+        for one in (pair.lgsco, pair.ofsted):
+            rotate(one, purpose, timedelta(0))
+        pair.settle()
+        pair.clock.advance(hours=7)
+        for one in (pair.lgsco, pair.ofsted):
+            key_desk.tend(one.parts)
+        pair.settle()
+        exchange_files(pair, f"after {number}")
+    trust = pair.ofsted.parts.trust
+    assert first not in (*trust.card("lgsco").witness_pq, *(key.line for key in trust.card("lgsco").signing_pq))
+    for one in (pair.lgsco, pair.ofsted):
+        quiet(one)
+        report = verify_home(one.home)
+        assert report.ok, report.problems
+    if purpose == "signing-pq":
+        key = CompositeKey.parse(first)
+        trust.signing_key("lgsco", key, began, recorded=True)
+        with pytest.raises(UntrustedKey):
+            trust.signing_key("lgsco", key, pair.clock(), recorded=True)
+        with pytest.raises(UntrustedKey):
+            trust.signing_key("lgsco", key, began)
