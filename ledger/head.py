@@ -49,11 +49,16 @@ def sign(size: int, root: bytes, signers: Sequence[note.Signer]) -> bytes:
 
 def open_checkpoint(signed: bytes, verifiers: Sequence[note.Verifier]) -> Checkpoint:
     """Read a checkpoint that its own origin has signed; raises Refused."""
+    return open_signed(signed, verifiers)[0]
+
+
+def open_signed(signed: bytes, verifiers: Sequence[note.Verifier]) -> tuple[Checkpoint, note.Note]:
+    """The same, with the note that says who has signed it."""
     opened = note.open_note(signed, verifiers)
     stated = checkpoint.parse(opened.text)
     if stated.origin not in {signature.name for signature in opened.verified}:
         raise Refused("a checkpoint is not signed by its own origin", reason="wrong-origin")
-    return stated
+    return stated, opened
 
 
 def check(view: View, verifiers: Sequence[note.Verifier]) -> Head:

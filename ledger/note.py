@@ -29,6 +29,7 @@ a text
 """
 
 import base64
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -77,6 +78,7 @@ MAX_SIGNATURES: Final = 100
 ID_SIZE: Final = 4
 
 _DASH = "\N{EM DASH} "
+_CONTROL = re.compile(r"[\x00-\x1f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +197,7 @@ def add_signatures(note: bytes, lines: Sequence[str]) -> bytes:
 
 def has_control(text: str) -> bool:
     """Whether `text` holds an ASCII control character below U+0020, newlines included."""
-    return any(c < " " for c in text)
+    return _CONTROL.search(text) is not None
 
 
 def _lines(signatures: Sequence[Signature]) -> bytes:

@@ -38,10 +38,10 @@ from exchange.service import log as logs
 from exchange.service.alerts import Alert, Alerts
 from exchange.service.keycheck import UNFIT, check_keys
 from exchange.service.log import Log
-from exchange.service.notify import notify, watchdog_interval
+from exchange.service.notify import notify, starting, watchdog_interval
 from exchange.service.outgoing import Outage, Outgoing
 from exchange.service.scrape import answering
-from exchange.service.selfcheck import SelfCheck, check_ledger
+from exchange.service.selfcheck import SelfCheck
 from exchange.service.watcher import Watcher
 from exchange.service.worker import Worker
 from exchange.troubles import Troubles
@@ -93,11 +93,12 @@ class Daemon:
         self._install_signals()
         server = scrape = None
         try:
-            for unfit in check_keys(self.parts):
-                self.log(UNFIT, **unfit.ids())
-                self._alerts.tell(Alert(self.parts.me, UNFIT, None, None))
-            check_ledger(self.parts)
-            rounds.recover(self.parts, self.stopping.is_set)
+            with starting(self._environment):
+                for unfit in check_keys(self.parts):
+                    self.log(UNFIT, **unfit.ids())
+                    self._alerts.tell(Alert(self.parts.me, UNFIT, None, None))
+                self._self_check.check(self.parts)
+                rounds.recover(self.parts, self.stopping.is_set)
             if self.stopping.is_set():
                 return
             self._learn_partners()

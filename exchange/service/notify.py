@@ -5,7 +5,13 @@ The protocol is one datagram of `KEY=value` lines to the socket named in NOTIFY_
 """
 
 import socket
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final
+
+EXTENSION: Final = 60.0
+"""Seconds for which a start that goes on asks to be left alone."""
 
 
 def notify(environment: Mapping[str, str], message: str) -> bool:
@@ -21,6 +27,30 @@ def notify(environment: Mapping[str, str], message: str) -> bool:
     except OSError:
         return False
     return True
+
+
+@contextmanager
+def starting(environment: Mapping[str, str], every: float = EXTENSION / 4) -> Iterator[None]:
+    """While a start takes long, because a large ledger is verified, ask every so many seconds for more time.
+
+    Without that, systemd would end a service whose ledger has grown, and start it again, for ever.
+    """
+    if "NOTIFY_SOCKET" not in environment:
+        yield
+        return
+    over = threading.Event()
+
+    def ask() -> None:
+        while not over.wait(every):
+            notify(environment, f"EXTEND_TIMEOUT_USEC={EXTENSION * 1_000_000:.0f}")
+
+    asking = threading.Thread(target=ask, name="starting", daemon=True)
+    asking.start()
+    try:
+        yield
+    finally:
+        over.set()
+        asking.join()
 
 
 def watchdog_interval(environment: Mapping[str, str], pid: int) -> float | None:

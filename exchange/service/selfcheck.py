@@ -36,21 +36,23 @@ def _words(problem: Problem) -> str:
 
 @dataclass(slots=True)
 class SelfCheck:
-    """The same as a round."""
+    """The same at the start, and as a round."""
 
     _seen: tuple[int, ...] = field(default=())
     _not_before: float = 0.0
 
     def round(self, parts: Parts, rescan: float) -> float:
         """Verify if something has changed; returns the seconds until the next look. Raises LedgerAltered."""
-        began = parts.effects.monotonic()
-        found = self._changes(parts)
-        if found == self._seen or began < self._not_before:
-            return rescan
+        if self._changes(parts) != self._seen and parts.effects.monotonic() >= self._not_before:
+            self.check(parts)
+        return rescan
+
+    def check(self, parts: Parts) -> None:
+        """Verify in any case. Raises LedgerAltered."""
+        began, found = parts.effects.monotonic(), self._changes(parts)
         check_ledger(parts)
         ended = parts.effects.monotonic()
         self._seen, self._not_before = found, ended + _SHARE * (ended - began)
-        return rescan
 
     @staticmethod
     def _changes(parts: Parts) -> tuple[int, ...]:

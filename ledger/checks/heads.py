@@ -12,7 +12,7 @@ from ledger import checkpoint, key_events, note
 from ledger.checks.findings import Findings, each
 from ledger.checks.tree import Tree
 from ledger.database import Connection
-from ledger.head import open_checkpoint
+from ledger.head import open_signed
 from ledger.key_events import WitnessEnd
 from ledger.known import rows_of
 from ledger.merkle import EMPTY_ROOT
@@ -35,6 +35,7 @@ class Checkpoints:
         self._last: int | None = None
         self._other_root = self._other_key = False
         self._schedule = _schedule(connection)
+        self._wanted: dict[tuple[str, ...], tuple[frozenset[tuple[str, bytes]], tuple[Verifier, ...]]] = {}
 
     def up_to(self, tree: Tree) -> None:
         """Check those that the tree has reached."""
@@ -61,33 +62,44 @@ class Checkpoints:
             self._findings.add(min(self._last or 0, size), f"a checkpoint before that of {size} entries is missing")
         before, self._last = self._last or 0, size
         try:
-            stated = open_checkpoint(signed, self._verifiers)
+            stated, opened = open_signed(signed, self._verifiers)
         except Refused as problem:
             self._findings.add(before, f"the checkpoint of {size} entries is not valid: {problem.message}")
             return
         if stated.size != size:
             self._findings.add(before, f"the checkpoint of {size} entries says {stated.size}")
         elif stated.root == root:
-            self._check_keys(size, before, signed)
+            self._check_keys(size, before, signed, opened)
             self.good = size
         elif not self._other_root:
             # every later one has another root too: one finding says it
             self._other_root = True
             self._findings.add(self.good, f"the entries do not have the root of the checkpoint of {size} entries")
 
-    def _check_keys(self, size: int, before: int, signed: bytes) -> None:
+    def _check_keys(self, size: int, before: int, signed: bytes, opened: note.Note) -> None:
         at = bisect_right(self._schedule, size, key=lambda change: change[0])
         wanted = self._schedule[at - 1][1] if at else ()
         if self._other_key or not wanted:
             return
         try:
-            complete = len(note.open_note(signed, [note.parse_vkey(key) for key in wanted]).verified) == len(wanted)
+            known, others = self._parsed(wanted)
+            complete = known <= {(signature.name, signature.key_id) for signature in opened.verified}
+            if complete and others:
+                complete = len(note.open_note(signed, others).verified) == len(others)
         except Refused:
             complete = False
         if not complete:
             # every later one lacks it too: one finding says it
             self._other_key = True
             self._findings.add(before, f"the checkpoint of {size} entries lacks the signature of a key in use")
+
+    def _parsed(self, wanted: tuple[str, ...]) -> tuple[frozenset[tuple[str, bytes]], tuple[Verifier, ...]]:
+        """Of the keys that have to sign: names and ids of those with which signatures were verified, and the others."""
+        if wanted not in self._wanted:
+            keys = [note.parse_vkey(key) for key in wanted]
+            known = frozenset((key.name, key.key_id) for key in keys if key in self._verifiers)
+            self._wanted[wanted] = known, tuple(key for key in keys if key not in self._verifiers)
+        return self._wanted[wanted]
 
 
 def _schedule(connection: Connection) -> list[tuple[int, tuple[str, ...]]]:

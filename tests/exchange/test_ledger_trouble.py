@@ -3,17 +3,20 @@
 import os
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from config.errors import NotNow, Tampered
+from exchange.service import selfcheck
 from exchange.service.daemon import Daemon
 from exchange.service.once import run_once
 from exchange.service.selfcheck import LedgerAltered, SelfCheck
 from ledger.database import LedgerDamaged, LedgerLocked, LedgerMissing, LedgerReadOnly, LedgerReplaced, connect
+from ledger.note import Verifier
+from ledger.verify import Report, verify
 from tests.exchange.supervised import Logged, quick, running, wait_for
 from tests.ledger.ledgers import sqlite3
 from tests.organisations import CASE, Pair, restart
@@ -263,3 +266,26 @@ def test_the_words_for_a_locked_ledger_say_what_to_do(used: Pair) -> None:
             used.lgsco.take()
     assert type(caught.value) is LedgerLocked
     assert caught.value.hint == "try again when it has finished"
+
+
+def test_a_start_verifies_the_ledger_once(used: Pair, logged: Logged, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A large one takes long, and a round that did the same again would keep others from the processor."""
+    times: list[Path] = []
+
+    def counted(path: Path, verifiers: Sequence[Verifier]) -> Report:
+        times.append(path)
+        # a long one: nobody waits for the next
+        used.clock.advance(hours=1)
+        return verify(path, verifiers)
+
+    monkeypatch.setattr(selfcheck, "verify", counted)
+
+    def act(daemon: Daemon) -> None:
+        used.lgsco.drop(b"content", f"{CASE} one more.pdf")
+        for _ in range(5):
+            daemon.workers["drop"].hurry()
+            daemon.workers["ledger"].hurry()
+            time.sleep(0.1)
+
+    with running(used, logged, act):
+        assert len(times) == 1
