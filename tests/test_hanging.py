@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 CONFTEST = """
 import tests.hanging
 pytest_plugins = ("tests.sharing", "tests.hanging")
-tests.hanging.PATIENCE = 1.0, 0.5
+tests.hanging.PATIENCE = 1.0, 1.0
 """
 
 HANGING = """
@@ -38,7 +38,7 @@ def run(folder: Path, act: str, always: bool, files: int = 8, at: int = 4) -> su
     tests = folder / "tests"
     tests.mkdir()
     (folder / "conftest.py").write_text(CONFTEST)
-    (folder / "setup.cfg").write_text("[tool:pytest]\ntimeout = 1\n")
+    (folder / "setup.cfg").write_text("[tool:pytest]\ntimeout = 3\n")
     for number in range(files):
         (tests / f"test_{number}.py").write_text("def test_one(): pass\n")
     (tests / f"test_{at}.py").write_text(HANGING.format(mark=str(folder / "mark"), act=act, always=always))
