@@ -36,14 +36,14 @@ def left_out(before: Card, card: Card) -> dict[str, Json]:
 def former_witnesses(view: View) -> dict[str, tuple[Verifier, ...]]:
     """Partner -> witness keys that its newer cards do not name any more: they cosign nothing new, and what they have
     cosigned still verifies."""
-    return _each_once(
+    return _by_partner(
         (entry, str(key)) for entry in key_entries(view, ("partner.added",)) for key in _listed(entry.detail, WITNESSES)
     )
 
 
 def announced_witnesses(view: View) -> dict[str, tuple[Verifier, ...]]:
     """Partner -> every witness key whose announcement was accepted: of many, a card has room for the newest only."""
-    return _each_once(
+    return _by_partner(
         (entry, Signed.from_json(entry.detail["announcement"]).announcement.key)
         for entry in key_entries(view, ("partner.key-accepted",))
         if entry.detail.get("purpose") in ("witness", "witness-pq") and "announcement" in entry.detail
@@ -55,7 +55,7 @@ def _listed(detail: Mapping[str, Json], field: str) -> list[Json]:
     return named if isinstance(named, list) else []
 
 
-def _each_once(named: Iterable[tuple[Entry, str]]) -> dict[str, tuple[Verifier, ...]]:
+def _by_partner(named: Iterable[tuple[Entry, str]]) -> dict[str, tuple[Verifier, ...]]:
     found: dict[str, dict[str, Verifier]] = {}
     for entry, key in named:
         found.setdefault(str(entry.partner), {})[key] = parse_vkey(key)

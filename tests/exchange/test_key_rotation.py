@@ -10,6 +10,7 @@ from config.times import from_text, to_text
 from exchange import key_desk, key_expiry, key_messages
 from exchange.audit import verify_home
 from exchange.key_export import allowed_signers
+from exchange.ledger_keys import ledger_verifiers
 from exchange.partners import make_card
 from exchange.status import status
 from keys import rotation, succession
@@ -18,8 +19,9 @@ from keys.key_info import NEEDED, OPTIONAL, PURPOSES, Purpose
 from keys.openssh import PublicKey
 from keys.own_keys import OwnKey
 from keys.trust import UntrustedKey
-from ledger import tlogproof
+from ledger import note, tlogproof
 from ledger.entry import Entry, parse
+from ledger.verify import verify
 from tests.ledger.ledgers import sqlite3
 from tests.ledger.tampering import FREE, restored_triggers
 from tests.organisations import CASE, Organisation, Pair
@@ -365,6 +367,25 @@ def test_what_was_sealed_for_the_old_key_is_opened_however_late_it_reaches_the_s
     pair.settle()
     assert pair.lgsco.states() == ["acknowledged"]
     assert [path.read_bytes() for path in pair.ofsted.inbound()] == [b"on its way"]
+
+
+def test_the_signature_of_a_ledger_key_that_nobody_knows_here_is_asked_for_all_the_same(pair: Pair) -> None:
+    """Its public file is gone, and the entry that brought it has its public half."""
+    rotate(pair.lgsco, "ledger")
+    parts, path = pair.lgsco.parts, pair.lgsco.home.ledger
+    seq = parts.own.usable("ledger")[1].seq
+    old, new = ledger_verifiers(parts.keyring)
+    parts.ledger.close()
+    assert verify(path, [old]).ok
+    triggers = restored_triggers(path)
+    text = sqlite3(path, f"SELECT note FROM checkpoints WHERE size = {seq + 1}")
+    lines = [line for line in text.splitlines() if line.startswith("\u2014 ")]
+    [line] = [line for line in lines if note.Signature.parse(line).key_id == new.key_id]
+    cut = f"UPDATE checkpoints SET note = replace(note, '{line}' || char(10), '') WHERE size = {seq + 1}"
+    sqlite3(path, f"{FREE}{cut};{triggers}")
+    assert [problem.what for problem in verify(path, [old]).problems] == [
+        f"the checkpoint of {seq + 1} entries lacks the signature of a key in use"
+    ]
 
 
 def test_a_ledger_key_that_the_old_one_did_not_stand_by_is_found(pair: Pair) -> None:
