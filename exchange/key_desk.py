@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from config.errors import Misuse, NotNow, Refused
-from config.times import from_text, later, to_text
+from config.times import to_text
 from exchange import key_needs, key_words
 from exchange.incident import protected
 from exchange.key_book import check_carried
@@ -89,7 +89,7 @@ def _over(parts: Parts) -> list[OwnKey]:
         and key.replaces is not None
         and (old := own.find(key.replaces)) is not None
         and old.ended is None
-        and now >= later(from_text(key.begins), timedelta(seconds=key.overlap))
+        and now >= key.overlap_ends
     ]
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from config.home import Home
 from config.settings import Settings
-from config.times import Clock, from_text, later, system_clock
+from config.times import Clock, from_text, system_clock, to_text
 from exchange import key_desk, key_expiry
 from exchange.incident import protected
 from exchange.key_story import algorithm
@@ -42,6 +42,7 @@ def key_rows(keyring: Keyring, ledger: Ledger, partners: tuple[str, ...]) -> lis
                 "state": _state(info, known, own, now),
                 "valid_from": info.valid_from,
                 "valid_until": known.ended_at if known is not None and known.ended else info.valid_until,
+                "leaves_from": _leaves_from(known, own),
                 "in_use_by": [p for p in partners if _chosen(own, info, p, now)],
                 "handovers": _handovers(info, ledger),
                 "kept_in": _kept_in(keyring, own, info),
@@ -71,6 +72,14 @@ def _state(info: KeyInfo, known: OwnKey | None, own: OwnKeys, now: datetime.date
     if known.fingerprint in own.replaced(known.purpose):
         return "being replaced"
     return "current"
+
+
+def _leaves_from(known: OwnKey | None, own: OwnKeys) -> str | None:
+    """When the overlap of a key that is being replaced is over: it is retired then, or once nothing needs it."""
+    if known is None or known.ended is not None:
+        return None
+    ends = [key.overlap_ends for key in own.usable(known.purpose) if key.replaces == known.fingerprint]
+    return to_text(max(ends)) if ends else None
 
 
 def _chosen(own: OwnKeys, info: KeyInfo, partner: str, now: datetime.datetime) -> bool:
@@ -160,7 +169,7 @@ def problems(
 def _not_accepted(own: OwnKeys, key: OwnKey, partners: Iterable[str], now: datetime.datetime) -> str | None:
     """What is to be known of partners that do not use a key of ours although they should."""
     missing = ", ".join(partner for partner in partners if key.ended is None and not key.is_for(partner))
-    over = now >= later(from_text(key.begins), datetime.timedelta(seconds=key.overlap))
+    over = now >= key.overlap_ends
     old = own.find(key.replaces or "")
     ended = old is not None and old.ended is not None
     if not missing or not (over or ended):

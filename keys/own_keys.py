@@ -9,8 +9,10 @@ A key that lies in the folder and is in no entry is in no answer here, whoever p
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Literal, cast
 
+from config.times import from_text, later
 from keys.announcement import AnnouncementError, Signed, Subject
 from keys.key_info import OPTIONAL, Purpose
 from keys.succession import COMES
@@ -44,6 +46,11 @@ class OwnKey:
     destroyed: bool = False
     lost: bool = False
     """Its private half is out of reach for ever: it was revoked without its own word."""
+
+    @property
+    def overlap_ends(self) -> datetime:
+        """From when on the key that it replaces is kept only as long as something needs it."""
+        return later(from_text(self.begins), timedelta(seconds=self.overlap))
 
     @property
     def partners(self) -> frozenset[str]:

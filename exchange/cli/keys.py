@@ -31,7 +31,7 @@ def list_(context: HomeContext, as_json: bool) -> None:
     if as_json:
         show.as_json(rows)
         return
-    about = ("purpose", "algorithm", "state", "fingerprint", "valid_from", "valid_until")
+    about = ("purpose", "algorithm", "state", "fingerprint", "valid_from", "valid_until", "leaves_from")
     columns = (*about, "in_use_by", "handovers", "kept_in")
     show.table(columns, [show.cells(row, columns) for row in rows], empty="no key yet")
 

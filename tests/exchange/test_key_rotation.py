@@ -7,7 +7,7 @@ import pytest
 
 from config.errors import Misuse, NotNow, Refused
 from config.times import from_text, to_text
-from exchange import key_desk, key_expiry, key_messages
+from exchange import key_desk, key_expiry, key_list, key_messages
 from exchange.audit import verify_home
 from exchange.key_export import allowed_signers
 from exchange.ledger_keys import ledger_verifiers
@@ -64,6 +64,23 @@ def quiet(one: Organisation) -> None:
         for entry in one.parts.ledger.entries(0, one.parts.ledger.size)
         if entry.event in bad
     ]
+
+
+def test_the_list_says_from_when_on_a_key_that_is_being_replaced_may_leave(pair: Pair) -> None:
+    chained(pair)
+    lgsco = pair.lgsco
+
+    def leaves() -> list[object]:
+        rows = key_list.key_rows(lgsco.parts.keyring, lgsco.parts.ledger, ("ofsted",))
+        return [row["leaves_from"] for row in rows if row["purpose"] == "signing"]
+
+    assert leaves() == [None]
+    new = rotate(lgsco, "signing", timedelta(days=2))
+    pair.settle()
+    assert leaves() == [to_text(from_text(new.begins) + timedelta(days=2)), None]
+    pair.clock.advance(days=3)
+    key_desk.tend(lgsco.parts)
+    assert leaves() == [None, None]
 
 
 @pytest.mark.parametrize("purpose", PURPOSES)
