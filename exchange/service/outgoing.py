@@ -16,6 +16,7 @@ import threading
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
+from config.errors import HandoverError, Tampered
 from exchange.landing import ConnectionLost, HostKeyChanged, LandingError, Unreachable
 from exchange.parts import Parts
 from exchange.retry import Backoff, Pauses
@@ -175,18 +176,30 @@ class Outgoing(Generic[C]):
     def _attempt(self, parts: Parts) -> int:
         lay_idle = self._connection.landing is not None
         try:
-            return self._send(parts, self._connection)
+            return self._send_or_look(parts)
         except ConnectionLost:
             self._connection.close()
             if not lay_idle or self._service.stopping.is_set():
                 raise
-        return self._send(parts, self._connection)
+        return self._send_or_look(parts)
+
+    def _send_or_look(self, parts: Parts) -> int:
+        """Send; where something here keeps it from that for long (people, a full disk), an outage may be over all the
+        same."""
+        try:
+            return self._send(parts, self._connection)
+        except (LandingError, Tampered):
+            raise
+        except (HandoverError, OSError):
+            if self._connection.landing is None:
+                self._answers_again(parts)
+            raise
 
     def _answers_again(self, parts: Parts) -> bool:
         """Whether the partner is there, looked at only if it was not; raises LandingError.
 
-        What failed may have been done all the same, or by another connection: with nothing left to send, nothing else
-        would ever end the outage.
+        What failed may have been done all the same, or by another connection: with nothing left to send, or nothing
+        that may be sent now, nothing else would ever end the outage.
         """
         if self._pauses.left() is not None or not self._outage.lasts_for(parts, self.name):
             return False

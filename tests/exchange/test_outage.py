@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from exchange import key_desk
 from exchange.landing import ConnectionLost, Landing, Small, Unreachable
 from exchange.service.daemon import Daemon
 from exchange.service.outgoing import Outage
@@ -201,3 +202,33 @@ def test_a_connection_that_waited_long_prolongs_the_outage_of_another_one(pair: 
     assert pair.lgsco.events()[-1] == "partner.unreachable"
     outage.worked(parts, "co:ofsted")
     assert pair.lgsco.events()[-1] == "partner.reachable"
+
+
+def test_an_outage_ends_when_the_partner_answers_though_what_is_for_it_waits_for_people(pair: Pair) -> None:
+    refuses = True
+    connected = pair.lgsco.parts.effects.connect
+
+    def connect(card: Card) -> Landing:
+        if refuses:
+            raise Unreachable("sftp.ofsted.example:22")
+        return connected(card)
+
+    parts = pair.lgsco.parts = replace(pair.lgsco.parts, effects=replace(pair.lgsco.parts.effects, connect=connect))
+    daemon = Daemon(parts, lambda _event, **_ids: None, {}, launch=lambda worker: None)
+    daemon.begin()
+    turns = Turns(pair, daemon)
+    pair.lgsco.drop(b"before")
+    turns.until(pair.clock.now + timedelta(minutes=2))
+    assert reachability(parts.ledger, "ofsted") == "unreachable"
+
+    # from now on nothing can be sealed until somebody there has accepted the new key
+    key_desk.revoke(parts, parts.own.usable("signing")[0].fingerprint, None, "root")
+    pair.lgsco.drop(b"after", f"{CASE} after.pdf")
+    turns.until(pair.clock.now + timedelta(minutes=20))
+    assert reachability(parts.ledger, "ofsted") == "unreachable"
+    refuses = False
+    turns.until(pair.clock.now + timedelta(minutes=20))
+    assert "accepted" in pair.lgsco.states()
+    assert reachability(parts.ledger, "ofsted") == "reachable"
+    said = pair.lgsco.events()
+    assert (said.count("partner.unreachable"), said.count("partner.reachable")) == (1, 1)
