@@ -28,7 +28,6 @@ from exchange.failures import Failures
 from exchange.landing import Landing, LandingError, Small
 from exchange.parts import Parts
 from keys import age
-from ledger import witness
 from ledger.canonical import Json
 from ledger.entry import Draft
 from ledger.identifier import new_id
@@ -155,7 +154,7 @@ def _seal(parts: Parts, partner: str, due: Due, place: int) -> tuple[str, Path, 
         payload=None,
         concern=None,
         said=due.say(),
-        witness=witness.compose(parts.ledger, partner).to_json(),
+        witness=parts.statement(partner).to_json(),
     )
     path = parts.spool.message(partner, message)
     with path.open("wb") as target:

@@ -24,6 +24,7 @@ from keys.own_keys import OwnKeys
 from keys.private_keys import witness_name
 from keys.rotation import Office
 from keys.trust import Trust
+from ledger import witness
 from ledger.checkpoint import Cosigner
 from ledger.identifier import Random
 from ledger.store import Ledger
@@ -72,6 +73,10 @@ class Parts:
         """Raise what keeps anything from being recorded: the file, or a token with the key that signs it."""
         self.ledger.check_writable()
         self.keyring.test_tokens(self.own.fingerprints("ledger"))
+
+    def statement(self, partner: str) -> witness.Statement:
+        """What a message to a partner says about both ledgers."""
+        return witness.compose(self.ledger, partner, self.own.verifiable_until(partner))
 
     # --- keys: every use of one asks here, so that during a rotation everything knows the old and the new one ------
 

@@ -170,6 +170,7 @@ def _witness(parts: Parts, arrival: Arrival, manifest: Manifest) -> None:
         handover=manifest.id if manifest.kind == "concern" else None,
         now=parts.effects.clock(),
         ended=parts.trust.ended_ledger_keys(arrival.partner) | parts.trust.ended_witness_keys(arrival.partner),
+        revoked=parts.trust.revoked_ledger_keys(arrival.partner),
     )
     note_signed(parts, arrival.partner, manifest.created)
 

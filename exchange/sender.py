@@ -22,7 +22,6 @@ from exchange.retry import growing
 from exchange.spool import Claim
 from exchange.troubles import TOLERANCE
 from keys import age
-from ledger import witness
 from ledger.entry import Draft
 from ledger.handover import Handover
 from ledger.store import Transaction
@@ -266,5 +265,5 @@ def manifest_for(
         payload=None,
         concern=concern,
         said=None,
-        witness=witness.compose(parts.ledger, partner).to_json(),
+        witness=parts.statement(partner).to_json(),
     )

@@ -43,6 +43,8 @@ class OwnKey:
     """(partner, when we heard) of those that have accepted it."""
     ended: EndedBy | None = None
     ended_at: str | None = None
+    ended_seq: int | None = None
+    """The entry that ended it; of one that was retired and then revoked, the first: it has signed nothing since."""
     destroyed: bool = False
     lost: bool = False
     """Its private half is out of reach for ever: it was revoked without its own word."""
@@ -168,6 +170,13 @@ class OwnKeys:
         usable = self.usable(purpose)
         return frozenset(key.replaces for key in usable if key.replaces in {other.fingerprint for other in usable})
 
+    def verifiable_until(self, partner: str) -> int | None:
+        """The entry that ended the last ledger key that `partner` knows; None where it knows one that signs now."""
+        if self.fingerprints("ledger", partner):
+            return None
+        known = (key for key in self.keys if key.purpose == "ledger" and key.is_for(partner))
+        return max((key.ended_seq for key in known if key.ended_seq is not None), default=None)
+
     @property
     def newest(self) -> str:
         """When the last change was made that a card says, or that was announced; of some clock, which may have been
@@ -215,7 +224,9 @@ def from_entries(entries: Iterable[Entry], known: OwnKeys = _NONE) -> OwnKeys:
             case "key.retired" | "key.revoked" if entry.key in keys:
                 by: EndedBy = "retired" if entry.event == "key.retired" else "revoked"
                 lost = entry.detail.get("lost") is True
-                keys[entry.key] = replace(keys[entry.key], ended=by, ended_at=entry.at, lost=lost)
+                first = keys[entry.key].ended_seq
+                seq = entry.seq if first is None else first
+                keys[entry.key] = replace(keys[entry.key], ended=by, ended_at=entry.at, ended_seq=seq, lost=lost)
                 if (by, keys[entry.key].purpose) == ("revoked", "ledger"):
                     prove_from = entry.seq + 1
             case "key.destroyed" if entry.key in keys:

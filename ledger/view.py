@@ -128,6 +128,10 @@ class View(Known):
         """The first checkpoint that covers at least `size` entries."""
         return self._checkpoint("WHERE size >= ? ORDER BY size LIMIT 1", size)
 
+    def checkpoint_at_or_before(self, size: int) -> bytes:
+        """The last checkpoint that covers at most `size` entries."""
+        return self._checkpoint("WHERE size <= ? ORDER BY size DESC LIMIT 1", size)
+
     def checkpoint_of(self, size: int) -> bytes | None:
         """The checkpoint of exactly `size` entries, or None: not every size has one."""
         row = self._row(f"{_NOTE} WHERE size = ?", size)

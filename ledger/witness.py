@@ -53,18 +53,25 @@ class Outcome:
     conflict: str | None = None
 
 
-def compose(ledger: Ledger, partner: str) -> Statement:
-    """What to tell `partner` now."""
+def compose(ledger: Ledger, partner: str, until: int | None = None) -> Statement:
+    """What to tell `partner` now.
+
+    `until`: the entry that ended the last ledger key that it knows, where no key that signs now is known to it. Then it
+    is told what that key has signed last, because what it cannot verify would look like another ledger.
+    """
     with ledger.reading() as view:
         newest = view.checkpoint()
-        size, old = size_of(newest), view.partner_seen(partner)
-        if old > size:
-            raise _rolled_back(partner, old, size)
+        old, stated = view.partner_seen(partner), newest
+        if old > size_of(newest):
+            raise _rolled_back(partner, old, size_of(newest))
+        # one that has seen nothing of it yet has our newest card, and one that has seen more has a newer one
+        if until is not None and 0 < old <= size_of(last := view.checkpoint_at_or_before(until)):
+            stated = last
         known = view.witnessed(partner)
         return Statement(
-            checkpoint=newest.decode(),
+            checkpoint=stated.decode(),
             old=old,
-            consistency=view.consistency(old, size),
+            consistency=view.consistency(old, size_of(stated)),
             cosigned="" if known is None else _with_ours(known),
             seen=0 if known is None else known.size,
         )
@@ -82,11 +89,13 @@ def receive(
     now: datetime,
     handover: str | None = None,
     ended: frozenset[bytes] = frozenset(),
+    revoked: Sequence[Verifier] = (),
 ) -> Outcome:
     """Take a partner's statement in: check and persist in one commit, so that the answer can only be what was kept.
 
     `sequence` and `handover` are the running number and id of the concern that brought it, None for other messages.
-    `ended` are the ids of those keys, of either kind, that no longer vouch for anything new.
+    `ended` are the ids of those keys, of either kind, that no longer vouch for anything new; `revoked` are ledger keys
+    besides, of which nothing is believed.
     Raises RolledBack, after recording it, if the partner proves that it has cosigned what this ledger does not hold.
     """
     signers = [replace(cosigner, now=int(now.timestamp())) for cosigner in cosigners]
@@ -97,7 +106,7 @@ def receive(
             said = closing.without_former(tx, partner, statement, ledger.verifiers, witness_verifiers)
             _take_cosigned(tx, partner, said, ledger.verifiers, witness_verifiers, ended)
             _check_sequence(tx, partner, sequence, handover)
-            cosigned = _take_checkpoint(tx, partner, said, ledger_verifiers, lasting, signers)
+            cosigned = _take_checkpoint(tx, partner, said, ledger_verifiers, lasting, revoked, signers)
         except RolledBack as loss:
             _record_once(tx, partner, statement)
             return Outcome(cosigned=False), loss
@@ -184,11 +193,18 @@ def _take_checkpoint(
     statement: Statement,
     verifiers: Sequence[Verifier],
     lasting: Sequence[Verifier],
+    revoked: Sequence[Verifier],
     cosigners: Sequence[Cosigner],
 ) -> bool:
     """Cosign the partner's checkpoint if it continues the last one; raises Refused for a conflict."""
     signed = statement.checkpoint.encode(errors="replace")
-    stated = open_checkpoint(signed, verifiers)
+    try:
+        stated = open_checkpoint(signed, verifiers)
+    except Refused:
+        # what comes late, or from who waits until we accept its next key, is not believed, and no conflict
+        if _is_signed(signed, revoked):
+            return False
+        raise
     if closing.is_of_closed(tx, partner, signed):
         return False
     known = tx.witnessed(partner)
@@ -210,12 +226,21 @@ def _take_checkpoint(
         return False
     # SPEC: C2SP tlog-witness: old = 0 needs an empty proof; a proof that fails is a conflict
     merkle.verify_consistency(statement.old, stated.size, statement.consistency, root, stated.root)
-    # an old message may come late; a ledger that grows is signed by a key that is in use
-    open_checkpoint(signed, lasting)
+    if not _is_signed(signed, lasting):
+        # the same of a key that was retired
+        return False
     lines = "".join(f"{checkpoint.cosign(signed, cosigner)}\n" for cosigner in cosigners)
     kept = Witnessed(stated.size, stated.root, statement.checkpoint, lines, statement.seen, tx.size)
     tx.keep_witnessed(partner, kept)
     tx.keep_unproven(partner, 0)
+    return True
+
+
+def _is_signed(signed: bytes, verifiers: Sequence[Verifier]) -> bool:
+    try:
+        open_checkpoint(signed, verifiers)
+    except Refused:
+        return False
     return True
 
 

@@ -9,8 +9,8 @@ import pytest
 from config.errors import Refused
 from ledger import note
 from ledger.checkpoint import Checkpoint
-from ledger.witness import CONFLICTS_FOR, MAX_CONFLICTS, Outcome, Statement, compare
-from tests.ledger.ledgers import LGSCO, OFSTED, add, fresh_id, incoming, sqlite3
+from ledger.witness import CONFLICTS_FOR, MAX_CONFLICTS, Outcome, Statement, compare, compose, receive
+from tests.ledger.ledgers import LGSCO, OFSTED, START, add, fresh_id, incoming, sqlite3
 from tests.ledger.pairs import NOTE, Pair, Side
 
 
@@ -192,3 +192,47 @@ def test_a_flood_of_conflicts_all_different_is_answered_and_recorded_up_to_a_bou
     found = [pair.b.hear(replace(pair.a.say(), checkpoint="", old=number)).conflict for number in range(100)]
     assert found == ["bad-note"] * 100
     assert pair.b.conflicts() == ["bad-note"] * MAX_CONFLICTS
+
+
+@pytest.mark.parametrize("whose", ["late", "thief's"])
+@pytest.mark.parametrize("revoked", [True, False])
+def test_what_a_revoked_key_has_signed_is_not_believed_and_no_conflict(
+    pair: Pair, tmp_path: Path, whose: str, revoked: bool
+) -> None:
+    pair.swap()
+    fork = _fork(pair, tmp_path)
+    pair.a.grow()
+    said = pair.a.say() if whose == "late" else fork.say()
+    before, seen = pair.b.ledger.witnessed("lgsco"), pair.b.ledger.partner_seen("lgsco")
+    outcome = receive(
+        pair.b.ledger,
+        "lgsco",
+        said,
+        ledger_verifiers=[],
+        witness_verifiers=[LGSCO.witness_verifier],
+        cosigners=[OFSTED.cosigner],
+        sequence=None,
+        now=START,
+        revoked=[LGSCO.verifier] if revoked else [],
+    )
+    assert outcome == Outcome(cosigned=False, conflict=None if revoked else "unknown-key")
+    assert pair.b.conflicts() == ([] if revoked else ["unknown-key"])
+    assert (pair.b.ledger.witnessed("lgsco"), pair.b.ledger.partner_seen("lgsco")) == (before, seen)
+
+
+def test_a_partner_that_knows_no_key_in_use_is_told_the_last_that_it_can_verify(pair: Pair) -> None:
+    ledger = pair.a.ledger
+
+    def told(until: int | None) -> int:
+        return int(compose(ledger, "ofsted", until).checkpoint.split("\n")[1])
+
+    # nothing seen yet: it has the newest card
+    assert told(1) == ledger.size
+    pair.swap()
+    pair.swap()
+    seen = ledger.partner_seen("ofsted")
+    pair.a.grow(2)
+    ledger.write(lambda tx: [tx.append(NOTE) for _ in range(3)])
+    assert [told(until) for until in (None, seen + 2, seen + 4)] == [seen + 5, seen + 2, seen + 2]
+    # it has seen more than that key has signed, so it knows a newer one
+    assert told(seen - 1) == ledger.size
