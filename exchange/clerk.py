@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
-from exchange import files, held, orders, quarantine, receiver, reseal, sender
+from exchange import files, held, orders, overtaken, quarantine, receiver, reseal, sender
 from exchange.drop import SIDECAR
 from exchange.failures import Failures
 from exchange.landed import Arrival
@@ -199,6 +199,7 @@ def _release_quarantined(parts: Parts, order: Order) -> None:
             orders.answer_once(parts.ledger, order, "release.done")
         else:
             orders.answer(parts.ledger, order, "withdrawn", {"reason": "released"})
+            overtaken.set_right(parts, partner, str(about))
 
 
 def _withdraw_quarantined(parts: Parts, order: Order) -> None:

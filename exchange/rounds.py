@@ -26,6 +26,7 @@ from exchange import (
     landed,
     messages,
     orders,
+    overtaken,
     receiver,
     reseal,
     sender,
@@ -101,6 +102,7 @@ def recover(parts: Parts, stopping: Callable[[], bool] = lambda: False) -> None:
         key_desk.tend(parts)
     with Failures().kept():
         note_unrecorded(parts)
+        overtaken.set_all_right(parts)
     with Failures().kept():
         destruction.clear_finished(parts)
     with Failures().kept():
@@ -300,5 +302,6 @@ def receive_landed(parts: Parts, partner: str) -> int:
             if arrival is not None:
                 count += 1
                 receiver.receive(parts, arrival)
+                overtaken.set_right(parts, partner, arrival.path.stem)
     failures.raise_first()
     return count

@@ -256,7 +256,7 @@ def _look_at_copy(desk: Path, done: int) -> list[Finding]:
             pair.settle()
             return found + lost + expect("lost", "states", ["quarantined"] * 2, pair.ofsted.states("in"))
         found += _delivered(pair)
-        found += expect("stuck", "states", ["delivered", "withdrawn"], pair.ofsted.states("in"))
+        found += expect("stuck", "states", ["delivered", "withdrawn", "quarantined"], pair.ofsted.states("in"))
         found += expect("lost", "the forged one", 1, len(files_below(pair.ofsted.home.quarantine)))
         found += expect("stuck", "refused orders", 0, pair.ofsted.events().count("order.refused"))
         return found + lost
