@@ -49,7 +49,8 @@ def about_held(parts: Parts) -> int:
 def _close(parts: Parts, order: Order) -> None:
     """An order for a state that is over: it was carried out, and a crash came before that was said; or it came late."""
     let_out = order.what == "release" and order.handover.direction == "in" and order.handover.state != "withdrawn"
-    if let_out and not files.is_there(quarantine.kept(parts, order.handover)):
+    gone = let_out and not files.is_there(quarantine.kept(parts, order.handover))
+    if gone and not overtaken.has_own_id(parts, order.handover):
         orders.answer_once(parts.ledger, order, "release.done")
     else:
         orders.refuse(parts.ledger, order, "wrong-state")

@@ -2,6 +2,7 @@
 cosigned before verifies for ever, and nothing new does.
 
     former_witnesses    field of the detail of `partner.added`: verifier keys of the card before
+    former_ledger       the same of its ledger keys
     former_signers      the same of its signing keys, each with its time: keys/former.py
 
 A ledger of a version that recorded no `former_signers`, or one whose card before could not be read, knows only those
@@ -22,6 +23,7 @@ from ledger.note import Verifier, parse_vkey
 from ledger.view import View
 
 WITNESSES = "former_witnesses"
+LEDGER = "former_ledger"
 SIGNERS = "former_signers"
 
 
@@ -30,7 +32,12 @@ def left_out(before: Card, card: Card) -> dict[str, Json]:
     new one does not."""
     named = (*card.witness_keys, *card.witness_pq)
     witnesses: list[Json] = [key for key in (*before.witness_keys, *before.witness_pq) if key not in named]
-    return {SIGNERS: Former.left_out(before, card).to_json(), **({WITNESSES: witnesses} if witnesses else {})}
+    ledger: list[Json] = [key for key in before.ledger_keys if key not in card.ledger_keys]
+    return {
+        SIGNERS: Former.left_out(before, card).to_json(),
+        **({WITNESSES: witnesses} if witnesses else {}),
+        **({LEDGER: ledger} if ledger else {}),
+    }
 
 
 def former_witnesses(view: View) -> dict[str, tuple[Verifier, ...]]:
@@ -48,6 +55,11 @@ def announced_witnesses(view: View) -> dict[str, tuple[Verifier, ...]]:
         for entry in key_entries(view, ("partner.key-accepted",))
         if entry.detail.get("purpose") in ("witness", "witness-pq") and "announcement" in entry.detail
     )
+
+
+def former_ledger_keys(entry: Entry) -> list[str]:
+    """The verifier keys of the partner's ledger that the card of this entry does not name any more."""
+    return [str(key) for key in _listed(entry.detail, LEDGER)]
 
 
 def _listed(detail: Mapping[str, Json], field: str) -> list[Json]:

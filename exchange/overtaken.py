@@ -1,25 +1,32 @@
 """What lies in quarantine under the id of a handover that has come, whole, after all.
 
     the same bytes    whatever kept them from being believed has passed: they go
-    others            they get an id of their own: a new `quarantined`, with the old id in `about`
+    others            they get an id of their own: a new `quarantined` (`overtaken`), with the old id in `about`
 
 Otherwise nobody could list it, let it out or throw it away, and it would use up the partner's part of the quarantine
-for ever. What is on hold stays as it is until the hold has been lifted, and the service is started again.
+for ever. People were told of it when it came. What is on hold stays as it is until the hold has been lifted, and the
+service is started again.
 """
 
-from pathlib import Path
-
 from exchange import files, quarantine, repetition
+from exchange.failures import Failures
 from exchange.parts import Parts
+from exchange.quarantine import ENDING, OVERTAKEN
 from ledger.entry import Draft
 from ledger.handover import Handover
 from ledger.holds import open_holds
 from ledger.identifier import is_id, new_id
 
+_OF_OTHER_IDS = (
+    "SELECT handover FROM entries WHERE event = 'quarantined' AND +partner = ? "
+    "AND json_extract(CAST(entry AS TEXT), '$.detail.about') = ? "
+    "AND json_extract(CAST(entry AS TEXT), '$.detail.reason') = ?"
+)
+
 
 def set_right(parts: Parts, partner: str, name: str) -> None:
     """After a decision on the handover of that id; does nothing where nothing is kept under it."""
-    path = parts.home.quarantine / partner / f"{name}{quarantine.ENDING}"
+    path = parts.home.quarantine / partner / f"{name}{ENDING}"
     if not path.is_file():
         return
     known = parts.ledger.handover(partner, "in", name)
@@ -32,21 +39,38 @@ def set_right(parts: Parts, partner: str, name: str) -> None:
     if same:
         files.remove(path)
     else:
-        _rename(parts, path, known)
+        # recorded first, so that nobody loses sight of it: after a crash it goes to the id that waits for it
+        own = _waiting_id(parts, known) or _record(parts, known, path.lstat().st_size)
+        files.move(path, path.with_name(f"{own}{ENDING}"))
 
 
 def set_all_right(parts: Parts) -> None:
     """The same for whatever is kept: after a crash in between, or the end of a hold."""
+    failures = Failures()
     for folder in sorted(parts.home.quarantine.iterdir()):
-        for path in sorted(folder.glob(f"*{quarantine.ENDING}")) if folder.is_dir() else ():
+        for path in sorted(folder.glob(f"*{ENDING}")) if folder.is_dir() else ():
             if is_id(path.stem):
-                set_right(parts, folder.name, path.stem)
+                with failures.kept():
+                    set_right(parts, folder.name, path.stem)
+    failures.raise_first()
 
 
-def _rename(parts: Parts, path: Path, known: Handover) -> None:
-    """Moved first and recorded then, like all that is kept: `quarantine.note_unrecorded` finds it after a crash."""
-    entries = parts.ledger.entries_of(known)
-    reasons = [entry.detail["reason"] for entry in entries if entry.event in ("quarantined", "envelope.quarantined")]
+def has_own_id(parts: Parts, handover: Handover) -> bool:
+    """Whether something that was kept under the id of a handover has an id of its own now."""
+    return bool(parts.ledger.rows(_OF_OTHER_IDS, handover.partner, handover.id, OVERTAKEN))
+
+
+def _waiting_id(parts: Parts, known: Handover) -> str | None:
+    """The id of its own that it has got already, if nothing came of that."""
+    for (other,) in parts.ledger.rows(_OF_OTHER_IDS, known.partner, known.id, OVERTAKEN):
+        handover = parts.ledger.handover(known.partner, "in", other)
+        if handover is not None and handover.state == "quarantined" and quarantine.is_gone(parts, handover):
+            return handover.id
+    return None
+
+
+def _record(parts: Parts, known: Handover, size: int) -> str:
+    """A new id for what was kept under that of a handover."""
     fresh = new_id(parts.effects.clock(), parts.effects.random)
     draft = Draft(
         event="quarantined",
@@ -54,8 +78,8 @@ def _rename(parts: Parts, path: Path, known: Handover) -> None:
         handover=fresh,
         partner=known.partner,
         direction="in",
-        bytes=path.lstat().st_size,
-        detail={"reason": reasons[-1] if reasons else "interrupted", "about": known.id},
+        bytes=size,
+        detail={"reason": OVERTAKEN, "about": known.id},
     )
-    files.move(path, path.with_name(f"{fresh}{quarantine.ENDING}"))
     parts.ledger.write(lambda tx: tx.append(draft))
+    return fresh

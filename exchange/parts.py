@@ -27,6 +27,7 @@ from keys.trust import Trust
 from ledger import witness
 from ledger.checkpoint import Cosigner
 from ledger.identifier import Random
+from ledger.key_events import first_added
 from ledger.store import Ledger
 
 
@@ -76,7 +77,15 @@ class Parts:
 
     def statement(self, partner: str) -> witness.Statement:
         """What a message to a partner says about both ledgers."""
-        return witness.compose(self.ledger, partner, self.own.verifiable_until(partner))
+        while True:
+            own, until = self.own, None
+            if not own.fingerprints("ledger", partner):
+                known_since = self.ledger.partner_seen(partner) or first_added(self.ledger, partner)
+                until = own.verifiable_until(partner, known_since)
+            said = witness.compose(self.ledger, partner, until)
+            # an administrator may have revoked a key in between
+            if self.own is own:
+                return said
 
     # --- keys: every use of one asks here, so that during a rotation everything knows the old and the new one ------
 

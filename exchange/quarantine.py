@@ -30,6 +30,9 @@ from ledger.store import Transaction
 OVERHEAD = 1024 * 1024
 """What header, manifest, signature and padding add to a payload at most, besides 16 bytes per 64 KiB."""
 
+OVERTAKEN = "overtaken"
+"""Why something has an id of its own that was kept under another one: the true message of that id has come since."""
+
 ENDING = ".age"
 """Of every envelope's name; the rest of the name is the id of the message."""
 
@@ -121,12 +124,32 @@ def quarantine(parts: Parts, partner: str, path: Path, name: str | None, reason:
 
 
 def _is_kept(parts: Parts, partner: str, name: str, path: Path) -> bool:
-    """Whether the very same bytes are in quarantine under that id: who gets no answer sends them again and again."""
-    other = parts.home.quarantine / partner / f"{name}{ENDING}"
-    if not other.is_file() or not _is_worth_keeping(parts, path) or other.stat().st_size != path.lstat().st_size:
+    """Whether the very same bytes, which came under that id, are in quarantine: who gets no answer sends them again and
+    again."""
+    if not path.is_file() or not _is_worth_keeping(parts, path):
         return False
-    with other.open("rb") as one, path.open("rb") as two:
-        return hashlib.file_digest(one, "sha256").digest() == hashlib.file_digest(two, "sha256").digest()
+    size = path.lstat().st_size
+    folder = parts.home.quarantine / partner
+    others = [other for other in folder.glob(f"*{ENDING}") if other.is_file() and other.lstat().st_size == size]
+    others = [other for other in others if _came_as(parts, partner, other.stem) == name]
+    if not others:
+        return False
+    mine = _digest(path)
+    return any(_digest(other) == mine for other in others)
+
+
+def _came_as(parts: Parts, partner: str, kept_as: str) -> str | None:
+    """The id under which something came that is kept."""
+    handover = parts.ledger.handover(partner, "in", kept_as)
+    if handover is None:
+        return None
+    about = parts.ledger.entry(handover.first_seq).detail.get("about", kept_as)
+    return about if isinstance(about, str) else None
+
+
+def _digest(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
 
 
 def _is_free(parts: Parts, partner: str, name: str, known: Handover | None) -> bool:

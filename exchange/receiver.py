@@ -23,13 +23,14 @@ content is a private file in the spool.
 import datetime
 import hmac
 import os
+from functools import partial
 from typing import BinaryIO
 
 from config import agreement as agreements
 from config.authorities import Authority, UnknownAuthority
 from config.errors import Refused
 from config.times import from_text
-from exchange import delivery, gaps, messages, post_quantum, repetition
+from exchange import delivery, gaps, late_statements, messages, post_quantum, repetition
 from exchange.control import CLOCK_TOLERANCE, Message
 from exchange.envelope.manifest import Concern, Manifest, Payload
 from exchange.envelope.sealing import Opened, open_envelope
@@ -170,7 +171,7 @@ def _witness(parts: Parts, arrival: Arrival, manifest: Manifest) -> None:
         handover=manifest.id if manifest.kind == "concern" else None,
         now=parts.effects.clock(),
         ended=parts.trust.ended_ledger_keys(arrival.partner) | parts.trust.ended_witness_keys(arrival.partner),
-        revoked=parts.trust.revoked_ledger_keys(arrival.partner),
+        excused=partial(late_statements.excused, partner=arrival.partner, now=parts.effects.clock()),
     )
     note_signed(parts, arrival.partner, manifest.created)
 

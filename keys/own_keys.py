@@ -170,12 +170,18 @@ class OwnKeys:
         usable = self.usable(purpose)
         return frozenset(key.replaces for key in usable if key.replaces in {other.fingerprint for other in usable})
 
-    def verifiable_until(self, partner: str) -> int | None:
-        """The entry that ended the last ledger key that `partner` knows; None where it knows one that signs now."""
-        if self.fingerprints("ledger", partner):
-            return None
-        known = (key for key in self.keys if key.purpose == "ledger" and key.is_for(partner))
-        return max((key.ended_seq for key in known if key.ended_seq is not None), default=None)
+    def verifiable_until(self, partner: str, at: int) -> int | None:
+        """The entry up to which `partner` can verify our ledger if it knows no ledger key in use; None: all of it.
+
+        `at`: a size of the ledger at which it knew a key that signed then, from a card if from nothing else.
+        """
+        keys = [key for key in self.keys if key.purpose == "ledger"]
+        until = max((k.ended_seq for k in keys if k.is_for(partner) and k.ended_seq is not None), default=None)
+        if until is None or at <= until:
+            return until
+        # nobody can tell which of those that signed then it knows: what all of them have signed
+        ends = [k.ended_seq for k in keys if k.seq < at and (k.ended_seq is None or k.ended_seq >= at)]
+        return min((end for end in ends if end is not None), default=None)
 
     @property
     def newest(self) -> str:

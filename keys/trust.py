@@ -170,11 +170,6 @@ class Trust:
         now = self.standing(partner)
         return frozenset(note.parse_vkey(text).key_id for text in now.card.ledger_keys if text in now.ended)
 
-    def revoked_ledger_keys(self, partner: str) -> tuple[note.Verifier, ...]:
-        """Of what these have signed nothing is believed; but it may be the partner's own, and late."""
-        said = self._accepted.get(partner, ())
-        return tuple(note.parse_vkey(one.key) for one in said if (one.purpose, one.action) == ("ledger", "revoke"))
-
     def witness_verifiers(self, partner: str) -> tuple[note.Verifier, ...]:
         """The keys with which the partner cosigns our checkpoints, or once did; none that was revoked."""
         now = self.standing(partner)

@@ -81,6 +81,12 @@ def last_change(rows: Rows, events: Sequence[str]) -> int:
     return -1 if not found or found[0][0] is None else int(found[0][0])
 
 
+def first_added(view: View, partner: str) -> int:
+    """The number of the entry with which a partner was added for the first time; 0 if it never was."""
+    found = view.rows("SELECT min(seq) FROM entries WHERE event = 'partner.added' AND +partner = ?", partner)
+    return found[0][0] or 0 if found else 0
+
+
 def changed_since(view: View, seq: int) -> bool:
     """Whether an entry from number `seq` on may have changed which keys sign the ledger."""
     return last_change(view.rows, _CHANGES) >= seq

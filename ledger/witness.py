@@ -14,7 +14,7 @@ not hold, this ledger was rolled back: that is recorded once as `witness.rolled-
 on as before. Less than that note stops nobody: a partner's word alone, however large the number, is a conflict.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -64,8 +64,7 @@ def compose(ledger: Ledger, partner: str, until: int | None = None) -> Statement
         old, stated = view.partner_seen(partner), newest
         if old > size_of(newest):
             raise _rolled_back(partner, old, size_of(newest))
-        # one that has seen nothing of it yet has our newest card, and one that has seen more has a newer one
-        if until is not None and 0 < old <= size_of(last := view.checkpoint_at_or_before(until)):
+        if until is not None and old <= size_of(last := view.checkpoint_at_or_before(until)):
             stated = last
         known = view.witnessed(partner)
         return Statement(
@@ -89,13 +88,13 @@ def receive(
     now: datetime,
     handover: str | None = None,
     ended: frozenset[bytes] = frozenset(),
-    revoked: Sequence[Verifier] = (),
+    excused: Callable[[View], Sequence[Verifier]] = lambda _: (),
 ) -> Outcome:
     """Take a partner's statement in: check and persist in one commit, so that the answer can only be what was kept.
 
     `sequence` and `handover` are the running number and id of the concern that brought it, None for other messages.
-    `ended` are the ids of those keys, of either kind, that no longer vouch for anything new; `revoked` are ledger keys
-    besides, of which nothing is believed.
+    `ended` are the ids of those keys, of either kind, that no longer vouch for anything new; `excused` finds
+    ledger keys besides: what only they have signed is not believed, and no conflict.
     Raises RolledBack, after recording it, if the partner proves that it has cosigned what this ledger does not hold.
     """
     signers = [replace(cosigner, now=int(now.timestamp())) for cosigner in cosigners]
@@ -106,7 +105,7 @@ def receive(
             said = closing.without_former(tx, partner, statement, ledger.verifiers, witness_verifiers)
             _take_cosigned(tx, partner, said, ledger.verifiers, witness_verifiers, ended)
             _check_sequence(tx, partner, sequence, handover)
-            cosigned = _take_checkpoint(tx, partner, said, ledger_verifiers, lasting, revoked, signers)
+            cosigned = _take_checkpoint(tx, partner, said, ledger_verifiers, lasting, excused, signers)
         except RolledBack as loss:
             _record_once(tx, partner, statement)
             return Outcome(cosigned=False), loss
@@ -193,7 +192,7 @@ def _take_checkpoint(
     statement: Statement,
     verifiers: Sequence[Verifier],
     lasting: Sequence[Verifier],
-    revoked: Sequence[Verifier],
+    excused: Callable[[View], Sequence[Verifier]],
     cosigners: Sequence[Cosigner],
 ) -> bool:
     """Cosign the partner's checkpoint if it continues the last one; raises Refused for a conflict."""
@@ -201,8 +200,7 @@ def _take_checkpoint(
     try:
         stated = open_checkpoint(signed, verifiers)
     except Refused:
-        # what comes late, or from who waits until we accept its next key, is not believed, and no conflict
-        if _is_signed(signed, revoked):
+        if _is_signed(signed, excused(tx)):
             return False
         raise
     if closing.is_of_closed(tx, partner, signed):

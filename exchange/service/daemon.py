@@ -32,6 +32,7 @@ from exchange.drop import Completeness
 from exchange.overdue import note_overdue
 from exchange.partner_trust import agreements_with, confirmed_cards_of
 from exchange.parts import Parts
+from exchange.quarantine import OVERTAKEN
 from exchange.retry import Backoff
 from exchange.rounds import Connection
 from exchange.service import log as logs
@@ -208,7 +209,8 @@ class Daemon:
     def _log_tail(self) -> None:
         for entry in self.parts.ledger.entries(self._logged, self.parts.ledger.size):
             self.log(entry.event, seq=entry.seq, handover=entry.handover, partner=entry.partner)
-            self._alerts.tell(Alert(self.parts.me, entry.event, entry.handover, entry.partner))
+            if entry.detail.get("reason") != OVERTAKEN:
+                self._alerts.tell(Alert(self.parts.me, entry.event, entry.handover, entry.partner))
             self._logged = entry.seq + 1
 
     def _take_orders(self) -> None:

@@ -304,5 +304,5 @@ def test_a_refusal_after_a_damaged_first_copy_is_answered(pair: Pair) -> None:
     pair.clock.advance(days=31)
     landed.write_bytes(whole)
     pair.settle()
-    assert pair.ofsted.states("in") == ["rejected"]
+    assert pair.ofsted.states("in") == ["rejected", "quarantined"]
     assert [(h.state, h.reason) for h in pair.lgsco.handovers()] == [("rejected", "expired")]

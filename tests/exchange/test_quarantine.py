@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from config.times import to_text
-from exchange import files, landed, legal_holds, orders, overtaken, receiver
-from exchange.envelope.manifest import Manifest
+from exchange import files, landed, legal_holds, orders, receiver
 from exchange.landed import Arrival
 from exchange.legal_holds import Scope
 from exchange.parts import Parts
@@ -21,7 +20,7 @@ from keys.trust import Trust
 from ledger.handover import Handover
 from ledger.identifier import new_id
 from tests.exchange.hostile import CONTENT, envelope, land, manifest
-from tests.organisations import Pair, restart
+from tests.organisations import Pair
 
 
 def limited(pair: Pair, **limits: int) -> None:
@@ -127,58 +126,10 @@ def test_another_envelope_under_a_quarantined_id_is_kept_beside_it_and_each_can_
     # under an id of its own, for a person can order nothing for what lies under that of a delivery
     assert [path.read_bytes() for path in kept(pair)] == [b"forged"]
     (left,) = quarantined(pair)
-    assert pair.ofsted.parts.ledger.entry(left.first_seq).detail == {"about": said.id, "reason": forged.reason}
+    assert pair.ofsted.parts.ledger.entry(left.first_seq).detail == {"about": said.id, "reason": "overtaken"}
     order(pair, "withdraw", left)
     assert (quarantined(pair), kept(pair)) == ([], [])
     assert pair.ofsted.parts.ledger.find_one("in", said.id).state == "delivered"
-
-
-def mended_since(pair: Pair) -> tuple[Manifest, bytes]:
-    """In quarantine for a reason that has passed since: the partner's card was not up to date."""
-    said = manifest(pair)
-    whole = envelope(pair, said)
-    parts = pair.ofsted.parts
-    card = parts.trust.card("lgsco")
-    pair.clock.advance(seconds=2)
-    ended = dataclasses.replace(card.signing_keys[0], valid_until=to_text(pair.clock().replace(microsecond=0)))
-    pair.ofsted.parts = dataclasses.replace(parts, cards=Trust([dataclasses.replace(card, signing_keys=(ended,))]))
-    land(pair, whole, f"{said.id}.age")
-    pair.ofsted.receive()
-    pair.ofsted.parts = parts
-    assert [h.id for h in quarantined(pair)] == [said.id]
-    return said, whole
-
-
-@pytest.mark.parametrize("stopped", [False, True])
-def test_what_was_believed_the_second_time_is_kept_in_quarantine_no_longer(
-    pair: Pair, monkeypatch: pytest.MonkeyPatch, stopped: bool
-) -> None:
-    said, whole = mended_since(pair)
-    land(pair, whole, f"{said.id}.age")
-    with monkeypatch.context() as patch:
-        if stopped:
-            patch.setattr(overtaken, "set_right", lambda *_: None)
-        pair.ofsted.receive()
-    assert pair.ofsted.parts.ledger.find_one("in", said.id).state == "delivered"
-    if stopped:
-        assert [path.read_bytes() for path in kept(pair)] == [whole]
-        pair.ofsted = restart(pair.ofsted, pair.lgsco, pair.clock)
-    assert (quarantined(pair), kept(pair)) == ([], [])
-    assert [e for e in pair.ofsted.events() if "quarantined" in e] == ["quarantined"]
-
-
-@pytest.mark.parametrize("which", ["this one", "the partner"])
-def test_what_is_on_hold_stays_in_quarantine_although_it_has_come_since(pair: Pair, which: str) -> None:
-    said, whole = mended_since(pair)
-    (one,) = quarantined(pair)
-    placed = hold_on(pair, scopes(one)[which])
-    land(pair, whole, f"{said.id}.age")
-    pair.ofsted.receive()
-    pair.ofsted = restart(pair.ofsted, pair.lgsco, pair.clock)
-    assert [path.read_bytes() for path in kept(pair)] == [whole]
-    legal_holds.lift(pair.ofsted.parts, int(str(placed["hold"])), "Kim Example", "it has ended")
-    pair.ofsted = restart(pair.ofsted, pair.lgsco, pair.clock)
-    assert kept(pair) == []
 
 
 def test_what_came_under_the_id_of_a_delivery_is_listed_and_thrown_away_without_touching_it(pair: Pair) -> None:

@@ -93,8 +93,8 @@ def test_a_forgery_does_not_keep_the_true_message_of_that_id_from_being_delivere
     receive(pair)
     land(pair, envelope(pair, said), f"{said.id}.age")
     outcome = receive(pair)
-    assert outcome.events[-1] == "delivered"
-    assert outcome.delivered == [CONTENT]
+    assert outcome.events == ["received", "delivered", "quarantined"]
+    assert (outcome.reason, outcome.delivered) == ("overtaken", [CONTENT])
 
 
 def test_a_forgery_after_the_delivery_changes_nothing_of_it(pair: Pair) -> None:
