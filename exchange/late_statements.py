@@ -1,7 +1,7 @@
 """Ledger keys of a partner that vouch for nothing, or not yet, and with which an honest partner may have signed what it
 says of its ledger.
 
-    revoked, or left out by a newer card   what was sealed before comes late; and until it hears that we have accepted
+    ended, or left out by a newer card     what was sealed before comes late; and until it hears that we have accepted
                                            its next key, the partner tells its last checkpoint with the one we know
     announced, and waiting for a person    the partner may have reason to think that we know it
 
@@ -35,7 +35,7 @@ def excused(view: View, partner: str, now: datetime) -> tuple[Verifier, ...]:
         return ()
     for entry in changes:
         texts += former_ledger_keys(entry)
-        texts += [one.key for one in _announced(entry) if one.action == "revoke"]
+        texts += [one.key for one in _announced(entry) if one.action not in succession.COMES]
     return tuple(parse_vkey(text) for text in dict.fromkeys(texts))
 
 

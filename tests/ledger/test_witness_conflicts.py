@@ -195,29 +195,31 @@ def test_a_flood_of_conflicts_all_different_is_answered_and_recorded_up_to_a_bou
 
 
 @pytest.mark.parametrize("whose", ["late", "thief's"])
+@pytest.mark.parametrize("ended", ["revoked", "retired"])
 @pytest.mark.parametrize("excused", [True, False])
 def test_what_only_an_excused_key_has_signed_is_not_believed_and_no_conflict(
-    pair: Pair, tmp_path: Path, whose: str, excused: bool
+    pair: Pair, tmp_path: Path, whose: str, excused: bool, ended: str
 ) -> None:
     pair.swap()
     fork = _fork(pair, tmp_path)
     pair.a.grow()
     said = pair.a.say() if whose == "late" else fork.say()
-    before, seen = pair.b.ledger.witnessed("lgsco"), pair.b.ledger.partner_seen("lgsco")
+    before = pair.b.ledger.witnessed("lgsco")
     outcome = receive(
         pair.b.ledger,
         "lgsco",
         said,
-        ledger_verifiers=[],
+        ledger_verifiers=[LGSCO.verifier] if ended == "retired" else [],
         witness_verifiers=[LGSCO.witness_verifier],
         cosigners=[OFSTED.cosigner],
         sequence=None,
         now=START,
+        ended=frozenset({LGSCO.verifier.key_id}),
         excused=lambda _: [LGSCO.verifier] if excused else [],
     )
     assert outcome == Outcome(cosigned=False, conflict=None if excused else "unknown-key")
     assert pair.b.conflicts() == ([] if excused else ["unknown-key"])
-    assert (pair.b.ledger.witnessed("lgsco"), pair.b.ledger.partner_seen("lgsco")) == (before, seen)
+    assert pair.b.ledger.witnessed("lgsco") == before
 
 
 def test_a_partner_that_knows_no_key_in_use_is_told_the_last_that_it_can_verify(pair: Pair) -> None:
