@@ -84,7 +84,9 @@ def about_incoming(parts: Parts, partner: str) -> int:
     done, failures = 0, Failures()
     for order in _orders_for(parts, partner, "in"):
         with failures.kept():
-            if order.what == "retry":
+            if not overtaken.has_its_place(parts, order.handover):
+                orders.refuse(parts.ledger, order, "hold")
+            elif order.what == "retry":
                 orders.answer(parts.ledger, order, "repeated")
             elif order.what == "destroy":
                 continue

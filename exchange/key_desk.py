@@ -201,7 +201,12 @@ class Waiting:
 def waiting(view: View) -> list[Waiting]:
     """Announcements that somebody still may confirm, oldest first: not those of a key that has ended since."""
     found: dict[tuple[str, Json], Waiting] = {}
+    newest: dict[tuple[str, Json], int] = {}
     for entry in key_entries(view):
+        if entry.event == "partner.added":
+            newest = {which: number for which, number in newest.items() if which[0] != entry.partner}
+        if _is_coming(entry):
+            newest[str(entry.partner), entry.detail["purpose"]] = int(str(entry.detail["number"]))
         which = (str(entry.partner), entry.detail.get("sha256"))
         if entry.event == "partner.key-waiting":
             found[which] = Waiting(which[0], entry.seq, Signed.from_json(entry.detail["announcement"]))
@@ -219,7 +224,18 @@ def waiting(view: View) -> list[Waiting]:
             found = {
                 key: one for key, one in found.items() if key[0] != entry.partner or one.announcement.issued > card
             }
-    return list(found.values())
+    # an older one never undoes a newer one
+    return [
+        one
+        for one in found.values()
+        if one.announcement.number > newest.get((one.partner, one.announcement.purpose), 0)
+    ]
+
+
+def _is_coming(entry: Entry) -> bool:
+    """Whether a key was accepted that a card did not name already."""
+    accepted = entry.event == "partner.key-accepted" and "announcement" in entry.detail
+    return accepted and entry.detail.get("action") in succession.COMES
 
 
 def chosen(parts: Parts, partner: str, fingerprint: str) -> Waiting:

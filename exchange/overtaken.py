@@ -5,8 +5,10 @@
 
 Otherwise nobody could list it, let it out or throw it away, and it would use up the partner's part of the quarantine
 for ever. People were told of it when it came. What is on hold stays as it is until the hold has been lifted, and the
-service is started again.
+service is started again. What the disk keeps from its new place gets there before anything that is ordered for it.
 """
+
+from pathlib import Path
 
 from exchange import files, quarantine, repetition
 from exchange.failures import Failures
@@ -16,6 +18,7 @@ from ledger.entry import Draft
 from ledger.handover import Handover
 from ledger.holds import open_holds
 from ledger.identifier import is_id, new_id
+from ledger.store import Transaction
 
 _OF_OTHER_IDS = (
     "SELECT handover FROM entries WHERE event = 'quarantined' AND +partner = ? "
@@ -25,23 +28,41 @@ _OF_OTHER_IDS = (
 
 
 def set_right(parts: Parts, partner: str, name: str) -> None:
-    """After a decision on the handover of that id; does nothing where nothing is kept under it."""
-    path = parts.home.quarantine / partner / f"{name}{ENDING}"
+    """After a decision on the handover of that id; does nothing where nothing is kept under it.
+
+    What fails is noted, for the next rounds to try again.
+    """
+    parts.spool.overtaken.add((partner, name))
+    _set_right(parts, partner, name)
+    parts.spool.overtaken.discard((partner, name))
+
+
+def _set_right(parts: Parts, partner: str, name: str) -> None:
+    path = _kept_as(parts, partner, name)
     if not path.is_file():
         return
     known = parts.ledger.handover(partner, "in", name)
     if known is None or not known.is_answered:
         return
-    if open_holds(parts.ledger, parts.register.with_predecessors).over(known):
-        return
     with path.open("rb") as source:
         same = repetition.is_same(source, known)
-    if same:
-        files.remove(path)
-    else:
-        # recorded first, so that nobody loses sight of it: after a crash it goes to the id that waits for it
-        own = _waiting_id(parts, known) or _record(parts, known, path.lstat().st_size)
-        files.move(path, path.with_name(f"{own}{ENDING}"))
+
+    def act(tx: Transaction) -> bool:
+        # comparing takes a while: nobody can place a hold between this look and the end
+        if open_holds(tx, parts.register.with_predecessors).over(known):
+            return True
+        if same:
+            files.remove(path)
+        elif (own := _waiting_id(parts, tx, known)) is not None:
+            files.move(path, path.with_name(f"{own}{ENDING}"))
+        else:
+            # recorded first, so that nobody loses sight of it
+            _record(parts, tx, known, path.lstat().st_size)
+            return False
+        return True
+
+    if not parts.ledger.write(act):
+        parts.ledger.write(act)
 
 
 def set_all_right(parts: Parts) -> None:
@@ -55,21 +76,42 @@ def set_all_right(parts: Parts) -> None:
     failures.raise_first()
 
 
+def try_again(parts: Parts, partner: str) -> None:
+    """What failed in an earlier round."""
+    for whose, name in sorted(parts.spool.overtaken):
+        if whose == partner:
+            set_right(parts, partner, name)
+
+
+def has_its_place(parts: Parts, handover: Handover) -> bool:
+    """Before an order: False where something was given an id of its own, and a hold keeps it where it was."""
+    first = parts.ledger.entry(handover.first_seq).detail
+    if first.get("reason") != OVERTAKEN:
+        return True
+    name = str(first["about"])
+    set_right(parts, handover.partner, name)
+    return not (quarantine.is_gone(parts, handover) and _kept_as(parts, handover.partner, name).is_file())
+
+
 def has_own_id(parts: Parts, handover: Handover) -> bool:
     """Whether something that was kept under the id of a handover has an id of its own now."""
     return bool(parts.ledger.rows(_OF_OTHER_IDS, handover.partner, handover.id, OVERTAKEN))
 
 
-def _waiting_id(parts: Parts, known: Handover) -> str | None:
+def _kept_as(parts: Parts, partner: str, name: str) -> Path:
+    return parts.home.quarantine / partner / f"{name}{ENDING}"
+
+
+def _waiting_id(parts: Parts, tx: Transaction, known: Handover) -> str | None:
     """The id of its own that it has got already, if nothing came of that."""
-    for (other,) in parts.ledger.rows(_OF_OTHER_IDS, known.partner, known.id, OVERTAKEN):
-        handover = parts.ledger.handover(known.partner, "in", other)
+    for (other,) in tx.rows(_OF_OTHER_IDS, known.partner, known.id, OVERTAKEN):
+        handover = tx.handover(known.partner, "in", other)
         if handover is not None and handover.state == "quarantined" and quarantine.is_gone(parts, handover):
             return handover.id
     return None
 
 
-def _record(parts: Parts, known: Handover, size: int) -> str:
+def _record(parts: Parts, tx: Transaction, known: Handover, size: int) -> None:
     """A new id for what was kept under that of a handover."""
     fresh = new_id(parts.effects.clock(), parts.effects.random)
     draft = Draft(
@@ -81,5 +123,4 @@ def _record(parts: Parts, known: Handover, size: int) -> str:
         bytes=size,
         detail={"reason": OVERTAKEN, "about": known.id},
     )
-    parts.ledger.write(lambda tx: tx.append(draft))
-    return fresh
+    tx.append(draft)

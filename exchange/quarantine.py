@@ -36,6 +36,11 @@ OVERTAKEN = "overtaken"
 ENDING = ".age"
 """Of every envelope's name; the rest of the name is the id of the message."""
 
+_CAME_AS = (
+    "SELECT handover FROM entries WHERE event = 'quarantined' AND +partner = ? "
+    "AND json_extract(CAST(entry AS TEXT), '$.detail.about') = ?"
+)
+
 
 class QuarantineFull(NotNow):
     """A partner's part of the quarantine is used up: nothing is taken from it until a person has looked."""
@@ -130,21 +135,13 @@ def _is_kept(parts: Parts, partner: str, name: str, path: Path) -> bool:
         return False
     size = path.lstat().st_size
     folder = parts.home.quarantine / partner
-    others = [other for other in folder.glob(f"*{ENDING}") if other.is_file() and other.lstat().st_size == size]
-    others = [other for other in others if _came_as(parts, partner, other.stem) == name]
+    ids = [name, *(own for (own,) in parts.ledger.rows(_CAME_AS, partner, name))]
+    others = [other for other in (folder / f"{one}{ENDING}" for one in dict.fromkeys(ids)) if other.is_file()]
+    others = [other for other in others if other.lstat().st_size == size]
     if not others:
         return False
     mine = _digest(path)
     return any(_digest(other) == mine for other in others)
-
-
-def _came_as(parts: Parts, partner: str, kept_as: str) -> str | None:
-    """The id under which something came that is kept."""
-    handover = parts.ledger.handover(partner, "in", kept_as)
-    if handover is None:
-        return None
-    about = parts.ledger.entry(handover.first_seq).detail.get("about", kept_as)
-    return about if isinstance(about, str) else None
 
 
 def _digest(path: Path) -> bytes:

@@ -290,6 +290,8 @@ def receive_landed(parts: Parts, partner: str) -> int:
     with failures.kept():
         landed.clear_unfinished(parts, partner)
     with failures.kept():
+        overtaken.try_again(parts, partner)
+    with failures.kept():
         count += clerk.about_incoming(parts, partner)
     waiting: list[Arrival | Path] = [
         Arrival(p, path, recovered=True) for p, path in parts.spool.incoming() if p == partner

@@ -64,6 +64,7 @@ class Spool:
         self._control = root / "control"
         self._destroy = root / "destroy"
         self.unfinished: set[str] = set()
+        self.overtaken: set[tuple[str, str]] = set()
         """Ids of claims with which this machine could not go on: the next round takes them up again."""
         self.strays: dict[Path, str] = {}
         """Sidecars without a file that could not be put aside, and which each of them is (exchange/strays.py)."""

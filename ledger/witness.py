@@ -88,7 +88,7 @@ def receive(
     now: datetime,
     handover: str | None = None,
     ended: frozenset[bytes] = frozenset(),
-    excused: Callable[[View], Sequence[Verifier]] = lambda _: (),
+    excused: Callable[[View, int], Sequence[Verifier]] = lambda *_: (),
 ) -> Outcome:
     """Take a partner's statement in: check and persist in one commit, so that the answer can only be what was kept.
 
@@ -192,7 +192,7 @@ def _take_checkpoint(
     statement: Statement,
     verifiers: Sequence[Verifier],
     lasting: Sequence[Verifier],
-    excused: Callable[[View], Sequence[Verifier]],
+    excused: Callable[[View, int], Sequence[Verifier]],
     cosigners: Sequence[Cosigner],
 ) -> bool:
     """Cosign the partner's checkpoint if it continues the last one; raises Refused for a conflict."""
@@ -230,15 +230,20 @@ def _take_checkpoint(
 
 
 def _opened(
-    view: View, signed: bytes, verifiers: Sequence[Verifier], excused: Callable[[View], Sequence[Verifier]]
+    view: View, signed: bytes, verifiers: Sequence[Verifier], excused: Callable[[View, int], Sequence[Verifier]]
 ) -> Checkpoint | None:
     """What a checkpoint says; None where only an excused key has signed it. Raises Refused."""
     try:
         return open_checkpoint(signed, verifiers)
     except Refused:
-        if (others := excused(view)) and _is_signed(signed, others):
+        if (others := excused(view, _stated_size(signed))) and _is_signed(signed, others):
             return None
         raise
+
+
+def _stated_size(signed: bytes) -> int:
+    """Whoever has signed it; raises Refused."""
+    return checkpoint.parse(note.split(signed)[0]).size
 
 
 def _is_signed(signed: bytes, verifiers: Sequence[Verifier]) -> bool:

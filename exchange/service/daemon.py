@@ -209,7 +209,7 @@ class Daemon:
     def _log_tail(self) -> None:
         for entry in self.parts.ledger.entries(self._logged, self.parts.ledger.size):
             self.log(entry.event, seq=entry.seq, handover=entry.handover, partner=entry.partner)
-            if entry.detail.get("reason") != OVERTAKEN:
+            if (entry.event, entry.detail.get("reason")) != ("quarantined", OVERTAKEN):
                 self._alerts.tell(Alert(self.parts.me, entry.event, entry.handover, entry.partner))
             self._logged = entry.seq + 1
 

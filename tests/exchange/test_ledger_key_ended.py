@@ -1,21 +1,26 @@
 """Who ends a ledger key is not accused of a false ledger, whatever comes late; who goes on with one is noticed."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from config.errors import Tampered
+from config.errors import Misuse, Tampered
 from config.home import Home
 from exchange import key_desk, rounds
+from exchange.parts import Parts
 from ledger import witness
 from ledger.statement import Statement
 from ledger.store import Ledger
+from ledger.witness import Outcome
 from tests.exchange.test_key_expired import give_card
 from tests.exchange.test_key_revocation import first, persist, revoke
 from tests.exchange.test_key_rotation import chained, exchange_files, rotate
+from tests.exchange.test_quarantine import kept, order, quarantined
 from tests.organisations import CASE, Organisation, Pair, restart, start
 
 
@@ -177,35 +182,179 @@ def test_a_key_that_is_revoked_while_a_message_is_being_made(pair: Pair, monkeyp
 
 
 @pytest.mark.topologies("push", only=True)
-@pytest.mark.parametrize("successor", [True, False])
-def test_who_goes_on_with_a_key_that_somebody_else_has_ended_is_noticed(pair: Pair, successor: bool) -> None:
-    """A thief of all keys says that the ledger key counts no more: its owner knows nothing of that."""
+@pytest.mark.parametrize("spoilt", [True, False])
+def test_what_was_sealed_before_and_is_opened_days_later(pair: Pair, spoilt: bool) -> None:
+    chained(pair)
+    exchange_files(pair, "before")
+    pair.clock.advance(hours=1)
+    send_files(pair.lgsco, "late")
+    (late,) = pair.ofsted.landing().iterdir()
+    whole = late.read_bytes()
+    late.unlink()
+    if spoilt:
+        late.write_bytes(whole[:-1])
+        pair.ofsted.receive()
+    revoke(pair.lgsco, "ledger")
+    persist(pair)
+    pair.clock.advance(days=3)
+    if spoilt:
+        # a person has mended what kept it from being believed
+        (path,) = kept(pair)
+        path.write_bytes(whole)
+        order(pair, "release", *quarantined(pair))
+    else:
+        late.write_bytes(whole)
+        pair.ofsted.receive()
+    assert pair.ofsted.parts.ledger.find_one("in", late.stem).state == "delivered"
+    assert conflicts(pair.ofsted) == 0
+
+
+@pytest.mark.topologies("push", only=True)
+def test_a_key_that_a_person_accepts_while_its_message_is_judged(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    exchange_files(pair, "before")
+    pair.clock.advance(hours=1)
+    revoke(pair.lgsco, "ledger")
+    persist(pair)
+    pair.lgsco.drop(b"x", f"{CASE} x.pdf")
+    pair.lgsco.take()
+    with saying(pair.lgsco, witness.compose(pair.lgsco.parts.ledger, "ofsted")):
+        rounds.send_files(pair.lgsco.parts, pair.lgsco.connection)
+    receive, accepted = witness.receive, list[object]()
+
+    def accepting(*arguments: Any, **named: Any) -> Outcome:
+        if not accepted:
+            accepted.append(key_desk.accept(pair.ofsted.parts, "lgsco", first(pair.lgsco, "ledger"), "root"))
+        return receive(*arguments, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(witness, "receive", accepting)
+        pair.ofsted.receive()
+    assert accepted
+    assert conflicts(pair.ofsted) == 0
+
+
+# --- a thief of all keys, of whom the owner knows nothing -------------------------------------------------------------
+
+
+@contextmanager
+def saying(one: Organisation, statement: Statement) -> Iterator[None]:
+    """Whoever has the keys says what it likes of the ledger."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Parts, "statement", lambda *_: statement)
+        yield
+
+
+@contextmanager
+def thief_of(pair: Pair) -> Iterator[Organisation]:
+    """Somebody with a copy of all that LGSCO has."""
+    shutil.copytree(pair.lgsco.home.root, pair.base / "thief")
+    thief = start(Home.open(pair.base / "thief"), pair.ofsted.home, pair.clock)
+    try:
+        yield thief
+    finally:
+        thief.parts.ledger.close()
+
+
+def go_on(pair: Pair, every: timedelta, meanwhile: Callable[[], None] = lambda: None) -> list[int]:
+    """LGSCO goes on as if nothing had happened; returns how many conflicts are recorded after each of eight files."""
+    told = []
+    for number in range(8):
+        pair.clock.advance(seconds=int(every.total_seconds()))
+        meanwhile()
+        send_files(pair.lgsco, f"goes on {number}")
+        pair.ofsted.receive()
+        told.append(conflicts(pair.ofsted))
+    return told
+
+
+@pytest.mark.topologies("push", only=True)
+@pytest.mark.parametrize("ahead", [False, True])
+def test_who_goes_on_with_a_key_that_somebody_else_has_ended_is_noticed(pair: Pair, ahead: bool) -> None:
     chained(pair)
     exchange_files(pair, "at first")
     exchange_files(pair, "once more")
     pair.clock.advance(hours=1)
-    shutil.copytree(pair.lgsco.home.root, pair.base / "thief")
-    thief = start(Home.open(pair.base / "thief"), pair.ofsted.home, pair.clock)
-    revoke(thief, "ledger")
-    thief.send()
-    thief.parts.ledger.close()
-    came = sorted(pair.ofsted.landing().iterdir())
-    assert len(came) == 2
-    if not successor:
-        came[0].unlink()
+    with thief_of(pair) as thief:
+        revoke(thief, "ledger")
+        thief.send()
+    successor, _ = sorted(pair.ofsted.landing().iterdir())
+    successor.unlink()
+    now = pair.clock.now
+    if ahead:
+        # the clock is wrong while it is heard
+        pair.clock.advance(days=14)
+    pair.ofsted.receive()
+    pair.clock.now = now
+    told = go_on(pair, timedelta(hours=9))
+    # for a day it may be what comes late
+    assert ahead or told[:2] == [0, 0]
+    assert told[-1] > 0
+
+
+@pytest.mark.topologies("push", only=True)
+def test_a_thief_whose_ledger_was_cosigned_is_noticed_by_the_owner(pair: Pair) -> None:
+    chained(pair)
+    exchange_files(pair, "at first")
+    exchange_files(pair, "once more")
+    pair.clock.advance(hours=1)
+    with thief_of(pair) as thief:
+        revoke(thief, "ledger")
+        thief.send()
     pair.ofsted.receive()
     pair.lgsco.drop(b"x", f"{CASE} x.pdf")
-    if successor:
-        # the thief's ledger was cosigned
-        with pytest.raises(Tampered, match="another tree"):
-            persist(pair)
-        return
-    told = []
-    for number in range(4):
-        pair.clock.advance(hours=9)
-        pair.lgsco.drop(b"x", f"{CASE} {number}.pdf")
+    with pytest.raises(Tampered, match="another tree"):
         persist(pair)
-        told.append(conflicts(pair.ofsted))
-    # for a day it may be what comes late
-    assert told == [0, 0, 1, 2]
-    assert "message.refused" in pair.lgsco.events()
+
+
+@pytest.mark.topologies("push", only=True)
+def test_a_thief_that_changes_keys_every_day_hides_nothing(pair: Pair) -> None:
+    chained(pair)
+    exchange_files(pair, "at first")
+    exchange_files(pair, "once more")
+    pair.clock.advance(hours=1)
+    honest = pair.lgsco.parts.statement("ofsted")
+    with thief_of(pair) as thief:
+
+        def tell() -> None:
+            with saying(thief, honest):
+                thief.send()
+            pair.ofsted.receive()
+
+        def change() -> None:
+            key_desk.rotate(thief.parts, "ledger", timedelta(0), None, "root")
+            tell()
+            key_desk.retire(thief.parts, "ledger", "root", ("ofsted",))
+            tell()
+
+        revoke(thief, "ledger")
+        tell()
+        assert go_on(pair, timedelta(hours=12), change)[-1] > 0
+
+
+@pytest.mark.topologies("push", only=True)
+def test_an_announcement_that_nobody_can_accept_any_more_waits_no_longer(pair: Pair) -> None:
+    """A person has had the true key read out, and accepted that: the thief's, which came before, excuses nothing."""
+    exchange_files(pair, "at first")
+    exchange_files(pair, "once more")
+    pair.clock.advance(hours=1)
+    honest = pair.lgsco.parts.statement("ofsted")
+    with thief_of(pair) as thief:
+        rotate(thief, "ledger", timedelta(0))
+        forged = thief.parts.own.usable("ledger")[-1].fingerprint
+        with saying(thief, honest):
+            thief.send()
+        pair.ofsted.receive()
+        rotate(pair.lgsco, "ledger")
+        persist(pair)
+        assert len(key_desk.waiting(pair.ofsted.parts.ledger)) == 2
+        key_desk.accept(pair.ofsted.parts, "lgsco", pair.lgsco.parts.own.usable("ledger")[-1].fingerprint, "root")
+        persist(pair)
+        assert key_desk.waiting(pair.ofsted.parts.ledger) == []
+        with pytest.raises(Misuse):
+            key_desk.accept(pair.ofsted.parts, "lgsco", forged, "root")
+        pair.clock.advance(days=10)
+        key_desk.retire(thief.parts, "ledger", "root", ("ofsted",))
+        with saying(thief, witness.compose(thief.parts.ledger, "ofsted")):
+            send_files(thief, "forged")
+    pair.ofsted.receive()
+    assert conflicts(pair.ofsted) == 1

@@ -1,21 +1,25 @@
 """What lies in quarantine under the id of a file that has come after all: it goes, or gets an id of its own."""
 
 import dataclasses
+import errno
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import BinaryIO, NoReturn
 
 import pytest
 
 from config.times import to_text
-from exchange import files, legal_holds, orders, overtaken, receiver
+from exchange import files, legal_holds, orders, overtaken, receiver, repetition
 from exchange.envelope.manifest import Manifest
 from exchange.landed import Arrival
 from exchange.parts import Parts
+from exchange.service.alerts import EVENTS, Alerts
+from exchange.service.daemon import Daemon
 from keys.trust import Trust
+from ledger.handover import Handover
 from tests.exchange.hostile import envelope, land, manifest
 from tests.exchange.test_quarantine import hold_on, kept, order, quarantined, scopes
-from tests.organisations import Pair, restart
+from tests.organisations import Organisation, Pair, restart
 
 
 def mended_since(pair: Pair) -> tuple[Manifest, bytes]:
@@ -134,3 +138,105 @@ def test_an_order_to_let_it_out_that_comes_too_late_is_not_called_done(
     events = [entry.event for entry in ledger.entries_of(ledger.find_one("in", said.id))]
     assert "order.refused" in events
     assert "release.done" not in events
+
+
+def fails_to_move(pair: Pair) -> Manifest:
+    """It has its own id, and the disk failed when it was to go there."""
+    said = overtake(pair)
+    move: Callable[[Path, Path], None] = files.move
+
+    def fails(source: Path, target: Path) -> None:
+        if target.is_relative_to(pair.ofsted.home.quarantine):
+            raise OSError(errno.ENOSPC, "the disk is full")
+        move(source, target)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(files, "move", fails)
+        with pytest.raises(OSError, match="the disk is full"):
+            pair.ofsted.receive()
+    return said
+
+
+def test_what_the_disk_kept_from_its_place_goes_there_in_a_later_round(pair: Pair) -> None:
+    fails_to_move(pair)
+    pair.ofsted.receive()
+    (forged,) = quarantined(pair)
+    assert [path.stem for path in kept(pair)] == [forged.id]
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_an_order_about_what_has_not_got_its_place_yet_is_about_that(pair: Pair, held: bool) -> None:
+    fails_to_move(pair)
+    pair.ofsted = restart_without_looking(pair)
+    (forged,) = quarantined(pair)
+    if held:
+        hold_on(pair, scopes(forged)["this one"])
+    order(pair, "withdraw", forged)
+    pair.ofsted = restart(pair.ofsted, pair.lgsco, pair.clock)
+    assert [path.read_bytes() for path in kept(pair)] == ([b"forged"] if held else [])
+    assert [handover.id for handover in quarantined(pair)] == ([forged.id] if held else [])
+
+
+def restart_without_looking(pair: Pair) -> Organisation:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(overtaken, "set_all_right", lambda _: None)
+        return restart(pair.ofsted, pair.lgsco, pair.clock)
+
+
+@pytest.mark.parametrize("which", ["this one", "the partner"])
+def test_it_is_not_thrown_away_while_a_hold_keeps_it_from_its_place(pair: Pair, which: str) -> None:
+    said = fails_to_move(pair)
+    (forged,) = quarantined(pair)
+    placed = hold_on(pair, scopes(pair.ofsted.parts.ledger.find_one("in", said.id))[which])
+    order(pair, "withdraw", forged)
+    assert [path.read_bytes() for path in kept(pair)] == [b"forged"]
+    assert [handover.id for handover in quarantined(pair)] == [forged.id]
+    legal_holds.lift(pair.ofsted.parts, int(str(placed["hold"])), "Kim Example", "it has ended")
+    order(pair, "withdraw", forged)
+    assert (quarantined(pair), kept(pair)) == ([], [])
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_a_hold_that_is_placed_while_it_is_compared_counts(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, same: bool
+) -> None:
+    if same:
+        said, whole = mended_since(pair)
+        land(pair, whole, f"{said.id}.age")
+    else:
+        overtake(pair)
+    (one,) = quarantined(pair)
+    is_same, placed = repetition.is_same, list[object]()
+
+    def holding(source: BinaryIO, known: Handover) -> bool:
+        placed.append(hold_on(pair, scopes(one)["this one"]))
+        return is_same(source, known)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(repetition, "is_same", holding)
+        pair.ofsted.receive()
+    assert len(placed) == 1
+    assert [path.stem for path in kept(pair)] == [one.id]
+
+
+@pytest.mark.parametrize("reason", ["forbidden", "overtaken"])
+def test_people_are_told_of_a_rejection_whatever_reason_the_partner_writes(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, reason: str
+) -> None:
+    told = []
+    monkeypatch.setattr(Alerts, "tell", lambda _, alert: told.append(alert.event))
+    daemon = Daemon(pair.lgsco.parts, lambda _event, **_ids: None, {}, launch=lambda worker: None)
+
+    def refuses(*_: object) -> NoReturn:
+        raise receiver.NotAccepted("no", reason=reason)
+
+    pair.lgsco.drop(b"x")
+    pair.lgsco.take()
+    pair.lgsco.send()
+    with monkeypatch.context() as patch:
+        patch.setattr(receiver, "_check_times", refuses)
+        pair.ofsted.receive()
+    pair.ofsted.send()
+    pair.lgsco.receive()
+    daemon.look()
+    assert [event for event in told if event in EVENTS] == ["rejected"]

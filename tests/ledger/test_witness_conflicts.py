@@ -215,7 +215,7 @@ def test_what_only_an_excused_key_has_signed_is_not_believed_and_no_conflict(
         sequence=None,
         now=START,
         ended=frozenset({LGSCO.verifier.key_id}),
-        excused=lambda _: [LGSCO.verifier] if excused else [],
+        excused=lambda *_: [LGSCO.verifier] if excused else [],
     )
     assert outcome == Outcome(cosigned=False, conflict=None if excused else "unknown-key")
     assert pair.b.conflicts() == ([] if excused else ["unknown-key"])
