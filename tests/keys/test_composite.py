@@ -1,6 +1,7 @@
-"""Composite signatures: what OpenSSH made is read, and nothing passes of which only one half is right."""
+"""Composite signatures: what OpenSSH and the specification show holds; nothing passes of which one half is wrong."""
 
 import base64
+import json
 from io import BytesIO
 from pathlib import Path
 
@@ -125,6 +126,21 @@ def test_a_private_key_of_another_pair_is_refused() -> None:
     data = base64.b64decode(b"".join(composite_file.encode(ONE).split(b"\n")[1:-2]))
     with pytest.raises(BadKey, match="does not fit"):
         composite_file.decode(wrapped(data.replace(ONE.seed, TWO.seed)))
+
+
+# --- the specification's own ------------------------------------------------------------------------------------------
+
+
+def test_the_published_key_is_made_of_its_seeds_and_the_published_signature_holds() -> None:
+    said = json.loads((VECTORS / "draft-ietf-lamps-pq-composite-sigs.json").read_text("ascii"))
+    message, public, seeds, signature = (base64.b64decode(said[name], validate=True) for name in ("m", "pk", "sk", "s"))
+    key = CompositeSigner.from_seed(seeds).public
+    assert key.raw == public
+    assert key.accepts(signature, message)
+    assert not key.accepts(signature, message[:-1])
+    assert not key.accepts(halves(signature, GOOD), message)
+    assert not key.accepts(halves(GOOD, signature), message)
+    assert key.accepts(CompositeSigner.from_seed(seeds).sign(message), message)
 
 
 # --- the signature itself ---------------------------------------------------------------------------------------------
