@@ -202,9 +202,12 @@ def waiting(view: View) -> list[Waiting]:
     """Announcements that somebody still may confirm, oldest first: not those of a key that has ended since."""
     found: dict[tuple[str, Json], Waiting] = {}
     newest: dict[tuple[str, Json], int] = {}
+    cards: dict[str, Json] = {}
     for entry in key_entries(view):
-        if entry.event == "partner.added":
+        # the same card once more changes nothing
+        if entry.event == "partner.added" and cards.get(str(entry.partner)) != entry.detail.get("card_sha256"):
             newest = {which: number for which, number in newest.items() if which[0] != entry.partner}
+            cards[str(entry.partner)] = entry.detail.get("card_sha256")
         if _is_coming(entry):
             newest[str(entry.partner), entry.detail["purpose"]] = int(str(entry.detail["number"]))
         which = (str(entry.partner), entry.detail.get("sha256"))
@@ -279,8 +282,16 @@ def accept(parts: Parts, partner: str, fingerprint: str, by: str, approval: int 
         check_carried(parts.cards, partner, tx)
         return entry
 
-    if parts.ledger.write(record) is None and one.key in parts.trust.standing(partner).ended:
+    if parts.ledger.write(record) is None and not _was_accepted(parts.ledger, partner, found):
+        ended = one.key in parts.trust.standing(partner).ended
+        what, reason = ("has ended", "key-ended") if ended else ("was replaced by a newer one", "superseded")
         raise Refused(
-            f"the {one.purpose} key of {partner} has ended meanwhile", hint="nothing was accepted", reason="key-ended"
+            f"the {one.purpose} key of {partner} {what} meanwhile", hint="nothing was accepted", reason=reason
         )
     return one
+
+
+def _was_accepted(view: View, partner: str, found: Waiting) -> bool:
+    """By somebody else, a moment ago."""
+    entries = key_entries(view, ("partner.key-accepted",), found.seq)
+    return any((entry.partner, entry.detail.get("sha256")) == (partner, found.signed.digest) for entry in entries)

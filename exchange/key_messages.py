@@ -102,8 +102,10 @@ def be_told(parts: Parts, message: Message) -> None:
     now, standing = parts.effects.clock(), parts.trust.standing(partner)
     # the card that a person confirmed is newer: it says all that this says
     by_card = one.organisation == partner and one.issued <= standing.card.issued
-    # one that waits is looked at anew where nobody can confirm it any more: its key has ended since
-    waits = known == "waiting" and not by_card and one.key not in standing.ended
+    # one that waits is looked at anew where nobody can confirm it any more: its key has ended, or a newer one
+    # was accepted, since
+    superseded = one.action in succession.COMES and one.number <= standing.numbers.get(one.purpose, 0)
+    waits = known == "waiting" and not by_card and not superseded and one.key not in standing.ended
     if waits or known == "accepted":
         seldom.append(parts, _draft("partner.key-repeated", "daemon", partner, signed), "sha256")
         return

@@ -77,10 +77,13 @@ def set_all_right(parts: Parts) -> None:
 
 
 def try_again(parts: Parts, partner: str) -> None:
-    """What failed in an earlier round."""
+    """What failed in an earlier round; one that fails again keeps no other from its turn."""
+    failures = Failures()
     for whose, name in sorted(parts.spool.overtaken):
         if whose == partner:
-            set_right(parts, partner, name)
+            with failures.kept():
+                set_right(parts, partner, name)
+    failures.raise_first()
 
 
 def has_its_place(parts: Parts, handover: Handover) -> bool:

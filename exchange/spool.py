@@ -63,8 +63,9 @@ class Spool:
         self._in = root / "in"
         self._control = root / "control"
         self._destroy = root / "destroy"
-        self.unfinished: set[str] = set()
         self.overtaken: set[tuple[str, str]] = set()
+        """(partner, id) under which something in quarantine could not be given another id (exchange/overtaken.py)."""
+        self.unfinished: set[str] = set()
         """Ids of claims with which this machine could not go on: the next round takes them up again."""
         self.strays: dict[Path, str] = {}
         """Sidecars without a file that could not be put aside, and which each of them is (exchange/strays.py)."""

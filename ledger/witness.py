@@ -197,7 +197,7 @@ def _take_checkpoint(
 ) -> bool:
     """Cosign the partner's checkpoint if it continues the last one; raises Refused for a conflict."""
     signed = statement.checkpoint.encode(errors="replace")
-    stated = _opened(tx, signed, verifiers, excused)
+    stated = _opened(tx, partner, signed, verifiers, excused)
     if stated is None or closing.is_of_closed(tx, partner, signed):
         return False
     known = tx.witnessed(partner)
@@ -220,7 +220,7 @@ def _take_checkpoint(
     # SPEC: C2SP tlog-witness: old = 0 needs an empty proof; a proof that fails is a conflict
     merkle.verify_consistency(statement.old, stated.size, statement.consistency, root, stated.root)
     # an old message may come late; a ledger that grows is signed by a key that is in use
-    if _opened(tx, signed, lasting, excused) is None:
+    if _opened(tx, partner, signed, lasting, excused) is None:
         return False
     lines = "".join(f"{checkpoint.cosign(signed, cosigner)}\n" for cosigner in cosigners)
     kept = Witnessed(stated.size, stated.root, statement.checkpoint, lines, statement.seen, tx.size)
@@ -230,20 +230,23 @@ def _take_checkpoint(
 
 
 def _opened(
-    view: View, signed: bytes, verifiers: Sequence[Verifier], excused: Callable[[View, int], Sequence[Verifier]]
+    view: View,
+    whose: str,
+    signed: bytes,
+    verifiers: Sequence[Verifier],
+    excused: Callable[[View, int], Sequence[Verifier]],
 ) -> Checkpoint | None:
     """What a checkpoint says; None where only an excused key has signed it. Raises Refused."""
     try:
         return open_checkpoint(signed, verifiers)
     except Refused:
-        if (others := excused(view, _stated_size(signed))) and _is_signed(signed, others):
-            return None
-        raise
-
-
-def _stated_size(signed: bytes) -> int:
-    """Whoever has signed it; raises Refused."""
-    return checkpoint.parse(note.split(signed)[0]).size
+        stated = checkpoint.parse(note.split(signed)[0])
+        if not _is_signed(signed, excused(view, stated.size)):
+            raise
+    if (known := view.witnessed(whose)) is not None:
+        # whoever has signed two trees of one size, and however late it comes
+        _compare(stated, known)
+    return None
 
 
 def _is_signed(signed: bytes, verifiers: Sequence[Verifier]) -> bool:

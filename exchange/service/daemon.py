@@ -335,10 +335,14 @@ class Daemon:
         return every.total_seconds() * self.parts.effects.jitter()
 
     def _landing_round(self, partner: str) -> float:
-        own = self.parts.own
-        if rounds.receive_landed(self.parts, partner):
-            self._wake("re:")
-        if self.parts.own is not own:
-            # a partner has accepted a key of ours: what waited for that can go
-            self._wake("out:")
+        own, size = self.parts.own, self.parts.ledger.size
+        try:
+            rounds.receive_landed(self.parts, partner)
+        finally:
+            # one envelope that cannot be taken keeps no other from its answer
+            if self.parts.ledger.size != size:
+                self._wake("re:")
+            if self.parts.own is not own:
+                # a partner has accepted a key of ours: what waited for that can go
+                self._wake("out:")
         return self._rescan

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from config.errors import Misuse, Tampered
+from config.errors import Misuse, Refused, Tampered
 from config.home import Home
 from exchange import key_desk, rounds
+from exchange.partners import add_partner, make_card
 from exchange.parts import Parts
 from ledger import witness
 from ledger.statement import Statement
@@ -352,9 +353,68 @@ def test_an_announcement_that_nobody_can_accept_any_more_waits_no_longer(pair: P
         assert key_desk.waiting(pair.ofsted.parts.ledger) == []
         with pytest.raises(Misuse):
             key_desk.accept(pair.ofsted.parts, "lgsco", forged, "root")
+        # nor does it when its sender says it once more
+        pair.clock.advance(days=1)
+        with saying(thief, honest):
+            thief.send()
+        pair.ofsted.receive()
+        assert "partner.key-refused" in pair.ofsted.events()
         pair.clock.advance(days=10)
         key_desk.retire(thief.parts, "ledger", "root", ("ofsted",))
         with saying(thief, witness.compose(thief.parts.ledger, "ofsted")):
             send_files(thief, "forged")
     pair.ofsted.receive()
     assert conflicts(pair.ofsted) == 1
+
+
+def two_waiting(pair: Pair, thief: Organisation) -> tuple[str, str]:
+    """At Ofsted: a key that the thief has announced, and a newer one of the owner; their fingerprints."""
+    honest = pair.lgsco.parts.statement("ofsted")
+    rotate(thief, "ledger", timedelta(0))
+    with saying(thief, honest):
+        thief.send()
+    pair.ofsted.receive()
+    rotate(pair.lgsco, "ledger")
+    persist(pair)
+    assert len(key_desk.waiting(pair.ofsted.parts.ledger)) == 2
+    forged, true = (one.parts.own.usable("ledger")[-1].fingerprint for one in (thief, pair.lgsco))
+    return forged, true
+
+
+@pytest.mark.topologies("push", only=True)
+def test_the_same_card_once_more_lets_nothing_wait_again(pair: Pair, tmp_path: Path) -> None:
+    made = make_card(pair.lgsco.home, pair.lgsco.parts.keyring, tmp_path / "card.toml")
+    add_partner(pair.ofsted.parts, tmp_path / "card.toml", made.fingerprint)
+    pair.ofsted = restart(pair.ofsted, pair.lgsco, pair.clock)
+    exchange_files(pair, "at first")
+    pair.clock.advance(hours=1)
+    with thief_of(pair) as thief:
+        _, true = two_waiting(pair, thief)
+    key_desk.accept(pair.ofsted.parts, "lgsco", true, "root")
+    add_partner(pair.ofsted.parts, tmp_path / "card.toml", made.fingerprint)
+    pair.ofsted = restart(pair.ofsted, pair.lgsco, pair.clock)
+    assert key_desk.waiting(pair.ofsted.parts.ledger) == []
+
+
+@pytest.mark.topologies("push", only=True)
+def test_nobody_is_told_that_a_key_was_accepted_although_a_newer_one_was_quicker(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exchange_files(pair, "at first")
+    pair.clock.advance(hours=1)
+    with thief_of(pair) as thief:
+        forged, true = two_waiting(pair, thief)
+    chosen = key_desk.chosen
+    quicker = iter([true])
+
+    def slow(parts: Parts, partner: str, fingerprint: str) -> key_desk.Waiting:
+        found = chosen(parts, partner, fingerprint)
+        for other in quicker:
+            key_desk.accept(parts, partner, other, "somebody else")
+        return found
+
+    monkeypatch.setattr(key_desk, "chosen", slow)
+    with pytest.raises(Refused) as refused:
+        key_desk.accept(pair.ofsted.parts, "lgsco", forged, "root")
+    assert refused.value.reason == "superseded"
+    assert pair.ofsted.events().count("partner.key-accepted") == 1

@@ -140,9 +140,13 @@ def test_an_order_to_let_it_out_that_comes_too_late_is_not_called_done(
     assert "release.done" not in events
 
 
-def fails_to_move(pair: Pair) -> Manifest:
-    """It has its own id, and the disk failed when it was to go there."""
-    said = overtake(pair)
+def fails_to_move(pair: Pair, number: int = 1) -> Manifest:
+    """Each has its own id, and the disk failed when it was to go there."""
+    for said in (several := [manifest(pair, sequence=1 + one) for one in range(number)]):
+        land(pair, b"forged", f"{said.id}.age")
+    pair.ofsted.receive()
+    for said in several:
+        land(pair, envelope(pair, said), f"{said.id}.age")
     move: Callable[[Path, Path], None] = files.move
 
     def fails(source: Path, target: Path) -> None:
@@ -175,6 +179,33 @@ def test_an_order_about_what_has_not_got_its_place_yet_is_about_that(pair: Pair,
     pair.ofsted = restart(pair.ofsted, pair.lgsco, pair.clock)
     assert [path.read_bytes() for path in kept(pair)] == ([b"forged"] if held else [])
     assert [handover.id for handover in quarantined(pair)] == ([forged.id] if held else [])
+
+
+def test_one_that_cannot_get_its_place_keeps_no_other_from_its_own(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    fails_to_move(pair, 2)
+    bad, _ = kept(pair)
+    is_same = repetition.is_same
+
+    def unreadable(source: BinaryIO, known: Handover) -> bool:
+        if known.id == bad.stem:
+            raise PermissionError(errno.EACCES, "not to be read")
+        return is_same(source, known)
+
+    woken: list[str] = []
+    monkeypatch.setattr(Daemon, "_wake", lambda _, kind: woken.append(kind))
+    daemon = Daemon(pair.ofsted.parts, lambda _event, **_ids: None, {}, launch=lambda worker: None)
+    daemon.begin()
+    with monkeypatch.context() as patch:
+        patch.setattr(repetition, "is_same", unreadable)
+        daemon.workers["in:lgsco"].turn()
+        assert len(kept(pair)) == 2
+        assert {path.stem for path in kept(pair)} - {handover.id for handover in quarantined(pair)} == {bad.stem}
+        said = manifest(pair, sequence=3)
+        land(pair, envelope(pair, said), f"{said.id}.age")
+        woken.clear()
+        daemon.workers["in:lgsco"].turn()
+    # what came has its answer, although the round has failed
+    assert "re:" in woken
 
 
 def restart_without_looking(pair: Pair) -> Organisation:

@@ -237,3 +237,21 @@ def test_a_partner_that_knows_no_key_in_use_is_told_the_last_that_it_can_verify(
     assert [told(until) for until in (None, seen + 2, seen + 4)] == [seen + 5, seen + 2, seen + 2]
     # it has seen more than that key has signed, so it knows a newer one
     assert told(seen - 1) == ledger.size
+
+
+def test_another_root_of_the_same_size_is_a_conflict_whichever_key_has_signed_it(pair: Pair, tmp_path: Path) -> None:
+    fork = _fork(pair, tmp_path)
+    pair.a.grow()
+    assert pair.b.hear(pair.a.say()).cosigned
+    outcome = receive(
+        pair.b.ledger,
+        "lgsco",
+        fork.say(),
+        ledger_verifiers=[],
+        witness_verifiers=[LGSCO.witness_verifier],
+        cosigners=[OFSTED.cosigner],
+        sequence=None,
+        now=START,
+        excused=lambda *_: [LGSCO.verifier],
+    )
+    assert outcome == Outcome(cosigned=False, conflict="other-root")
