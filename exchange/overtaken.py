@@ -14,7 +14,6 @@ from exchange import files, quarantine, repetition
 from exchange.failures import Failures
 from exchange.parts import Parts
 from exchange.quarantine import ENDING, OVERTAKEN
-from ledger.entry import Draft
 from ledger.handover import Handover
 from ledger.holds import open_holds
 from ledger.identifier import is_id, new_id
@@ -117,13 +116,4 @@ def _waiting_id(parts: Parts, tx: Transaction, known: Handover) -> str | None:
 def _record(parts: Parts, tx: Transaction, known: Handover, size: int) -> None:
     """A new id for what was kept under that of a handover."""
     fresh = new_id(parts.effects.clock(), parts.effects.random)
-    draft = Draft(
-        event="quarantined",
-        actor="daemon",
-        handover=fresh,
-        partner=known.partner,
-        direction="in",
-        bytes=size,
-        detail={"reason": OVERTAKEN, "about": known.id},
-    )
-    tx.append(draft)
+    tx.append(quarantine.kept_draft(fresh, known.partner, size, reason=OVERTAKEN, about=known.id))

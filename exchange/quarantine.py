@@ -106,15 +106,9 @@ def quarantine(parts: Parts, partner: str, path: Path, name: str | None, reason:
         _finish(path)
         return
     kept_as = name if name is not None and _is_free(parts, partner, name, known) else None
-    draft = Draft(
-        event="quarantined",
-        actor="daemon",
-        handover=kept_as or new_id(parts.effects.clock(), parts.effects.random),
-        partner=partner,
-        direction="in",
-        bytes=path.lstat().st_size,
-        detail={"reason": reason, **({"about": name} if name is not None and kept_as is None else {})},
-    )
+    about = {"about": name} if name is not None and kept_as is None else {}
+    handover = kept_as or new_id(parts.effects.clock(), parts.effects.random)
+    draft = kept_draft(handover, partner, path.lstat().st_size, reason=reason, **about)
     if kept_as is not None and known is not None and known.state == "quarantined":
         # it was let out, and is back
         draft = draft.replace(event="envelope.quarantined")
@@ -126,6 +120,19 @@ def quarantine(parts: Parts, partner: str, path: Path, name: str | None, reason:
     parts.ledger.write(lambda tx: tx.append(draft))
     if name is not None:
         _finish(path)
+
+
+def kept_draft(handover: str, partner: str, size: int, **detail: str) -> Draft:
+    """What is recorded of something that is kept, or was, under the id `handover`."""
+    return Draft(
+        event="quarantined",
+        actor="daemon",
+        handover=handover,
+        partner=partner,
+        direction="in",
+        bytes=size,
+        detail=dict(detail),
+    )
 
 
 def _is_kept(parts: Parts, partner: str, name: str, path: Path) -> bool:
@@ -186,13 +193,5 @@ def note_unrecorded(parts: Parts) -> None:
             name = path.name.removesuffix(ENDING)
             if not is_id(name) or parts.ledger.rows("SELECT 1 FROM entries WHERE handover = ?", name):
                 continue
-            draft = Draft(
-                event="quarantined",
-                actor="daemon",
-                handover=name,
-                partner=folder.name,
-                direction="in",
-                bytes=path.lstat().st_size,
-                detail={"reason": "interrupted"},
-            )
+            draft = kept_draft(name, folder.name, path.lstat().st_size, reason="interrupted")
             parts.ledger.write(partial(Transaction.append, draft=draft))

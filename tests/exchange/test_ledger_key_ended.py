@@ -37,6 +37,15 @@ def send_files(one: Organisation, *names: str) -> None:
     rounds.send_files(one.parts, one.connection)
 
 
+def on_its_way(pair: Pair) -> tuple[Path, bytes]:
+    """A file that LGSCO has sent, and that has not landed yet: where it will, and as what."""
+    send_files(pair.lgsco, "late")
+    (late,) = pair.ofsted.landing().iterdir()
+    data = late.read_bytes()
+    late.unlink()
+    return late, data
+
+
 def goes_on(pair: Pair) -> None:
     """Witnessing, too."""
     before = pair.ofsted.parts.ledger.witnessed("lgsco")
@@ -140,10 +149,7 @@ def test_a_file_sealed_before_a_card_that_names_only_the_next_key(pair: Pair, tm
     if witnessed:
         exchange_files(pair, "before")
     pair.clock.advance(hours=1)
-    send_files(pair.lgsco, "late")
-    (late,) = pair.ofsted.landing().iterdir()
-    data = late.read_bytes()
-    late.unlink()
+    late, data = on_its_way(pair)
     if witnessed:
         # it is no other ledger: its next key was announced
         rotate(pair.lgsco, "ledger")
@@ -188,10 +194,7 @@ def test_what_was_sealed_before_and_is_opened_days_later(pair: Pair, spoilt: boo
     chained(pair)
     exchange_files(pair, "before")
     pair.clock.advance(hours=1)
-    send_files(pair.lgsco, "late")
-    (late,) = pair.ofsted.landing().iterdir()
-    whole = late.read_bytes()
-    late.unlink()
+    late, whole = on_its_way(pair)
     if spoilt:
         late.write_bytes(whole[:-1])
         pair.ofsted.receive()

@@ -250,6 +250,17 @@ def test_a_hold_that_is_placed_while_it_is_compared_counts(
     assert [path.stem for path in kept(pair)] == [one.id]
 
 
+def test_people_are_told_of_it_when_it_comes_and_not_once_more(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = []
+    monkeypatch.setattr(Alerts, "tell", lambda _, alert: told.append(alert.event))
+    daemon = Daemon(pair.ofsted.parts, lambda _event, **_ids: None, {}, launch=lambda worker: None)
+    overtake(pair)
+    pair.ofsted.receive()
+    assert pair.ofsted.events().count("quarantined") == 2
+    daemon.look()
+    assert [event for event in told if event in EVENTS] == ["quarantined"]
+
+
 @pytest.mark.parametrize("reason", ["forbidden", "overtaken"])
 def test_people_are_told_of_a_rejection_whatever_reason_the_partner_writes(
     pair: Pair, monkeypatch: pytest.MonkeyPatch, reason: str
