@@ -200,13 +200,14 @@ def reachability(ledger: View, partner: str) -> str:
 
 
 def outage(ledger: View, partner: str) -> str | None:
-    """The cause, as it was recorded, of an outage that lasts; None if there is none."""
+    """The cause, as it was recorded last, of an outage that lasts; None if there is none."""
     sql = (
         "SELECT event, json_extract(CAST(entry AS TEXT), '$.detail.cause') FROM entries WHERE +partner = ? "
-        "AND event IN ('partner.unreachable', 'partner.reachable') ORDER BY seq DESC LIMIT 1"
+        "AND event IN ('partner.unreachable', 'partner.still-unreachable', 'partner.reachable') "
+        "ORDER BY seq DESC LIMIT 1"
     )
     for event, cause in ledger.rows(sql, partner):
-        if event == "partner.unreachable":
+        if event != "partner.reachable":
             return str(cause or "")
     return None
 

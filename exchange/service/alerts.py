@@ -36,6 +36,7 @@ EVENTS = frozenset(
         "message.refused",
         "gap.contradicted",
         "partner.unreachable",
+        "partner.still-unreachable",
         "partner.reachable",
         "witness.conflict",
         "witness.rolled-back",

@@ -40,7 +40,8 @@ from exchange.service.alerts import Alert, Alerts
 from exchange.service.keycheck import UNFIT, check_keys
 from exchange.service.log import Log
 from exchange.service.notify import notify, starting, watchdog_interval
-from exchange.service.outgoing import Outage, Outgoing
+from exchange.service.outage import Outage
+from exchange.service.outgoing import Outgoing
 from exchange.service.scrape import answering
 from exchange.service.selfcheck import SelfCheck
 from exchange.service.watcher import Watcher

@@ -1,15 +1,8 @@
-"""The daemon's rounds towards one partner, and what the ledger says of a partner that cannot be used.
+"""The daemon's rounds towards one partner.
 
 Receipts, files, and what is collected have a connection each, so that a receipt never waits for a large file; together
-they share one outage, which is two entries however many files, attempts and connections there are:
-
-    partner.unreachable   one of them failed; detail.cause says how
-    partner.reachable     each of them that failed works again
-    partner.reached       the first contact, where nothing was sent yet
-
-A connection that lay idle may have been closed on the way: a new one is made before that counts as a failure. One that
-waited in vain while another one worked has waited since before that, for an outage that may be over: it is tried once
-more. Another host key is recorded even if the partner was unreachable before: it is what people must hear of.
+they share one outage. A connection that lay idle may have been closed on the way: a new one is made before that counts
+as a failure.
 """
 
 import threading
@@ -17,20 +10,15 @@ from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
 from config.errors import HandoverError, Tampered
-from exchange.landing import ConnectionLost, HostKeyChanged, LandingError, Unreachable
+from exchange.landing import ConnectionLost, LandingError
 from exchange.parts import Parts
 from exchange.retry import Backoff, Pauses
 from exchange.rounds import Connection
 from exchange.service import log as logs
 from exchange.service.log import Log
-from ledger.entry import Draft
-from ledger.query import outage, reachability
-from ledger.store import Transaction
+from exchange.service.outage import Outage
 
 C = TypeVar("C", bound=Connection)
-
-_SILENCE = (ConnectionLost.__name__, Unreachable.__name__)
-"""What may be noticed long after it happened."""
 
 IDLE_CONNECTION = 60.0
 """Seconds after which an unused connection is closed."""
@@ -42,65 +30,6 @@ class Service(Protocol):
     parts: Parts
     log: Log
     stopping: threading.Event
-
-
-class Outage:
-    """Which of the rounds towards one partner fail; several threads tell it."""
-
-    def __init__(self, partner: str) -> None:
-        self.partner = partner
-        self._failing: set[str] = set()
-        self._excused: set[str] = set()
-        self._contacts = 0
-        self._lock = threading.Lock()
-
-    @property
-    def contacts(self) -> int:
-        """How often the partner was there; only grows."""
-        return self._contacts
-
-    def failed(self, parts: Parts, worker: str, cause: str, began: int | None = None) -> None:
-        """Record that the outage began, or that it is worse than it was. `began`: `contacts` when the attempt did."""
-        with self._lock:
-            if began not in (None, self._contacts) and cause in _SILENCE and self._is_first(worker):
-                self._excused.add(worker)
-                return
-            self._failing.add(worker)
-
-            def begin(tx: Transaction) -> None:
-                before = outage(tx, self.partner)
-                if before is None or cause == HostKeyChanged.__name__ != before:
-                    tx.append(self._draft("partner.unreachable", {"cause": cause}))
-
-            parts.ledger.write(begin)
-
-    def worked(self, parts: Parts, worker: str) -> None:
-        """Record that the outage is over, if it is, or that this is the first contact and nothing else says so."""
-        with self._lock:
-            self._contacts += 1
-            self._failing.discard(worker)
-            self._excused.discard(worker)
-
-            def end(tx: Transaction) -> None:
-                event = {"unreachable": "partner.reachable", "unknown": "partner.reached"}
-                if (now := reachability(tx, self.partner)) in event:
-                    tx.append(self._draft(event[now], {}))
-
-            if not self._failing and reachability(parts.ledger, self.partner) != "reachable":
-                parts.ledger.write(end)
-
-    def _is_first(self, worker: str) -> bool:
-        return not self._failing and worker not in self._excused
-
-    def lasts_for(self, parts: Parts, worker: str) -> bool:
-        """Whether the rounds of `worker` failed, or, since the start, nothing has tried a partner that was away."""
-        with self._lock:
-            if self._failing:
-                return worker in self._failing
-        return outage(parts.ledger, self.partner) is not None
-
-    def _draft(self, event: str, detail: dict[str, str]) -> Draft:
-        return Draft(event=event, actor="daemon", partner=self.partner, detail=detail)
 
 
 class Outgoing(Generic[C]):

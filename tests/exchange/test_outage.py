@@ -11,9 +11,10 @@ import pytest
 from exchange import key_desk
 from exchange.landing import ConnectionLost, Landing, Small, Unreachable
 from exchange.service.daemon import Daemon
-from exchange.service.outgoing import Outage
+from exchange.service.outage import Outage
 from exchange.service.worker import Worker
 from keys.card import Card
+from ledger.query import outage as cause_of
 from ledger.query import reachability
 from tests.organisations import CASE, FolderLanding, Pair
 
@@ -232,3 +233,61 @@ def test_an_outage_ends_when_the_partner_answers_though_what_is_for_it_waits_for
     assert reachability(parts.ledger, "ofsted") == "reachable"
     said = pair.lgsco.events()
     assert (said.count("partner.unreachable"), said.count("partner.reachable")) == (1, 1)
+
+
+def _told(pair: Pair) -> list[tuple[str, object]]:
+    ledger = pair.lgsco.parts.ledger
+    entries = ledger.entries(0, ledger.size)
+    return [(one.event[8:], one.detail.get("cause")) for one in entries if one.event.endswith("reachable")]
+
+
+def test_an_outage_that_people_mend_step_by_step_says_what_is_wrong_now(pair: Pair) -> None:
+    parts, outage = pair.lgsco.parts, Outage("ofsted")
+    for cause in ("Unreachable", "HostKeyChanged", "HostKeyChanged", "AuthenticationRefused", "NotThere", "NotThere"):
+        outage.failed(parts, "out:ofsted", cause)
+        assert cause_of(parts.ledger, "ofsted") == cause
+    outage.worked(parts, "out:ofsted")
+    assert _told(pair) == [
+        ("unreachable", "Unreachable"),
+        ("still-unreachable", "HostKeyChanged"),
+        ("still-unreachable", "AuthenticationRefused"),
+        ("still-unreachable", "NotThere"),
+        ("reachable", None),
+    ]
+
+
+def test_what_one_connection_has_heard_is_not_hidden_by_the_silence_of_another(pair: Pair) -> None:
+    parts, outage = pair.lgsco.parts, Outage("ofsted")
+    for worker, cause in (("out", "LandingFull"), ("re", "ConnectionLost"), ("co", "Unreachable")) * 3:
+        outage.failed(parts, f"{worker}:ofsted", cause)
+    assert _told(pair) == [("unreachable", "LandingFull")]
+    outage.worked(parts, "out:ofsted")
+    outage.failed(parts, "re:ofsted", "ConnectionLost")
+    assert _told(pair)[1:] == [("still-unreachable", "ConnectionLost")]
+
+
+def test_a_server_that_fails_in_ever_other_ways_does_not_fill_the_ledger(pair: Pair) -> None:
+    parts, outage = pair.lgsco.parts, Outage("ofsted")
+    start = pair.clock.now
+    for minute in range(180):
+        pair.clock.now = start + timedelta(minutes=minute)
+        outage.failed(parts, "out:ofsted", ("LandingFull", "NotThere", "ConnectionLost", "Unreachable")[minute % 4])
+    told = [cause for event, cause in _told(pair) if event == "still-unreachable"]
+    assert {cause: told.count(cause) for cause in told} == dict.fromkeys(set(told), 3)
+    assert len(set(told)) == 4
+
+
+def test_another_host_key_is_said_again_and_again_if_something_else_was_said_between(pair: Pair) -> None:
+    parts, outage = pair.lgsco.parts, Outage("ofsted")
+    for cause in ("Unreachable", "HostKeyChanged", "NotThere", "HostKeyChanged", "NotThere", "HostKeyChanged"):
+        outage.failed(parts, "out:ofsted", cause)
+    assert cause_of(parts.ledger, "ofsted") == "HostKeyChanged"
+    assert [cause for _, cause in _told(pair)].count("HostKeyChanged") == 2
+
+
+def test_after_a_restart_what_is_wrong_now_is_said(pair: Pair) -> None:
+    parts = pair.lgsco.parts
+    Outage("ofsted").failed(parts, "out:ofsted", "HostKeyChanged")
+    Outage("ofsted").failed(parts, "out:ofsted", "HostKeyChanged")
+    Outage("ofsted").failed(parts, "out:ofsted", "AuthenticationRefused")
+    assert _told(pair) == [("unreachable", "HostKeyChanged"), ("still-unreachable", "AuthenticationRefused")]

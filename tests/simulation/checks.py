@@ -42,12 +42,11 @@ def of_entry(world: "World", node: "Node", ledger: Ledger, entry: Entry) -> Iter
     if entry.event in ALARMS:
         yield f"{who}: {entry.event} of an honest partner"
     if entry.event == "partner.unreachable":
-        cause, before = str(entry.detail["cause"]), world.outages.get((node.name, str(entry.partner)))
-        if before is not None and (cause != "HostKeyChanged" or before == cause):
+        if (node.name, str(entry.partner)) in world.outages:
             yield f"{who}: the same outage is recorded twice"
-        world.outages[node.name, str(entry.partner)] = cause
+        world.outages.add((node.name, str(entry.partner)))
     if entry.event == "partner.reachable":
-        world.outages.pop((node.name, str(entry.partner)), None)
+        world.outages.discard((node.name, str(entry.partner)))
     if entry.handover is None:
         return
     if world.key_life is not None:
