@@ -1,4 +1,5 @@
-"""What this machine keeps the service from: full disks, folders that are gone, a ledger that somebody else holds.
+"""What this machine keeps the service from: full disks, folders that are gone or lie on other disks, a ledger that
+somebody else holds.
 
 Looked at when it is asked for, so that it is told even where nothing can be recorded.
 """
@@ -14,16 +15,25 @@ from ledger.database import LedgerMissing, check_lock
 WORK = ("outbound", "inbound", "held", "sent", "spool", "quarantine", "landing")
 """The folders of a home in which files move, by the names that people know."""
 
+RENAMED = ("outbound", "inbound", "held", "sent", "quarantine")
+"""Those between which and the spool files move by renaming."""
+
 
 def troubles(home: Home) -> list[str]:
     """Each as a sentence for a person; empty if all is well."""
-    return [*_full(home), *_gone(home), *_unwritable(home.ledger)]
+    return [*_full(home), *_gone(home), *_elsewhere(home), *_unwritable(home.ledger)]
 
 
 def full_disks(home: Home) -> list[str]:
     """The names of the folders, and of the ledger, whose disk has no room left."""
     places = {name: getattr(home, name) for name in WORK} | {"ledger": home.ledger.parent}
     return [name for name, folder in places.items() if folder.is_dir() and files.room_in(folder) < 0]
+
+
+def on_other_disks(home: Home) -> list[str]:
+    """The names of the folders that lie on another disk than the spool, so that no file can be moved from or to them."""
+    there = {name: getattr(home, name) for name in RENAMED if getattr(home, name).is_dir() and home.spool.is_dir()}
+    return [name for name, folder in there.items() if not files.can_be_moved(home.spool, folder)]
 
 
 def _full(home: Home) -> list[str]:
@@ -34,6 +44,11 @@ def _full(home: Home) -> list[str]:
 def _gone(home: Home) -> list[str]:
     gone = [name for name in WORK if not getattr(home, name).is_dir()]
     return [f"the {name} folder is missing" for name in gone]
+
+
+def _elsewhere(home: Home) -> list[str]:
+    names = on_other_disks(home)
+    return [f"on another disk than the spool, so that no file can be moved: {', '.join(names)}"] if names else []
 
 
 def _unwritable(ledger: Path) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from config.errors import HandoverError, Misuse
 from config.home import Home
 from config.times import system_clock
-from exchange import approval_list, custody, key_list, landing, machine, troubles
+from exchange import approval_list, custody, files, key_list, landing, machine, troubles
 from exchange.drop import scan
 from exchange.envelope.numbers import in_words
 from exchange.partner_trust import agreements_with
@@ -241,10 +241,12 @@ def _outage(partner: str, cause: str) -> str:
 
 
 def check_home(home: Home) -> dict[str, str | int | bool | None]:
-    """Permissions, token, cards, agreements and ways of a home whose configuration was read; raises what is wrong."""
+    """All that a home has beside its configuration, which was read, and the ways to its partners; raises what is wrong."""
     from exchange.partner_trust import trusted
 
     home.check_permissions()
+    if apart := machine.on_other_disks(home):
+        raise Misuse(f"no file can be moved between the spool and {', '.join(apart)}", hint=files.ONE_DISK)
     approval = approval_list.checked(home)
     token = token_of(home)
     if token is not None:
