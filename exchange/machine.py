@@ -31,7 +31,7 @@ def full_disks(home: Home) -> list[str]:
 
 
 def on_other_disks(home: Home) -> list[str]:
-    """The names of the folders that lie on another disk than the spool, so that no file can be moved from or to them."""
+    """Folders, by name, that lie on another disk than the spool: no file can be moved from or to them."""
     there = {name: getattr(home, name) for name in RENAMED if getattr(home, name).is_dir() and home.spool.is_dir()}
     return [name for name, folder in there.items() if not files.can_be_moved(home.spool, folder)]
 

@@ -241,7 +241,7 @@ def _outage(partner: str, cause: str) -> str:
 
 
 def check_home(home: Home) -> dict[str, str | int | bool | None]:
-    """All that a home has beside its configuration, which was read, and the ways to its partners; raises what is wrong."""
+    """What a home has beside its configuration, which was read, and the ways to its partners; raises what is wrong."""
     from exchange.partner_trust import trusted
 
     home.check_permissions()
