@@ -399,6 +399,20 @@ def test_the_same_card_once_more_lets_nothing_wait_again(pair: Pair, tmp_path: P
     assert key_desk.waiting(pair.ofsted.parts.ledger) == []
 
 
+def somebody_is_quicker(monkeypatch: pytest.MonkeyPatch, fingerprint: str) -> None:
+    """Between the choice and the decision of one person, another one accepts the key of that fingerprint."""
+    chosen = key_desk.chosen
+    quicker = iter([fingerprint])
+
+    def slow(parts: Parts, partner: str, wanted: str) -> key_desk.Waiting:
+        found = chosen(parts, partner, wanted)
+        for other in quicker:
+            key_desk.accept(parts, partner, other, "somebody else")
+        return found
+
+    monkeypatch.setattr(key_desk, "chosen", slow)
+
+
 @pytest.mark.topologies("push", only=True)
 def test_nobody_is_told_that_a_key_was_accepted_although_a_newer_one_was_quicker(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
@@ -407,17 +421,24 @@ def test_nobody_is_told_that_a_key_was_accepted_although_a_newer_one_was_quicker
     pair.clock.advance(hours=1)
     with thief_of(pair) as thief:
         forged, true = two_waiting(pair, thief)
-    chosen = key_desk.chosen
-    quicker = iter([true])
-
-    def slow(parts: Parts, partner: str, fingerprint: str) -> key_desk.Waiting:
-        found = chosen(parts, partner, fingerprint)
-        for other in quicker:
-            key_desk.accept(parts, partner, other, "somebody else")
-        return found
-
-    monkeypatch.setattr(key_desk, "chosen", slow)
+    somebody_is_quicker(monkeypatch, true)
     with pytest.raises(Refused) as refused:
         key_desk.accept(pair.ofsted.parts, "lgsco", forged, "root")
     assert refused.value.reason == "superseded"
     assert pair.ofsted.events().count("partner.key-accepted") == 1
+
+
+@pytest.mark.topologies("push", only=True)
+def test_two_people_who_accept_the_same_key_at_once_are_both_told_that_it_is_accepted(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exchange_files(pair, "at first")
+    pair.clock.advance(hours=1)
+    rotate(pair.lgsco, "ledger")
+    exchange_files(pair, "and then")
+    (one,) = key_desk.waiting(pair.ofsted.parts.ledger)
+    fingerprint = one.announcement.fingerprint
+    somebody_is_quicker(monkeypatch, fingerprint)
+    assert key_desk.accept(pair.ofsted.parts, "lgsco", fingerprint, "root").fingerprint == fingerprint
+    assert pair.ofsted.events().count("partner.key-accepted") == 1
+    assert key_desk.waiting(pair.ofsted.parts.ledger) == []

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from exchange import key_desk
-from exchange.landing import ConnectionLost, Landing, Small, Unreachable
+from exchange.landing import ConnectionLost, HostKeyChanged, Landing, LandingError, Small, Unreachable
 from exchange.service.daemon import Daemon
 from exchange.service.outage import Outage
 from exchange.service.worker import Worker
@@ -233,6 +233,27 @@ def test_an_outage_ends_when_the_partner_answers_though_what_is_for_it_waits_for
     assert reachability(parts.ledger, "ofsted") == "reachable"
     said = pair.lgsco.events()
     assert (said.count("partner.unreachable"), said.count("partner.reachable")) == (1, 1)
+
+
+def test_another_host_key_is_told_of_although_all_that_is_for_the_partner_waits_for_people(pair: Pair) -> None:
+    answer: type[LandingError] = Unreachable
+
+    def connect(card: Card) -> Landing:
+        raise answer("sftp.ofsted.example:22")
+
+    parts = pair.lgsco.parts = replace(pair.lgsco.parts, effects=replace(pair.lgsco.parts.effects, connect=connect))
+    daemon = Daemon(parts, lambda _event, **_ids: None, {}, launch=lambda worker: None)
+    daemon.begin()
+    turns = Turns(pair, daemon)
+    pair.lgsco.drop(b"before")
+    turns.until(pair.clock.now + timedelta(minutes=2))
+    key_desk.revoke(parts, parts.own.usable("signing")[0].fingerprint, None, "root")
+    pair.lgsco.drop(b"after", f"{CASE} after.pdf")
+    turns.until(pair.clock.now + timedelta(minutes=20))
+    answer = HostKeyChanged
+    turns.until(pair.clock.now + timedelta(minutes=40))
+    assert cause_of(parts.ledger, "ofsted") == "HostKeyChanged"
+    assert _told(pair) == [("unreachable", "Unreachable"), ("still-unreachable", "HostKeyChanged")]
 
 
 def _told(pair: Pair) -> list[tuple[str, object]]:

@@ -208,6 +208,27 @@ def test_one_that_cannot_get_its_place_keeps_no_other_from_its_own(pair: Pair, m
     assert "re:" in woken
 
 
+def test_one_that_cannot_be_read_at_the_start_keeps_no_other_from_its_own(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fails_to_move(pair, 2)
+    bad, _ = kept(pair)
+    is_same = repetition.is_same
+
+    def unreadable(source: BinaryIO, known: Handover) -> bool:
+        if known.id == bad.stem:
+            raise PermissionError(errno.EACCES, "not to be read")
+        return is_same(source, known)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(repetition, "is_same", unreadable)
+        with pytest.raises(PermissionError):
+            overtaken.set_all_right(pair.ofsted.parts)
+        assert {path.stem for path in kept(pair)} - {handover.id for handover in quarantined(pair)} == {bad.stem}
+    overtaken.set_all_right(pair.ofsted.parts)
+    assert {path.stem for path in kept(pair)} == {handover.id for handover in quarantined(pair)}
+
+
 def restart_without_looking(pair: Pair) -> Organisation:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(overtaken, "set_all_right", lambda _: None)
