@@ -32,7 +32,7 @@ RESERVE = 1024 * 1024
 """Bytes of a disk that files leave free: a ledger that cannot write stops everything."""
 
 OTHER_DISK = "a folder of the home lies on another file system than the spool"
-ONE_DISK = "put outbound, inbound, held, sent, quarantine and spool on one file system, under one mount"
+ONE_DISK = "put outbound, inbound, held, sent and spool on one file system, under one mount"
 
 _PIECE = 1024 * 1024
 

@@ -5,6 +5,7 @@ Looked at when it is asked for, so that it is told even where nothing can be rec
 """
 
 import os
+import re
 from pathlib import Path
 
 from config.errors import NotNow
@@ -15,8 +16,10 @@ from ledger.database import LedgerMissing, check_lock
 WORK = ("outbound", "inbound", "held", "sent", "spool", "quarantine", "landing")
 """The folders of a home in which files move, by the names that people know."""
 
-RENAMED = ("outbound", "inbound", "held", "sent", "quarantine")
+RENAMED = ("outbound", "inbound", "held", "sent")
 """Those between which and the spool files move by renaming."""
+
+_MOUNTS = Path("/proc/self/mountinfo")
 
 
 def troubles(home: Home) -> list[str]:
@@ -31,9 +34,22 @@ def full_disks(home: Home) -> list[str]:
 
 
 def on_other_disks(home: Home) -> list[str]:
-    """Folders, by name, that lie on another disk than the spool: no file can be moved from or to them."""
-    there = {name: getattr(home, name) for name in RENAMED if getattr(home, name).is_dir() and home.spool.is_dir()}
-    return [name for name, folder in there.items() if not files.can_be_moved(home.spool, folder)]
+    """Folders, by name, from or to which no file can be moved: they, or some folder in them, lie on another disk than
+    the spool, or are mounted for themselves. A service sees mounts of its own there, which a shell does not."""
+    folders = {name: getattr(home, name) for name in (*RENAMED, "spool")}
+    mounts = _mounts()
+    return [
+        name
+        for name, folder in folders.items()
+        if folder.is_dir()
+        and home.spool.is_dir()
+        and (not files.can_be_moved(home.spool, folder) or _holds_any(folder.resolve(), mounts))
+    ]
+
+
+def cannot_be_moved(names: str) -> str:
+    """For a person."""
+    return f"on another disk than the spool, or mounted for itself, so that no file can be moved: {names}"
 
 
 def _full(home: Home) -> list[str]:
@@ -48,7 +64,21 @@ def _gone(home: Home) -> list[str]:
 
 def _elsewhere(home: Home) -> list[str]:
     names = on_other_disks(home)
-    return [f"on another disk than the spool, so that no file can be moved: {', '.join(names)}"] if names else []
+    return [cannot_be_moved(", ".join(names))] if names else []
+
+
+def _mounts() -> list[Path]:
+    """Where something is mounted, as this process sees it; empty where Linux does not tell."""
+    try:
+        lines = _MOUNTS.read_bytes().splitlines()
+    except OSError:
+        return []
+    points = [re.sub(rb"\\([0-7]{3})", lambda octal: bytes([int(octal[1], 8)]), line.split(b" ")[4]) for line in lines]
+    return [Path(os.fsdecode(point)) for point in points]
+
+
+def _holds_any(folder: Path, mounts: list[Path]) -> bool:
+    return any(folder in mount.parents for mount in mounts)
 
 
 def _unwritable(ledger: Path) -> list[str]:

@@ -215,6 +215,7 @@ def _of_the_ledger(made: _Page, home: Home, ledger: Ledger, trust: Trust, now: d
     lasting: Mapping[str, bool] = {
         "clock": troubles.is_behind(ledger, now),
         "disk": bool(machine.full_disks(home)),
+        "folders": bool(machine.on_other_disks(home)) or troubles.is_open(ledger, "folders"),
         "marker": not home.marker.is_file(),
         "watch": troubles.is_open(ledger, "watch"),
     }

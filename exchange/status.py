@@ -139,7 +139,7 @@ def status(home: Home, ledger: Ledger, keyring: Keyring, trust: Trust) -> Status
         ledger_size=ledger.size,
         ledger_root=ledger.root().hex(),
         daemon=pid_file.is_held(home.pid_file),
-        problems=(
+        problems=_each_once(
             *_problems(rows, overdue, outages, about_keys + _no_way(home, trust)),
             *_incoming(home, ledger, partners),
             *(_never_came(partner, missing) for partner, missing in gaps.items()),
@@ -152,6 +152,10 @@ def status(home: Home, ledger: Ledger, keyring: Keyring, trust: Trust) -> Status
             *_of_the_home(home),
         ),
     )
+
+
+def _each_once(*problems: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(problems))
 
 
 def _problems(

@@ -2,6 +2,7 @@
 
     disk.full         disk.room       no room is left on the disk of the folders that detail.of names
     clock.wrong       clock.right     entries are of a time that has not come: the clock is behind, or was ahead
+    folders.apart     folders.together  between the spool and the folders that detail.of names no file can be moved
     watch.incomplete  watch.complete  files in some folders are found by the rescan alone
     clock.jumped                      between two looks the clock went detail.seconds further than time did
     clock.disagrees                   the partner signed at a time that, by our clock, cannot be
@@ -32,6 +33,7 @@ UNUSABLE: Final = "ledger.unusable"
 """Told, but not recorded, because it cannot be: the ledger is locked, read-only or on a full disk."""
 
 _PAIRS: Final = {"disk": ("disk.full", "disk.room"), "clock": ("clock.wrong", "clock.right"),
+                 "folders": ("folders.apart", "folders.together"),
                  "watch": ("watch.incomplete", "watch.complete")}  # fmt: skip
 
 
@@ -60,12 +62,13 @@ class Troubles:
             return ()
 
     def _record(self, parts: Parts, watched: bool) -> None:
-        full = machine.full_disks(parts.home)
-        now = {"disk": bool(full), "clock": is_behind(parts.ledger, parts.effects.clock()), "watch": not watched}
+        named = {"disk": machine.full_disks(parts.home), "folders": machine.on_other_disks(parts.home)}
+        behind = is_behind(parts.ledger, parts.effects.clock())
+        now = {**{name: bool(of) for name, of in named.items()}, "clock": behind, "watch": not watched}
         drafts = []
         for name, (began, ended) in _PAIRS.items():
             if now[name] != is_open(parts.ledger, name):
-                detail = {"of": ", ".join(full)} if name == "disk" and full else {}
+                detail = {"of": ", ".join(of)} if (of := named.get(name)) else {}
                 drafts.append(Draft(event=began if now[name] else ended, actor="daemon", detail=detail))
         ahead = parts.effects.clock().timestamp() - parts.effects.monotonic()
         jumped = 0.0 if self._ahead is None else ahead - self._ahead
@@ -100,13 +103,15 @@ def note_signed(parts: Parts, partner: str, signed: str, not_before: str | None 
 
 
 def problems(ledger: View, now: datetime) -> Iterator[str]:
-    """What the status says of them; of full disks it knows more itself."""
+    """What the status says of them; of full disks it knows more itself, of mounts the service does."""
     if is_behind(ledger, now):
         yield "the ledger holds entries of a time that has not come: the clock of this machine is behind, or was ahead"
     for partner, seconds in _lately(ledger, "clock.disagrees", now):
         yield f"the clocks of {partner} and of this machine disagree by {_words(seconds)}"
     for _, seconds in _lately(ledger, "clock.jumped", now)[-1:]:
         yield f"the clock of this machine jumped by {_words(seconds)}"
+    if is_open(ledger, "folders"):
+        yield machine.cannot_be_moved(_of(ledger, "folders.apart"))
     if is_open(ledger, "watch"):
         yield (
             "not all folders can be watched, so files wait for the rescan: raise fs.inotify.max_user_watches, "
@@ -115,10 +120,18 @@ def problems(ledger: View, now: datetime) -> Iterator[str]:
 
 
 def is_open(ledger: View, name: str) -> bool:
-    """Whether the trouble `disk`, `clock` or `watch` was recorded and lasts."""
+    """Whether the trouble `disk`, `clock`, `folders` or `watch` was recorded and lasts."""
     began, _ = events = _PAIRS[name]
     found = ledger.rows("SELECT event FROM entries WHERE event IN (?, ?) ORDER BY seq DESC LIMIT 1", *events)
     return found == [(began,)]
+
+
+def _of(ledger: View, event: str) -> str:
+    """What the last one names."""
+    sql = (
+        "SELECT json_extract(CAST(entry AS TEXT), '$.detail.of') FROM entries WHERE event = ? ORDER BY seq DESC LIMIT 1"
+    )
+    return "".join(str(of) for (of,) in ledger.rows(sql, event))
 
 
 def _lately(ledger: View, event: str, now: datetime) -> list[tuple[str, int]]:

@@ -55,6 +55,8 @@ EVENTS = frozenset(
         "partner.key-expiring",
         "disk.full",
         "disk.room",
+        "folders.apart",
+        "folders.together",
         "clock.wrong",
         "clock.right",
         "clock.jumped",

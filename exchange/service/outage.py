@@ -6,9 +6,10 @@ connections there are, and one more when people have to look for something else:
     partner.reachable          each connection that failed works again
     partner.reached            the first contact, where nothing was sent yet
 
-Where connections fail in different ways, the newest that people can mend is said. Each way is said once an hour at
-most, but for another host key, which is what people must hear of. A connection that waited in vain while another one
-worked has waited since before that, for an outage that may be over: it is tried once more.
+Where connections fail in different ways, another host key is said, which is what people must hear of, or else the
+newest that they can mend. A server that is silent after it showed another key has not shown the right one. Each way is
+said once an hour at most, but for that one. A connection that waited in vain while another one worked has waited since
+before that, for an outage that may be over: it is tried once more.
 """
 
 import threading
@@ -47,8 +48,7 @@ class Outage:
                 return
             self._failing.pop(worker, None)
             self._failing[worker] = cause
-            answered = [how for how in self._failing.values() if how not in _SILENCE]
-            self._tell(parts, answered[-1] if answered else cause)
+            self._tell(parts, self._gravest())
 
     def worked(self, parts: Parts, worker: str) -> None:
         """Record that the outage is over, if it is, or that this is the first contact and nothing else says so."""
@@ -64,6 +64,8 @@ class Outage:
 
             if not self._failing and reachability(parts.ledger, self.partner) != "reachable":
                 parts.ledger.write(end)
+            if self._failing:
+                self._tell(parts, self._gravest())
 
     def lasts_for(self, parts: Parts, worker: str) -> bool:
         """Whether the rounds of `worker` failed, or, since the start, nothing has tried a partner that was away."""
@@ -75,12 +77,18 @@ class Outage:
     def _is_first(self, worker: str) -> bool:
         return not self._failing and worker not in self._excused
 
+    def _gravest(self) -> str:
+        causes = list(reversed(self._failing.values()))
+        if HostKeyChanged.__name__ in causes:
+            return HostKeyChanged.__name__
+        return next((cause for cause in causes if cause not in _SILENCE), causes[0])
+
     def _tell(self, parts: Parts, cause: str) -> None:
         before = outage(parts.ledger, self.partner)
         if before is None:
             begun = self._draft("partner.unreachable", {"cause": cause})
             parts.ledger.write(lambda tx: tx.append(begun))
-        elif _kind(cause) != _kind(before):
+        elif _kind(cause) != _kind(before) and not (before == HostKeyChanged.__name__ and cause in _SILENCE):
             changed = self._draft("partner.still-unreachable", {"cause": cause})
             if cause == HostKeyChanged.__name__:
                 parts.ledger.write(lambda tx: tx.append(changed))

@@ -9,7 +9,9 @@ import pytest
 
 from config.errors import Misuse, NotNow
 from exchange import machine
-from exchange.status import check_home
+from exchange.status import check_home, status
+from exchange.troubles import Troubles
+from ledger.identifier import new_id
 from tests.organisations import Pair
 from tests.tmpfs import tmpfs
 
@@ -26,7 +28,7 @@ def mounted_again(folder: Path, base: Path) -> Iterator[None]:
         subprocess.run(["umount", "--lazy", folder], check=True)
 
 
-@pytest.mark.parametrize("name", ["outbound", "inbound", "held", "sent", "quarantine"])
+@pytest.mark.parametrize("name", ["outbound", "inbound", "held", "sent", "spool"])
 def test_a_folder_that_is_mounted_for_itself_is_told_of_although_it_is_the_same_disk(
     pair: Pair, name: str, tmp_path: Path
 ) -> None:
@@ -34,9 +36,10 @@ def test_a_folder_that_is_mounted_for_itself_is_told_of_although_it_is_the_same_
     assert machine.on_other_disks(home) == []
     before = {path: path.stat().st_mtime_ns for path in home.root.rglob("*")}
     with mounted_again(getattr(home, name), tmp_path):
-        assert machine.on_other_disks(home) == [name]
-        assert machine.troubles(home) == [f"on another disk than the spool, so that no file can be moved: {name}"]
-        with pytest.raises(Misuse, match=f"between the spool and {name}") as caught:
+        apart = machine.on_other_disks(home)
+        assert apart == [name] if name != "spool" else ["outbound", "inbound", "held", "sent"]
+        assert machine.troubles(home) == [machine.cannot_be_moved(", ".join(apart))]
+        with pytest.raises(Misuse, match=f"between the spool and {apart[0]}") as caught:
             check_home(home)
         assert "on one file system" in caught.value.hint
     assert machine.troubles(home) == []
@@ -53,6 +56,43 @@ def test_another_disk_in_the_place_of_the_outbound_folder_is_told_of(pair: Pair)
         with pytest.raises(NotNow, match="another file system"):
             pair.lgsco.take()
         assert machine.on_other_disks(home) == ["outbound"]
+
+
+@pytest.mark.parametrize("where", ["outbound/ofsted", "spool/out", "inbound/ofsted/a name"])
+def test_a_mount_somewhere_in_a_folder_is_found(pair: Pair, tmp_path: Path, where: str) -> None:
+    home = pair.lgsco.home
+    (home.root / where).mkdir(parents=True, exist_ok=True)
+    with mounted_again(home.root / where, tmp_path):
+        assert machine.on_other_disks(home) == [where.split("/")[0]]
+
+
+def test_a_quarantine_and_a_landing_zone_may_lie_anywhere(pair: Pair, tmp_path: Path) -> None:
+    home = pair.ofsted.home
+    with mounted_again(home.quarantine, tmp_path), mounted_again(home.landing, tmp_path):
+        assert machine.troubles(home) == []
+        assert check_home(home)["ok"]
+        zone = home.landing / "lgsco"
+        zone.mkdir()
+        name = f"{new_id(pair.clock(), pair.ofsted.parts.effects.random)}.age"
+        (zone / name).write_bytes(b"no envelope")
+        pair.ofsted.receive()
+        assert (home.quarantine / "lgsco" / name).read_bytes() == b"no envelope"
+
+
+def test_what_only_the_service_sees_is_recorded_once_and_the_status_says_it(pair: Pair, tmp_path: Path) -> None:
+    parts, service = pair.lgsco.parts, Troubles()
+    with mounted_again(parts.home.sent, tmp_path):
+        for _ in range(3):
+            assert service.note(parts, True) == ()
+        said = status(parts.home, parts.ledger, parts.keyring, parts.trust).problems
+        assert said.count(machine.cannot_be_moved("sent")) == 1
+    # a shell, in which it is not mounted
+    said = status(parts.home, parts.ledger, parts.keyring, parts.trust).problems
+    assert said.count(machine.cannot_be_moved("sent")) == 1
+    for _ in range(3):
+        service.note(parts, True)
+    assert [event for event in pair.lgsco.events() if "folders" in event] == ["folders.apart", "folders.together"]
+    assert machine.cannot_be_moved("sent") not in status(parts.home, parts.ledger, parts.keyring, parts.trust).problems
 
 
 def test_folders_that_are_gone_are_said_to_be_gone_and_nothing_else(pair: Pair) -> None:

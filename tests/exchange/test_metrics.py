@@ -155,9 +155,10 @@ def test_troubles_of_the_machine_are_told(pair: Pair) -> None:
     assert page(pair.lgsco, pair)("trouble", kind="marker") == 0
     pair.lgsco.home.marker.unlink()
     pair.lgsco.parts.ledger.write(lambda tx: tx.append(Draft(event="watch.incomplete", actor="daemon")))
+    pair.lgsco.parts.ledger.write(lambda tx: tx.append(Draft(event="folders.apart", actor="daemon")))
     pair.clock.advance(days=-3)
     seen = page(pair.lgsco, pair)
-    assert [seen("trouble", kind=kind) for kind in ("marker", "watch", "clock", "disk")] == [1, 1, 1, 0]
+    assert [seen("trouble", kind=kind) for kind in ("marker", "watch", "clock", "folders", "disk")] == [1, 1, 1, 1, 0]
     assert seen("problems") >= 2
     assert seen("service_running") == 0
     with pid_file.only_one(pair.lgsco.home.pid_file):

@@ -284,7 +284,7 @@ def test_what_one_connection_has_heard_is_not_hidden_by_the_silence_of_another(p
     assert _told(pair) == [("unreachable", "LandingFull")]
     outage.worked(parts, "out:ofsted")
     outage.failed(parts, "re:ofsted", "ConnectionLost")
-    assert _told(pair)[1:] == [("still-unreachable", "ConnectionLost")]
+    assert _told(pair)[1:] == [("still-unreachable", "Unreachable")]
 
 
 def test_a_server_that_fails_in_ever_other_ways_does_not_fill_the_ledger(pair: Pair) -> None:
@@ -304,6 +304,34 @@ def test_another_host_key_is_said_again_and_again_if_something_else_was_said_bet
         outage.failed(parts, "out:ofsted", cause)
     assert cause_of(parts.ledger, "ofsted") == "HostKeyChanged"
     assert [cause for _, cause in _told(pair)].count("HostKeyChanged") == 2
+
+
+def test_a_server_that_is_silent_after_it_showed_another_key_is_not_taken_for_the_right_one(pair: Pair) -> None:
+    parts, outage = pair.lgsco.parts, Outage("ofsted")
+    outage.failed(parts, "out:ofsted", "Unreachable")
+    outage.failed(parts, "out:ofsted", "HostKeyChanged")
+    outage.failed(parts, "out:ofsted", "Unreachable")
+    Outage("ofsted").failed(parts, "re:ofsted", "ConnectionLost")
+    assert cause_of(parts.ledger, "ofsted") == "HostKeyChanged"
+
+
+def test_another_host_key_of_one_connection_is_not_hidden_by_what_another_one_has_heard(pair: Pair) -> None:
+    parts, outage = pair.lgsco.parts, Outage("ofsted")
+    outage.failed(parts, "re:ofsted", "HostKeyChanged")
+    outage.failed(parts, "out:ofsted", "LandingFull")
+    assert cause_of(parts.ledger, "ofsted") == "HostKeyChanged"
+    outage.failed(parts, "re:ofsted", "NotThere")
+    assert cause_of(parts.ledger, "ofsted") == "NotThere"
+
+
+def test_what_is_mended_is_not_said_any_more_while_another_connection_fails(pair: Pair) -> None:
+    parts, outage = pair.lgsco.parts, Outage("ofsted")
+    outage.failed(parts, "re:ofsted", "NotThere")
+    outage.failed(parts, "out:ofsted", "HostKeyChanged")
+    outage.worked(parts, "out:ofsted")
+    assert cause_of(parts.ledger, "ofsted") == "NotThere"
+    outage.worked(parts, "re:ofsted")
+    assert [event for event, _ in _told(pair)] == ["unreachable", *["still-unreachable"] * 2, "reachable"]
 
 
 def test_after_a_restart_what_is_wrong_now_is_said(pair: Pair) -> None:

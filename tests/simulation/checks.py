@@ -41,12 +41,7 @@ def of_entry(world: "World", node: "Node", ledger: Ledger, entry: Entry) -> Iter
     who = f"{node.name} entry {entry.seq}"
     if entry.event in ALARMS:
         yield f"{who}: {entry.event} of an honest partner"
-    if entry.event == "partner.unreachable":
-        if (node.name, str(entry.partner)) in world.outages:
-            yield f"{who}: the same outage is recorded twice"
-        world.outages.add((node.name, str(entry.partner)))
-    if entry.event == "partner.reachable":
-        world.outages.discard((node.name, str(entry.partner)))
+    yield from _outage(world, node.name, entry, who)
     if entry.handover is None:
         return
     if world.key_life is not None:
@@ -64,6 +59,19 @@ def of_entry(world: "World", node: "Node", ledger: Ledger, entry: Entry) -> Iter
         sha256 = _payload_sha256(ledger, entry)
         if world.delivered.get(entry.handover) != sha256:
             yield f"{who}: #{world.number(entry.handover)} is acknowledged and was not delivered"
+
+
+def _outage(world: "World", name: str, entry: Entry, who: str) -> Iterator[str]:
+    between, cause = (name, str(entry.partner)), str(entry.detail.get("cause"))
+    before = world.outages.get(between)
+    if entry.event == "partner.unreachable" and before is not None:
+        yield f"{who}: the same outage is recorded twice"
+    if entry.event == "partner.still-unreachable" and before in (None, cause):
+        yield f"{who}: an outage that there is not goes on" if before is None else f"{who}: {cause} is recorded twice"
+    if entry.event in ("partner.unreachable", "partner.still-unreachable"):
+        world.outages[between] = cause
+    if entry.event == "partner.reachable":
+        world.outages.pop(between, None)
 
 
 def _in_time(world: "World", entry: Entry, who: str) -> Iterator[str]:

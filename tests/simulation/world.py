@@ -59,7 +59,7 @@ class World:
         self.came_late: set[str] = set()
         self.key_life: KeyLife | None = None
         self.accepted: dict[str, float] = {}
-        self.outages: set[tuple[str, str]] = set()
+        self.outages: dict[tuple[str, str], str] = {}
         self._events: list[tuple[float, float, int, Callable[[], None]]] = []
         self._numbers: dict[str, int] = {}
         self._order = random.Random(f"{seed} order")

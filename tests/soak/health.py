@@ -3,12 +3,15 @@
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 
+from config.times import from_text
 from ledger.entry import Entry
 from tests.soak.service import Sample
 
 OUTAGE = ("partner.unreachable", "partner.reachable")
+HOUR = timedelta(hours=1)
 
 ENTRIES = 8
 """Of a handover on either side, without the two of each time that it was sent or answered again."""
@@ -35,10 +38,27 @@ def bounded(of: str, entries: list[Entry]) -> Iterator[str]:
         yield f"{of}: an outage begins or ends twice"
     if len(outages) % 2:
         yield f"{of}: an outage does not end"
+    yield from _changing(of, entries)
     again = Counter(entry.handover for entry in entries if _again(entry))
     for handover, count in Counter(entry.handover for entry in entries if entry.handover).items():
         if count - again[handover] > ENTRIES:
             yield f"{of}: {count} entries about {handover}"
+
+
+def _changing(of: str, entries: list[Entry]) -> Iterator[str]:
+    """Where more is said of an outage than each other cause once an hour."""
+    lasts: dict[str | None, bool] = {}
+    told: dict[tuple[str | None, object], datetime] = {}
+    for entry in entries:
+        if entry.event in OUTAGE:
+            lasts[entry.partner] = entry.event == OUTAGE[0]
+        elif entry.event == "partner.still-unreachable":
+            which, at = (entry.partner, entry.detail["cause"]), from_text(entry.at)
+            if not lasts.get(entry.partner):
+                yield f"{of}: an outage that there is not goes on"
+            if which[1] != "HostKeyChanged" and at - told.get(which, at - HOUR) < HOUR:
+                yield f"{of}: {which[1]} is recorded again within an hour"
+            told[which] = at
 
 
 def _again(entry: Entry) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ledger.canonical import Json
 from ledger.entry import Entry
 from ledger.query import Row
 from tests.soak import load
@@ -101,7 +102,9 @@ def test_the_verdict_knows_where_a_file_may_lie(here: list[str], there: list[str
 
 
 def entry(event: str, handover: str | None = None) -> Entry:
-    return Entry(seq=0, at="2026-11-24T10:15:00.123Z", event=event, actor="daemon", handover=handover)
+    event, _, cause = event.partition(":")
+    detail: dict[str, Json] = {"cause": cause} if cause else {}
+    return Entry(seq=0, at="2026-11-24T10:15:00.123Z", event=event, actor="daemon", handover=handover, detail=detail)
 
 
 @pytest.mark.parametrize(
@@ -111,6 +114,10 @@ def entry(event: str, handover: str | None = None) -> Entry:
         ("partner.unreachable partner.unreachable partner.reachable", "begins or ends twice"),
         ("partner.reachable", "begins or ends twice"),
         ("partner.unreachable", "does not end"),
+        ("partner.unreachable partner.still-unreachable:NotThere partner.reachable", None),
+        ("partner.unreachable partner.reachable partner.still-unreachable:NotThere", "that there is not goes on"),
+        (f"partner.unreachable {'partner.still-unreachable:NotThere ' * 2} partner.reachable", "within an hour"),
+        (f"partner.unreachable {'partner.still-unreachable:HostKeyChanged ' * 2} partner.reachable", None),
         ("sealed " * 9, "9 entries about"),
         ("sealed sent sent sent sent sent sent sent sent sent", None),
     ],
