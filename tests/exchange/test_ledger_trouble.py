@@ -58,7 +58,8 @@ def locked(path: Path) -> Iterator[None]:
     shell = subprocess.Popen(["sqlite3", str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert shell.stdin is not None
     assert shell.stdout is not None
-    shell.stdin.write("BEGIN EXCLUSIVE; SELECT 'held';\n")
+    # a daemon may be writing just now
+    shell.stdin.write(".timeout 20000\nBEGIN EXCLUSIVE; SELECT 'held';\n")
     shell.stdin.flush()
     assert shell.stdout.readline() == "held\n"
     try:

@@ -131,5 +131,6 @@ def add_handovers(ledger: Ledger, number: int) -> list[str]:
 
 def sqlite3(path: Path, sql: str) -> str:
     """Run Debian's own sqlite3 program on a ledger, as somebody with the file would."""
-    done = subprocess.run(["/usr/bin/sqlite3", str(path), sql], capture_output=True, check=True)
+    program = ["/usr/bin/sqlite3", "-cmd", ".timeout 20000"]
+    done = subprocess.run([*program, str(path), sql], capture_output=True, check=True)
     return done.stdout.decode(errors="replace").strip()

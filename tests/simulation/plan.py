@@ -19,7 +19,7 @@ Trouble = Literal[
 ]  # fmt: skip
 
 LIKELY: dict[Trouble, float] = {
-    "breaking": 0.5, "refusing": 0.25, "hazard": 0.45, "away": 0.4, "host key": 0.2, "login": 0.15, "full zone": 0.2,
+    "breaking": 0.5, "refusing": 0.25, "hazard": 0.45, "away": 0.4, "host key": 0.2, "login": 0.4, "full zone": 0.2,
     "stops": 0.7, "full disk": 0.25, "disk errors": 0.3, "clock": 0.25, "orders": 0.4, "share away": 0.2,
     "liar": 0.25, "keys": 0.3, "keeping": 0.5, "rubbish": 0.2,
 }  # fmt: skip
