@@ -56,7 +56,8 @@ def _changing(of: str, entries: list[Entry]) -> Iterator[str]:
             which, at = (entry.partner, entry.detail["cause"]), from_text(entry.at)
             if not lasts.get(entry.partner):
                 yield f"{of}: an outage that there is not goes on"
-            if which[1] != "HostKeyChanged" and at - told.get(which, at - HOUR) < HOUR:
+            # either way: a clock that went fast has been put right since
+            if which[1] != "HostKeyChanged" and abs(at - told.get(which, at - HOUR)) < HOUR:
                 yield f"{of}: {which[1]} is recorded again within an hour"
             told[which] = at
 

@@ -128,6 +128,14 @@ def test_what_is_recorded_again_and_again_is_noticed(events: str, complaint: str
     assert complaint in found[0] if complaint else found == []
 
 
+def test_a_cause_that_is_recorded_again_after_a_clock_was_put_right_is_no_repetition() -> None:
+    lasting, ended = entry("partner.unreachable"), entry("partner.reachable")
+    fast = replace(entry("partner.still-unreachable:NotThere"), at="2026-11-24T12:15:00.123Z")
+    again = entry("partner.still-unreachable:NotThere")
+    assert list(bounded("lgsco", [lasting, fast, again, ended])) == []
+    assert "within an hour" in next(bounded("lgsco", [lasting, fast, again, again, ended]))
+
+
 @pytest.mark.parametrize(
     ("memory", "files", "complaint"),
     [
