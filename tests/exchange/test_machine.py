@@ -58,12 +58,32 @@ def test_another_disk_in_the_place_of_the_outbound_folder_is_told_of(pair: Pair)
         assert machine.on_other_disks(home) == ["outbound"]
 
 
-@pytest.mark.parametrize("where", ["outbound/ofsted", "spool/out", "inbound/ofsted/a name"])
+@pytest.mark.parametrize("where", ["outbound/ofsted", "spool/out", "inbound/ofsted/a name", "sent/a\\b\tc"])
 def test_a_mount_somewhere_in_a_folder_is_found(pair: Pair, tmp_path: Path, where: str) -> None:
     home = pair.lgsco.home
     (home.root / where).mkdir(parents=True, exist_ok=True)
     with mounted_again(home.root / where, tmp_path):
         assert machine.on_other_disks(home) == [where.split("/")[0]]
+
+
+def test_where_linux_does_not_tell_of_mounts_the_folders_themselves_are_looked_at(
+    pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = pair.lgsco.home
+    monkeypatch.setattr(machine, "_MOUNTS", tmp_path / "nothing")
+    assert machine.on_other_disks(home) == []
+    with mounted_again(home.held, tmp_path):
+        assert machine.on_other_disks(home) == ["held"]
+
+
+def test_a_folder_that_is_a_link_to_one_of_the_same_disk_is_as_good_as_that(pair: Pair, tmp_path: Path) -> None:
+    home = pair.lgsco.home
+    home.held.rename(tmp_path / "held elsewhere")
+    home.held.symlink_to(tmp_path / "held elsewhere")
+    assert machine.on_other_disks(home) == []
+    (tmp_path / "held elsewhere" / "ofsted").mkdir(exist_ok=True)
+    with mounted_again(tmp_path / "held elsewhere" / "ofsted", tmp_path):
+        assert machine.on_other_disks(home) == ["held"]
 
 
 def test_a_quarantine_and_a_landing_zone_may_lie_anywhere(pair: Pair, tmp_path: Path) -> None:

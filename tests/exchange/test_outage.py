@@ -8,14 +8,17 @@ from pathlib import Path
 
 import pytest
 
+from config.errors import NotNow
 from exchange import key_desk
 from exchange.landing import ConnectionLost, HostKeyChanged, Landing, LandingError, Small, Unreachable
+from exchange.service.alerts import EVENTS
 from exchange.service.daemon import Daemon
 from exchange.service.outage import Outage
 from exchange.service.worker import Worker
 from keys.card import Card
 from ledger.query import outage as cause_of
 from ledger.query import reachability
+from tests.exchange.test_ledger_trouble import locked
 from tests.organisations import CASE, FolderLanding, Pair
 
 HOUR = timedelta(hours=1)
@@ -340,3 +343,21 @@ def test_after_a_restart_what_is_wrong_now_is_said(pair: Pair) -> None:
     Outage("ofsted").failed(parts, "out:ofsted", "HostKeyChanged")
     Outage("ofsted").failed(parts, "out:ofsted", "AuthenticationRefused")
     assert _told(pair) == [("unreachable", "HostKeyChanged"), ("still-unreachable", "AuthenticationRefused")]
+
+
+def test_what_could_not_be_recorded_while_somebody_held_the_ledger_is_recorded_by_the_next_failure(pair: Pair) -> None:
+    parts, outage = pair.lgsco.parts, Outage("ofsted")
+    outage.failed(parts, "out:ofsted", "Unreachable")
+    with locked(parts.home.ledger), pytest.raises(NotNow):
+        outage.failed(parts, "out:ofsted", "HostKeyChanged")
+    assert cause_of(parts.ledger, "ofsted") == "Unreachable"
+    outage.failed(parts, "out:ofsted", "HostKeyChanged")
+    assert cause_of(parts.ledger, "ofsted") == "HostKeyChanged"
+    with locked(parts.home.ledger), pytest.raises(NotNow):
+        outage.worked(parts, "out:ofsted")
+    outage.worked(parts, "out:ofsted")
+    assert [event for event, _ in _told(pair)] == ["unreachable", "still-unreachable", "reachable"]
+
+
+def test_people_are_told_when_something_else_keeps_us_from_a_partner() -> None:
+    assert {"partner.unreachable", "partner.still-unreachable", "partner.reachable"} <= EVENTS

@@ -181,9 +181,8 @@ def test_an_order_about_what_has_not_got_its_place_yet_is_about_that(pair: Pair,
     assert [handover.id for handover in quarantined(pair)] == ([forged.id] if held else [])
 
 
-def test_one_that_cannot_get_its_place_keeps_no_other_from_its_own(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    fails_to_move(pair, 2)
-    bad, _ = kept(pair)
+def cannot_read(patch: pytest.MonkeyPatch, bad: Path) -> None:
+    """What is kept as `bad`."""
     is_same = repetition.is_same
 
     def unreadable(source: BinaryIO, known: Handover) -> bool:
@@ -191,12 +190,18 @@ def test_one_that_cannot_get_its_place_keeps_no_other_from_its_own(pair: Pair, m
             raise PermissionError(errno.EACCES, "not to be read")
         return is_same(source, known)
 
+    patch.setattr(repetition, "is_same", unreadable)
+
+
+def test_one_that_cannot_get_its_place_keeps_no_other_from_its_own(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    fails_to_move(pair, 2)
+    bad, _ = kept(pair)
     woken: list[str] = []
     monkeypatch.setattr(Daemon, "_wake", lambda _, kind: woken.append(kind))
     daemon = Daemon(pair.ofsted.parts, lambda _event, **_ids: None, {}, launch=lambda worker: None)
     daemon.begin()
     with monkeypatch.context() as patch:
-        patch.setattr(repetition, "is_same", unreadable)
+        cannot_read(patch, bad)
         daemon.workers["in:lgsco"].turn()
         assert len(kept(pair)) == 2
         assert {path.stem for path in kept(pair)} - {handover.id for handover in quarantined(pair)} == {bad.stem}
@@ -213,15 +218,8 @@ def test_one_that_cannot_be_read_at_the_start_keeps_no_other_from_its_own(
 ) -> None:
     fails_to_move(pair, 2)
     bad, _ = kept(pair)
-    is_same = repetition.is_same
-
-    def unreadable(source: BinaryIO, known: Handover) -> bool:
-        if known.id == bad.stem:
-            raise PermissionError(errno.EACCES, "not to be read")
-        return is_same(source, known)
-
     with monkeypatch.context() as patch:
-        patch.setattr(repetition, "is_same", unreadable)
+        cannot_read(patch, bad)
         with pytest.raises(PermissionError):
             overtaken.set_all_right(pair.ofsted.parts)
         assert {path.stem for path in kept(pair)} - {handover.id for handover in quarantined(pair)} == {bad.stem}

@@ -85,7 +85,7 @@ def test_a_clock_that_jumps_under_a_running_service_is_recorded_once(pair: Pair,
     later()
     assert events(pair.lgsco, "clock.jumped") == ["clock.jumped"]
     assert "the clock of this machine jumped by 24 h 0 min" in problems_at(pair.lgsco.parts, pair.clock)
-    assert {"clock.jumped", "clock.wrong", "clock.disagrees", "disk.full", UNUSABLE} <= EVENTS
+    assert {"clock.jumped", "clock.wrong", "clock.disagrees", "disk.full", "folders.apart", UNUSABLE} <= EVENTS
 
 
 @pytest.mark.parametrize("at", ["check_writable", "write"])
