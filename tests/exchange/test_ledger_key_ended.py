@@ -335,6 +335,20 @@ def test_a_thief_that_changes_keys_every_day_hides_nothing(pair: Pair) -> None:
         assert go_on(pair, timedelta(hours=12), change)[-1] > 0
 
 
+def two_waiting(pair: Pair, thief: Organisation) -> tuple[str, str]:
+    """At Ofsted: a key that the thief has announced, and a newer one of the owner; their fingerprints."""
+    honest = pair.lgsco.parts.statement("ofsted")
+    rotate(thief, "ledger", timedelta(0))
+    with saying(thief, honest):
+        thief.send()
+    pair.ofsted.receive()
+    rotate(pair.lgsco, "ledger")
+    persist(pair)
+    assert len(key_desk.waiting(pair.ofsted.parts.ledger)) == 2
+    forged, true = (one.parts.own.usable("ledger")[-1].fingerprint for one in (thief, pair.lgsco))
+    return forged, true
+
+
 @pytest.mark.topologies("push", only=True)
 def test_an_announcement_that_nobody_can_accept_any_more_waits_no_longer(pair: Pair) -> None:
     """A person has had the true key read out, and accepted that: the thief's, which came before, excuses nothing."""
@@ -343,15 +357,8 @@ def test_an_announcement_that_nobody_can_accept_any_more_waits_no_longer(pair: P
     pair.clock.advance(hours=1)
     honest = pair.lgsco.parts.statement("ofsted")
     with thief_of(pair) as thief:
-        rotate(thief, "ledger", timedelta(0))
-        forged = thief.parts.own.usable("ledger")[-1].fingerprint
-        with saying(thief, honest):
-            thief.send()
-        pair.ofsted.receive()
-        rotate(pair.lgsco, "ledger")
-        persist(pair)
-        assert len(key_desk.waiting(pair.ofsted.parts.ledger)) == 2
-        key_desk.accept(pair.ofsted.parts, "lgsco", pair.lgsco.parts.own.usable("ledger")[-1].fingerprint, "root")
+        forged, true = two_waiting(pair, thief)
+        key_desk.accept(pair.ofsted.parts, "lgsco", true, "root")
         persist(pair)
         assert key_desk.waiting(pair.ofsted.parts.ledger) == []
         with pytest.raises(Misuse):
@@ -368,20 +375,6 @@ def test_an_announcement_that_nobody_can_accept_any_more_waits_no_longer(pair: P
             send_files(thief, "forged")
     pair.ofsted.receive()
     assert conflicts(pair.ofsted) == 1
-
-
-def two_waiting(pair: Pair, thief: Organisation) -> tuple[str, str]:
-    """At Ofsted: a key that the thief has announced, and a newer one of the owner; their fingerprints."""
-    honest = pair.lgsco.parts.statement("ofsted")
-    rotate(thief, "ledger", timedelta(0))
-    with saying(thief, honest):
-        thief.send()
-    pair.ofsted.receive()
-    rotate(pair.lgsco, "ledger")
-    persist(pair)
-    assert len(key_desk.waiting(pair.ofsted.parts.ledger)) == 2
-    forged, true = (one.parts.own.usable("ledger")[-1].fingerprint for one in (thief, pair.lgsco))
-    return forged, true
 
 
 @pytest.mark.topologies("push", only=True)

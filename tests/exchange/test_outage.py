@@ -5,12 +5,14 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from config.errors import NotNow
 from exchange import key_desk
 from exchange.landing import ConnectionLost, HostKeyChanged, Landing, LandingError, Small, Unreachable
+from exchange.parts import Parts
 from exchange.service.alerts import EVENTS
 from exchange.service.daemon import Daemon
 from exchange.service.outage import Outage
@@ -64,6 +66,18 @@ class Turns:
         self._clock.now = end
 
 
+def calling(parts: Parts, connect: Callable[[Card], Landing], **others: Any) -> Parts:
+    """The same organisation with another way to its partner's server."""
+    return replace(parts, effects=replace(parts.effects, connect=connect, **others))
+
+
+def begun(parts: Parts) -> Daemon:
+    """A daemon whose workers have no threads: `Turns` takes their turns."""
+    daemon = Daemon(parts, lambda _event, **_ids: None, {}, launch=lambda worker: None)
+    daemon.begin()
+    return daemon
+
+
 @pytest.mark.parametrize("jitter", [1.0, 0.5])
 def test_a_partner_that_refuses_for_an_hour_is_called_a_few_times_and_told_of_twice(pair: Pair, jitter: float) -> None:
     calls: list[datetime] = []
@@ -76,10 +90,8 @@ def test_a_partner_that_refuses_for_an_hour_is_called_a_few_times_and_told_of_tw
             raise Unreachable("sftp.ofsted.example:22")
         return connected(card)
 
-    parts = replace(pair.lgsco.parts, effects=replace(pair.lgsco.parts.effects, connect=connect, jitter=lambda: jitter))
-    daemon = Daemon(parts, lambda _event, **_ids: None, {}, launch=lambda worker: None)
-    daemon.begin()
-    turns = Turns(pair, daemon)
+    parts = calling(pair.lgsco.parts, connect, jitter=lambda: jitter)
+    turns = Turns(pair, begun(parts))
     names = [f"{CASE} {number}.pdf" for number in range(7)]
     start = pair.clock.now
     for number, name in enumerate(names[:6]):
@@ -107,8 +119,7 @@ def test_a_partner_that_refuses_for_an_hour_is_called_a_few_times_and_told_of_tw
 @pytest.mark.topologies("lgsco-hosts", only=True)
 def test_a_look_for_what_waits_at_a_partner_is_contact_even_if_there_is_nothing(pair: Pair) -> None:
     parts = pair.ofsted.parts
-    daemon = Daemon(parts, lambda _event, **_ids: None, {}, launch=lambda worker: None)
-    daemon.begin()
+    daemon = begun(parts)
     assert reachability(parts.ledger, "lgsco") == "unknown"
     for _ in range(3):
         daemon.workers["co:lgsco"].turn()
@@ -124,10 +135,8 @@ def test_an_outage_ends_even_if_its_last_file_arrived_in_the_round_that_failed(p
     def connect(_: Card) -> Landing:
         return _LostAfterTheFirst(pair.ofsted.home.landing / "lgsco", lost)
 
-    parts = replace(parts, effects=replace(parts.effects, connect=connect))
-    daemon = Daemon(parts, lambda _event, **_ids: None, {}, launch=lambda worker: None)
-    daemon.begin()
-    turns = Turns(pair, daemon)
+    parts = calling(parts, connect)
+    turns = Turns(pair, begun(parts))
     pair.lgsco.drop(b"a file")
     turns.until(pair.clock.now + timedelta(minutes=1))
     assert pair.lgsco.states() == ["sent"]
@@ -143,8 +152,7 @@ def test_an_outage_ends_even_if_its_last_file_arrived_in_the_round_that_failed(p
 def test_an_outage_that_a_restart_finds_ends_when_the_partner_answers_though_nothing_is_to_be_sent(pair: Pair) -> None:
     parts = pair.lgsco.parts
     Outage("ofsted").failed(parts, "re:ofsted", Unreachable.__name__)
-    daemon = Daemon(parts, lambda _event, **_ids: None, {}, launch=lambda worker: None)
-    daemon.begin()
+    daemon = begun(parts)
     assert reachability(parts.ledger, "ofsted") == "unreachable"
     Turns(pair, daemon).until(pair.clock.now + timedelta(minutes=2))
     assert reachability(parts.ledger, "ofsted") == "reachable"
@@ -158,11 +166,9 @@ def test_an_outage_that_a_restart_finds_goes_on_while_the_partner_does_not_answe
         calls += 1
         raise Unreachable("sftp.ofsted.example:22")
 
-    parts = replace(pair.lgsco.parts, effects=replace(pair.lgsco.parts.effects, connect=connect))
+    parts = calling(pair.lgsco.parts, connect)
     Outage("ofsted").failed(parts, "re:ofsted", Unreachable.__name__)
-    daemon = Daemon(parts, lambda _event, **_ids: None, {}, launch=lambda worker: None)
-    daemon.begin()
-    Turns(pair, daemon).until(pair.clock.now + HOUR)
+    Turns(pair, begun(parts)).until(pair.clock.now + HOUR)
     assert reachability(parts.ledger, "ofsted") == "unreachable"
     assert pair.lgsco.events().count("partner.unreachable") == 1
     # both kinds of round look, each with its own pauses
@@ -217,10 +223,8 @@ def test_an_outage_ends_when_the_partner_answers_though_what_is_for_it_waits_for
             raise Unreachable("sftp.ofsted.example:22")
         return connected(card)
 
-    parts = pair.lgsco.parts = replace(pair.lgsco.parts, effects=replace(pair.lgsco.parts.effects, connect=connect))
-    daemon = Daemon(parts, lambda _event, **_ids: None, {}, launch=lambda worker: None)
-    daemon.begin()
-    turns = Turns(pair, daemon)
+    parts = pair.lgsco.parts = calling(pair.lgsco.parts, connect)
+    turns = Turns(pair, begun(parts))
     pair.lgsco.drop(b"before")
     turns.until(pair.clock.now + timedelta(minutes=2))
     assert reachability(parts.ledger, "ofsted") == "unreachable"
@@ -244,10 +248,8 @@ def test_another_host_key_is_told_of_although_all_that_is_for_the_partner_waits_
     def connect(card: Card) -> Landing:
         raise answer("sftp.ofsted.example:22")
 
-    parts = pair.lgsco.parts = replace(pair.lgsco.parts, effects=replace(pair.lgsco.parts.effects, connect=connect))
-    daemon = Daemon(parts, lambda _event, **_ids: None, {}, launch=lambda worker: None)
-    daemon.begin()
-    turns = Turns(pair, daemon)
+    parts = pair.lgsco.parts = calling(pair.lgsco.parts, connect)
+    turns = Turns(pair, begun(parts))
     pair.lgsco.drop(b"before")
     turns.until(pair.clock.now + timedelta(minutes=2))
     key_desk.revoke(parts, parts.own.usable("signing")[0].fingerprint, None, "root")
