@@ -10,6 +10,7 @@ import pytest
 
 from config.times import to_text
 from exchange import files, legal_holds, orders, overtaken, receiver, repetition
+from exchange.collect import collect
 from exchange.envelope.manifest import Manifest
 from exchange.landed import Arrival
 from exchange.parts import Parts
@@ -207,6 +208,7 @@ def test_one_that_cannot_get_its_place_keeps_no_other_from_its_own(pair: Pair, m
         assert {path.stem for path in kept(pair)} - {handover.id for handover in quarantined(pair)} == {bad.stem}
         said = manifest(pair, sequence=3)
         land(pair, envelope(pair, said), f"{said.id}.age")
+        collect(pair.ofsted.parts, pair.ofsted.pickup)
         woken.clear()
         daemon.workers["in:lgsco"].turn()
     # what came has its answer, although the round has failed
