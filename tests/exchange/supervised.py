@@ -18,6 +18,11 @@ Logged = list[tuple[str, dict[str, object]]]
 """Event and ids of each line."""
 
 
+def without_threads(parts: Parts) -> Daemon:
+    """A daemon whose workers take a turn only when the test asks them."""
+    return Daemon(parts, lambda _event, **_ids: None, {}, launch=lambda worker: None)
+
+
 @contextmanager
 def own_signals() -> Iterator[None]:
     """A daemon takes the signals of the process that it runs in; they are given back."""

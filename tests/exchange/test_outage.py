@@ -20,6 +20,7 @@ from exchange.service.worker import Worker
 from keys.card import Card
 from ledger.query import outage as cause_of
 from ledger.query import reachability
+from tests.exchange.supervised import without_threads
 from tests.exchange.test_ledger_trouble import locked
 from tests.organisations import CASE, FolderLanding, Pair
 
@@ -72,8 +73,8 @@ def calling(parts: Parts, connect: Callable[[Card], Landing], **others: Any) -> 
 
 
 def begun(parts: Parts) -> Daemon:
-    """A daemon whose workers have no threads: `Turns` takes their turns."""
-    daemon = Daemon(parts, lambda _event, **_ids: None, {}, launch=lambda worker: None)
+    """A daemon that has begun; `Turns` takes its workers' turns."""
+    daemon = without_threads(parts)
     daemon.begin()
     return daemon
 

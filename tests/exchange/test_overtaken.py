@@ -19,6 +19,7 @@ from exchange.service.daemon import Daemon
 from keys.trust import Trust
 from ledger.handover import Handover
 from tests.exchange.hostile import envelope, land, manifest
+from tests.exchange.supervised import without_threads
 from tests.exchange.test_quarantine import hold_on, kept, order, quarantined, scopes
 from tests.organisations import Organisation, Pair, restart
 
@@ -199,7 +200,7 @@ def test_one_that_cannot_get_its_place_keeps_no_other_from_its_own(pair: Pair, m
     bad, _ = kept(pair)
     woken: list[str] = []
     monkeypatch.setattr(Daemon, "_wake", lambda _, kind: woken.append(kind))
-    daemon = Daemon(pair.ofsted.parts, lambda _event, **_ids: None, {}, launch=lambda worker: None)
+    daemon = without_threads(pair.ofsted.parts)
     daemon.begin()
     with monkeypatch.context() as patch:
         cannot_read(patch, bad)
@@ -274,7 +275,7 @@ def test_a_hold_that_is_placed_while_it_is_compared_counts(
 def test_people_are_told_of_it_when_it_comes_and_not_once_more(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     told = []
     monkeypatch.setattr(Alerts, "tell", lambda _, alert: told.append(alert.event))
-    daemon = Daemon(pair.ofsted.parts, lambda _event, **_ids: None, {}, launch=lambda worker: None)
+    daemon = without_threads(pair.ofsted.parts)
     overtake(pair)
     pair.ofsted.receive()
     assert pair.ofsted.events().count("quarantined") == 2
@@ -288,7 +289,7 @@ def test_people_are_told_of_a_rejection_whatever_reason_the_partner_writes(
 ) -> None:
     told = []
     monkeypatch.setattr(Alerts, "tell", lambda _, alert: told.append(alert.event))
-    daemon = Daemon(pair.lgsco.parts, lambda _event, **_ids: None, {}, launch=lambda worker: None)
+    daemon = without_threads(pair.lgsco.parts)
 
     def refuses(*_: object) -> NoReturn:
         raise receiver.NotAccepted("no", reason=reason)

@@ -12,10 +12,10 @@ from config.home import Home
 from exchange import custody, locate, receipts, retention
 from exchange.audit import verify_home
 from exchange.orders import place
-from exchange.service.daemon import Daemon
 from ledger.copies import digest_of
 from ledger.entry import Draft, Entry
 from ledger.handover import Handover
+from tests.exchange.supervised import without_threads
 from tests.organisations import CASE, DECISION, Organisation, Pair, restart_with, start
 
 CONTENT = b"what the Ombudsman decided"
@@ -96,7 +96,7 @@ def test_nothing_is_destroyed_for_its_times_sake_by_a_clock_in_doubt(pair: Pair,
 def test_a_clock_that_has_just_jumped_destroys_nothing_before_anybody_has_looked_at_it(pair: Pair) -> None:
     original = acknowledged(pair)
     effects = replace(pair.lgsco.parts.effects, monotonic=lambda: 0.0)
-    daemon = Daemon(replace(pair.lgsco.parts, effects=effects), lambda _event, **_ids: None, {}, launch=lambda _: None)
+    daemon = without_threads(replace(pair.lgsco.parts, effects=effects))
     daemon.begin()
     daemon.workers["machine"].turn()
     pair.clock.advance(days=200)
