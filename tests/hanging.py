@@ -104,7 +104,8 @@ class _Patience:
     @pytest.hookimpl(trylast=True)
     def pytest_exception_interact(self) -> None:
         # pytest has just stopped the clock, for whoever debugs; what follows may hang too
-        self._begin()
+        if self._limit:
+            self._begin()
 
     def pytest_unconfigure(self) -> None:
         self._file.close()

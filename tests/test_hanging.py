@@ -75,3 +75,11 @@ def test_a_test_whose_process_died_otherwise_has_failed(tmp_path: Path) -> None:
     ended = run(tmp_path, "os._exit(3)", always=False)
     assert ended.returncode == 1, ended.stdout
     assert "FAILED tests/test_4.py::test_it" in ended.stdout
+
+
+def test_a_file_that_cannot_be_loaded_is_named_with_its_error(tmp_path: Path) -> None:
+    ended = run(tmp_path, "pass\n\nimport not_to_be_found", always=False)
+    assert ended.returncode == 1, ended.stdout
+    assert "ERROR collecting tests/test_4.py" in ended.stdout
+    assert "No module named 'not_to_be_found'" in ended.stdout
+    assert "INTERNALERROR" not in ended.stdout

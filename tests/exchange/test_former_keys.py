@@ -24,7 +24,7 @@ from keys.openssh import Signer
 from keys.trust import UntrustedKey
 from tests.exchange.hostile import envelope, land, manifest
 from tests.exchange.test_key_expired import give_card, restart_both
-from tests.exchange.test_key_revocation import first, persist, revoke
+from tests.exchange.test_key_revocation import first, persist, revoke, stamp
 from tests.exchange.test_key_rotation import begin, chained, exchange_files, quiet, rotate
 from tests.organisations import CASE, PASSPHRASE, Pair, restart
 
@@ -79,10 +79,6 @@ def ends(pair: Pair, public: str) -> list[str]:
     """valid-before of each line of allowed_signers that names the key."""
     lines = pair.ofsted.parts.trust.allowed_signers().splitlines()
     return [line.partition('valid-before="')[2].partition('"')[0] for line in lines if line.endswith(public)]
-
-
-def stamp(moment: datetime) -> str:
-    return f"{moment.replace(microsecond=0) - timedelta(seconds=1):%Y%m%d%H%M%S}Z"
 
 
 def last_quarantined(pair: Pair) -> str:

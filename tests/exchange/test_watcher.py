@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -276,8 +275,7 @@ def test_a_thousand_files_in_three_hundred_new_folders_are_all_taken(template: T
         watcher = Watcher()
         watcher.watch(pair.lgsco.home.outbound, lambda _: woken.set())
         watcher.renew()
-        today = datetime.now(UTC).date()
-        councils = pair.lgsco.parts.register.current(today)[:150]
+        councils = pair.lgsco.parts.register.current(pair.clock().date())[:150]
         folders = [folder for council in councils for folder in (council.gss, council.short_name)]
         assert len(set(folders)) == 300
         for number in range(1000):
