@@ -76,6 +76,19 @@ def left_alone(held: Path) -> Iterator[tuple[Path, dict[Path, str]]]:
                 yield folder, {why: identifier for why, identifier in said.items() if identifier is not None}
 
 
+def with_files(held: Path) -> frozenset[str]:
+    """The handovers whose file lies there beside its explanation; raises OSError where this machine cannot read it."""
+    found = []
+    for part in _parts(held):
+        if part.unseen:
+            raise part.unseen[0]
+        for folder, names in part.folders:
+            explained = _explained(names)
+            whys = dict.fromkeys(explained.values())
+            found += [named(folder / why) for why in whys if _is_explanation(why, explained)]
+    return frozenset(identifier for identifier in found if identifier is not None)
+
+
 def is_left_alone(held: Path, why: Path) -> bool:
     """Whether an explanation is one of those."""
     return any(why in alone for _, alone in left_alone(held))

@@ -47,7 +47,7 @@ def on_other_disks(home: Home) -> list[str]:
     ]
 
 
-def cannot_be_moved(names: str) -> str:
+def folders_apart(names: str) -> str:
     """For a person."""
     return f"on another disk than the spool, or mounted for itself, so that no file can be moved: {names}"
 
@@ -64,7 +64,7 @@ def _gone(home: Home) -> list[str]:
 
 def _elsewhere(home: Home) -> list[str]:
     names = on_other_disks(home)
-    return [cannot_be_moved(", ".join(names))] if names else []
+    return [folders_apart(", ".join(names))] if names else []
 
 
 def _mounts() -> list[Path]:

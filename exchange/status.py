@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from config.errors import HandoverError, Misuse
 from config.home import Home
 from config.times import system_clock
-from exchange import approval_list, custody, files, key_list, landing, machine, troubles
+from exchange import approval_list, custody, files, held, key_list, landing, machine, troubles
 from exchange.drop import scan
 from exchange.envelope.numbers import in_words
 from exchange.partner_trust import agreements_with
@@ -141,8 +141,9 @@ def status(home: Home, ledger: Ledger, keyring: Keyring, trust: Trust) -> Status
         daemon=pid_file.is_held(home.pid_file),
         problems=_each_once(
             *_problems(rows, overdue, outages, about_keys + _no_way(home, trust)),
+            *_refused(home, rows),
             *_incoming(home, ledger, partners),
-            *(_never_came(partner, missing) for partner, missing in gaps.items()),
+            *(_not_come(partner, missing) for partner, missing in gaps.items()),
             *_unfinished(ledger),
             *_former(ledger, partners),
             *custody.problems(custody.listing(home, ledger, trust)),
@@ -166,12 +167,28 @@ def _problems(
 ) -> list[str]:
     problems = []
     if overdue:
-        problems.append(f"{len(overdue)} handovers have no receipt after their deadline")
+        have = "handover has" if len(overdue) == 1 else "handovers have"
+        problems.append(f"{len(overdue)} {have} no receipt after the deadline: see 'handover list --state overdue'")
     for state in ("held", "quarantined"):
         if number := sum(row.state == state for row in rows):
             problems.append(f"{number} {state}: see 'handover list --state {state}'")
     problems += [_outage(partner, cause) for partner, cause in outages.items()]
     return problems + more
+
+
+def _refused(home: Home, rows: list[Row]) -> Iterator[str]:
+    """Files that came back from a partner, and still lie where they came back to."""
+    refused = {row.id: row.partner for row in rows if row.state == "rejected" and row.direction == "out"}
+    if not refused:
+        return
+    try:
+        there = held.with_files(home.held)
+    except OSError as problem:
+        yield f"the files that partners refused cannot be counted, because held/ cannot be read ({problem.strerror})"
+        return
+    for partner, number in sorted(Counter(refused[identifier] for identifier in there & refused.keys()).items()):
+        lie = "file, which lies" if number == 1 else "files, which lie"
+        yield f"{partner} refused {number} {lie} in held/: see 'handover list --state rejected'"
 
 
 def _of_the_home(home: Home) -> list[str]:
@@ -190,12 +207,14 @@ def _incoming(home: Home, ledger: Ledger, partners: Collection[str]) -> Iterator
     for partner in sorted({path.name for root in (home.landing, home.spool / "in") for path in root.glob("*/")}):
         waiting = [*home.landing.glob(f"{partner}/*.age"), *home.spool.glob(f"in/{partner}/*.age")]
         if waiting and partner not in partners:
-            yield f"{len(waiting)} envelopes wait for the card of {partner}: see 'handover partner add'"
+            wait = "envelope waits" if len(waiting) == 1 else "envelopes wait"
+            yield f"{len(waiting)} {wait} for the card of {partner}: see 'handover partner add'"
 
 
-def _never_came(partner: str, missing: list[int]) -> str:
+def _not_come(partner: str, missing: list[int]) -> str:
     number = f"{len(missing)} or more" if len(missing) == MAX_GAPS else str(len(missing))
-    return f"{number} handovers from {partner} never came: numbers {in_words(missing)}"
+    have, numbers = ("handover has", "number") if len(missing) == 1 else ("handovers have", "numbers")
+    return f"{number} {have} not come from {partner}, although later ones did: {numbers} {in_words(missing)}"
 
 
 def _unfinished(ledger: Ledger) -> Iterator[str]:

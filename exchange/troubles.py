@@ -111,7 +111,7 @@ def problems(ledger: View, now: datetime) -> Iterator[str]:
     for _, seconds in _lately(ledger, "clock.jumped", now)[-1:]:
         yield f"the clock of this machine jumped by {_words(seconds)}"
     if is_open(ledger, "folders"):
-        yield machine.cannot_be_moved(_of(ledger, "folders.apart"))
+        yield machine.folders_apart(_of(ledger, "folders.apart"))
     if is_open(ledger, "watch"):
         yield (
             "not all folders can be watched, so files wait for the rescan: raise fs.inotify.max_user_watches, "

@@ -27,6 +27,7 @@ TIMEOUT = 30.0
 EVENTS = frozenset(
     {
         "receipt.overdue",
+        "held",
         "rejected",
         "withdrawal.crossed",
         "quarantined",

@@ -115,7 +115,7 @@ def test_a_gap_is_listed_in_the_status_with_its_numbers_until_it_is_closed(pair:
     lost(pair)
     seen = _status(pair)
     assert (seen["gaps"], seen["explained"]) == ({"lgsco": [1]}, {})
-    assert "1 handovers from lgsco never came: numbers 1" in seen["problems"]
+    assert "1 handover has not come from lgsco, although later ones did: number 1" in seen["problems"]
     after(pair, minutes=15)
     assert _status(pair)["gaps"] == {}
 

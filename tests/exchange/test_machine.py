@@ -38,7 +38,7 @@ def test_a_folder_that_is_mounted_for_itself_is_told_of_although_it_is_the_same_
     with mounted_again(getattr(home, name), tmp_path):
         apart = machine.on_other_disks(home)
         assert apart == [name] if name != "spool" else ["outbound", "inbound", "held", "sent"]
-        assert machine.troubles(home) == [machine.cannot_be_moved(", ".join(apart))]
+        assert machine.troubles(home) == [machine.folders_apart(", ".join(apart))]
         with pytest.raises(Misuse, match=f"between the spool and {apart[0]}") as caught:
             check_home(home)
         assert "on one file system" in caught.value.hint
@@ -105,14 +105,14 @@ def test_what_only_the_service_sees_is_recorded_once_and_the_status_says_it(pair
         for _ in range(3):
             assert service.note(parts, True) == ()
         said = status(parts.home, parts.ledger, parts.keyring, parts.trust).problems
-        assert said.count(machine.cannot_be_moved("sent")) == 1
+        assert said.count(machine.folders_apart("sent")) == 1
     # a shell, in which it is not mounted
     said = status(parts.home, parts.ledger, parts.keyring, parts.trust).problems
-    assert said.count(machine.cannot_be_moved("sent")) == 1
+    assert said.count(machine.folders_apart("sent")) == 1
     for _ in range(3):
         service.note(parts, True)
     assert [event for event in pair.lgsco.events() if "folders" in event] == ["folders.apart", "folders.together"]
-    assert machine.cannot_be_moved("sent") not in status(parts.home, parts.ledger, parts.keyring, parts.trust).problems
+    assert machine.folders_apart("sent") not in status(parts.home, parts.ledger, parts.keyring, parts.trust).problems
 
 
 def test_folders_that_are_gone_are_said_to_be_gone_and_nothing_else(pair: Pair) -> None:

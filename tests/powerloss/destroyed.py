@@ -3,7 +3,7 @@
 due        the original is whole and nothing says that it was destroyed, or the intention is recorded and the next
            round finishes it, with one certificate
 hold …     from the end of the command until the hold is lifted the file is whole in its place, whoever asks
-put back   a hold that came in the midst of a destruction: the file goes back to its place
+held back  a hold that came in the midst of a destruction: the file goes back to its place
 """
 
 import contextlib
@@ -45,7 +45,7 @@ def cases() -> list[Case]:
     return [
         Case(_due, lambda desk: {"due": [*within("lgsco", desk), *RUN]}, _look_at_due),
         Case(_due, _hold, _look_at_hold, frozenset({0, REFUSED})),
-        Case(_held_back, lambda desk: {"put back": [*within("lgsco", desk), *RUN]}, _look_at_put_back),
+        Case(_held_back, lambda desk: {"held back": [*within("lgsco", desk), *RUN]}, _look_at_held_back),
     ]
 
 
@@ -142,7 +142,7 @@ def _is_kept(one: Organisation) -> list[Finding]:
     return found + expect("lost", "beside it", [KEPT, KEPT + RECEIPT], [f"sent/{path}" for path in _left(one)])
 
 
-def _look_at_put_back(desk: Path, done: int) -> list[Finding]:
+def _look_at_held_back(desk: Path, done: int) -> list[Finding]:
     with together(desk) as pair:
         one = pair.lgsco
         found = expect("lost", "places of what is held", 1, len(holders(one.home)))

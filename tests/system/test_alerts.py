@@ -69,6 +69,21 @@ def test_a_missing_receipt_is_overdue_after_the_deadline_and_both_hooks_get_ids_
         assert "Kim" not in told.read_text() + json.dumps(posted) + lgsco.log_file.read_text()
 
 
+def test_a_file_that_may_not_go_is_told_of_by_its_id(
+    tmp_path: Path, listener: tuple[str, list[dict[str, str]]]
+) -> None:
+    url, posted = listener
+    with exchange(tmp_path, {"alerts.webhook": url}) as both:
+        lgsco: Running = both["lgsco"]
+        lgsco.start()
+        lgsco.drop(b"x", "about Kim Example, without a reference.pdf")
+        wait_for(lambda: bool(posted))
+        (row,) = lgsco.rows()
+        assert row.state == "held"
+        assert posted == [{"event": "held", "handover": row.id, "partner": "ofsted", "organisation": "lgsco"}]
+        assert lgsco.stop() == 0
+
+
 def test_a_handover_is_noted_as_overdue_once_and_never_after_its_receipt(pair: Pair) -> None:
     from exchange.overdue import note_overdue
 
