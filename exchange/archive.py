@@ -13,6 +13,7 @@ from config.times import from_text
 from exchange import files
 from exchange.drop import SIDECAR, WHY
 from exchange.parts import Parts
+from exchange.refusals import meaning
 from exchange.spool import Claim
 from ledger.canonical import Json
 from ledger.copies import KEPT, copy_of, place_text
@@ -35,6 +36,7 @@ UNSORTED = "unsorted"
 _HELD = "This file was NOT sent. Nothing of it has left this organisation."
 _REFUSED = "The partner organisation REFUSED this file. It has not been delivered to anybody there."
 _WITHDRAWN = "This file was WITHDRAWN before the partner organisation acknowledged it."
+_MEND = "Mend what is said above, then move the file back into its outbound folder."
 
 
 def hold(parts: Parts, claim: Claim) -> None:
@@ -47,16 +49,17 @@ def hold(parts: Parts, claim: Claim) -> None:
 def return_to_sender(parts: Parts, claim: Claim, handover: Handover) -> None:
     """Move a file that the partner refused, or that was withdrawn, to `held/<folder>/` and say so beside it."""
     if handover.state == "rejected":
-        _put_aside(parts, claim, _REFUSED, [f"The partner's reason: {handover.reason or 'none given'}."])
+        said = meaning(handover.reason)
+        _put_aside(parts, claim, _REFUSED, [said.why], said.what_to_do)
     else:
         _put_aside(parts, claim, _WITHDRAWN, ["It was withdrawn by this organisation."])
 
 
-def _put_aside(parts: Parts, claim: Claim, headline: str, why: list[str]) -> None:
+def _put_aside(parts: Parts, claim: Claim, headline: str, why: list[str], what_to_do: str = _MEND) -> None:
     if parts.spool.holds(claim.id):
         folder = claim.folders[0] if claim.folders else UNSORTED
         target = _place(parts, claim, parts.home.held / folder, WHY, SIDECAR)
-        _write_beside(parts, claim, target, WHY, _why_text(claim, headline, why))
+        _write_beside(parts, claim, target, WHY, _why_text(claim, headline, why, what_to_do))
         if claim.sidecar is not None and claim.sidecar_seen:
             _write_beside(parts, claim, target, SIDECAR, claim.sidecar.encode())
     parts.spool.clear(claim.id)
@@ -120,11 +123,11 @@ def names_another(receipt: bytes, handover: str) -> bool:
     return bool(_NAMED.findall(receipt)) and not names(receipt, handover)
 
 
-def _why_text(claim: Claim, headline: str, why: list[str]) -> bytes:
+def _why_text(claim: Claim, headline: str, why: list[str], what_to_do: str) -> bytes:
     reasons = "".join(f"  - {line}\n" for line in why)
     return (
         f"{headline}\n\nWhy:\n{reasons}\n"
-        "What to do: mend what is said above, then move the file back into its outbound folder.\n\n"
+        f"What to do: {what_to_do}\n\n"
         f"Dropped:   {claim.dropped_at}\n"
         f"Handover:  {claim.id}\n"
     ).encode()

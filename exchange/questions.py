@@ -15,6 +15,7 @@ from config.times import from_text, system_clock
 from exchange.audit import read_ledger
 from exchange.orders import HINTS, the_one
 from exchange.partner_trust import agreements_with, trusted
+from exchange.refusals import meaning
 from keys.trust import Trust
 from ledger.canonical import Json
 from ledger.entry import Entry
@@ -121,9 +122,12 @@ class Story:
 
     @property
     def hint(self) -> str | None:
-        """What to do about the order that was refused last, as long as nothing has happened since."""
+        """What to do about a refusal, by the partner or of an order, as long as nothing has happened since."""
         last = self.events[-1] if self.events else {}
         detail = last.get("detail")
+        if last.get("event") == "rejected" and self.row.direction == "out":
+            said = meaning(self.row.reason)
+            return f"{said.why} {said.what_to_do}"
         if last.get("event") != "order.refused" or not isinstance(detail, dict):
             return None
         return HINTS.get(str(detail.get("reason")))

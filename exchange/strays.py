@@ -22,7 +22,7 @@ PATIENCE = timedelta(minutes=10)
 _WHY = (
     b"These details were NOT used: no file of that name lay beside them for ten minutes.\n\n"
     b"If the file has gone already, it went without them; see 'handover list --all'.\n"
-    b"What to do: put these details into the outbound folder first, and the file after them.\n"
+    b"What to do: Put these details into the outbound folder first, and the file after them.\n"
 )
 
 

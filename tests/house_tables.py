@@ -9,7 +9,7 @@ _PURE = {
         " sshsig succession token_uri trust"
     ),
     "keys.age": "armor bech32 errors file header hybrid raw64 recipients scrypt source stream wrapping x25519",
-    "exchange": "concern retry",
+    "exchange": "concern refusals retry",
     "exchange.envelope": "absence digest fields key_news manifest numbers payload receipt request sealing tar",
 }
 PURE = tuple(f"{package}.{name}" for package, names in _PURE.items() for name in names.split())
