@@ -67,12 +67,23 @@ def read_one(folder: Path, organisation: str, confirmed: Confirmed) -> Card | No
 
 def _read_all(folder: Path, confirmed: Confirmed | None, but: Collection[str]) -> Trust:
     digests = confirmed() if confirmed is not None else None
-    names = {path.name.removesuffix(STAGED).removesuffix(CARD) for path in folder.glob(f"*{CARD}*") if _is_card(path)}
+    names = {name.removesuffix(STAGED).removesuffix(CARD) for name in _listed(folder) if _is_card(name)}
     return Trust([card for name in sorted(names - set(but)) if (card := _read(folder, name, digests)) is not None])
 
 
-def _is_card(path: Path) -> bool:
-    return path.name.endswith((CARD, CARD + STAGED))
+def _listed(folder: Path) -> list[str]:
+    try:
+        return [path.name for path in folder.iterdir()]
+    except FileNotFoundError:
+        return []
+    except OSError as problem:
+        raise NotNow(
+            f"the folder of the partners' cards cannot be read: {problem.strerror}", hint=f"look at {folder}"
+        ) from None
+
+
+def _is_card(name: str) -> bool:
+    return name.endswith((CARD, CARD + STAGED))
 
 
 def _read(folder: Path, organisation: str, digests: Mapping[str, str] | None) -> Card | None:

@@ -10,9 +10,8 @@ at the same time.
 import os
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import unquote_to_bytes
 
-from exchange import files, held, orders, overtaken, quarantine, receiver, reseal, sender
+from exchange import files, folders, held, orders, overtaken, quarantine, receiver, reseal, sender
 from exchange.drop import SIDECAR
 from exchange.failures import Failures
 from exchange.landed import Arrival
@@ -133,10 +132,7 @@ def _release_held(parts: Parts, order: Order) -> None:
         if _is_named_by_a_hold(parts, order):
             orders.refuse(parts.ledger, order, "hold")
             return
-        folders = str(parts.ledger.openings(order.handover.first_seq).get("folders", ""))
-        outbound = parts.home.outbound.joinpath(
-            *(os.fsdecode(unquote_to_bytes(folder)) for folder in folders.split("/") if folder)
-        )
+        outbound = parts.home.outbound.joinpath(*folders.of_held(parts, order.handover))
         files.make_directory(outbound)
         _put_back(path, outbound)
         reason = "released"
@@ -160,7 +156,8 @@ def _put_back(path: Path, outbound: Path) -> None:
     After a crash in between the sidecar is not beside the file any more: it waits where the file goes now.
     """
     sidecar = path.with_name(path.name + SIDECAR)
-    has_sidecar = files.is_there(sidecar)
+    # beside a name of full length none can lie
+    has_sidecar = len(os.fsencode(sidecar.name)) <= files.NAME_MAX and files.is_there(sidecar)
     for name in files.names_like(path.name, files.NAME_MAX - len(SIDECAR) if has_sidecar else files.NAME_MAX):
         target, beside = outbound / name, outbound / (name + SIDECAR)
         if files.is_there(target) or (has_sidecar and not files.move_new(sidecar, beside)):

@@ -9,7 +9,7 @@ import datetime
 import stat
 import tomllib
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from config import agreement as agreements
@@ -20,6 +20,12 @@ from exchange.drop import MAX_FOLDERS
 from exchange.envelope.manifest import MAX_GATEWAYS, Concern
 from exchange.envelope.payload import is_name
 from exchange.spool import Claim
+
+_NAMED = 3
+"""So many keys of a sidecar that mean nothing are named."""
+
+_LONGEST_KEY = 40
+"""Characters of such a key that are shown."""
 
 _DATES = ("event_date", "review_by", "embargo_until")
 _TEXTS = ("category", "authority", "reference")
@@ -184,10 +190,10 @@ def _read_sidecar(text: str | None) -> tuple[dict[str, str], list[Objection]]:
         return {}, []
     try:
         raw = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # ValueError: no TOML, or a number with thousands of digits
         return {}, [_bad_sidecar("it is not a TOML file")]
     values: dict[str, str] = {}
-    problems: list[Objection] = []
+    wrong: list[str] = []
     for key, value in raw.items():
         if key in _TEXTS and isinstance(value, str) and value.strip():
             values[key] = value.strip()
@@ -196,13 +202,26 @@ def _read_sidecar(text: str | None) -> tuple[dict[str, str], list[Objection]]:
         elif key == "gateways" and isinstance(value, list) and _are_gateways(value):
             values[key] = "\n".join(value)
         else:
-            known = (*_TEXTS, *_DATES, "gateways")
-            problems.append(_bad_sidecar(f"{key!r} is not one of {', '.join(known)}, or its value has another form"))
-    return values, problems
+            wrong.append(key)
+    return values, list(_objections_to_keys(wrong))
+
+
+def _objections_to_keys(wrong: list[str]) -> Iterator[Objection]:
+    """One for each of the first few: what is written about a file stays short, whatever lies beside it."""
+    known = ", ".join((*_TEXTS, *_DATES, "gateways"))
+    for key in wrong[:_NAMED]:
+        yield _bad_sidecar(f"{_shortened(key)} is not one of {known}, or its value has another form")
+    if more := wrong[_NAMED:]:
+        yield _bad_sidecar(f"so it is with {len(more)} more")
+
+
+def _shortened(key: str) -> str:
+    return repr(key if len(key) <= _LONGEST_KEY else f"{key[:_LONGEST_KEY]}…")
 
 
 def _are_gateways(value: list[object]) -> bool:
-    return 1 <= len(value) <= MAX_GATEWAYS and all(isinstance(item, str) for item in value)
+    # they are joined by newlines
+    return 1 <= len(value) <= MAX_GATEWAYS and all(isinstance(item, str) and "\n" not in item for item in value)
 
 
 def _date(value: object) -> str | None:

@@ -13,9 +13,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-from config.authorities import UnknownAuthority
-from config.times import from_text, to_text
-from exchange import files, held, locate, retention
+from config.times import to_text
+from exchange import files, folders, held, locate, retention
 from exchange.drop import SIDECAR, WHY
 from exchange.failures import Failures
 from exchange.parts import Parts
@@ -104,17 +103,5 @@ def _take(parts: Parts, handover: Handover, path: Path, digest: str) -> bool:
 
 def _claim(parts: Parts, handover: Handover, path: Path) -> Claim:
     dropped_at = handover.dropped_at or to_text(parts.effects.clock())
-    folders = (handover.partner, handover.category, _council(parts, handover, dropped_at))
     name = parts.ledger.openings(handover.first_seq).get("name")
-    return Claim(
-        handover.id, tuple(folder for folder in folders if folder is not None), str(name or path.name), dropped_at
-    )
-
-
-def _council(parts: Parts, handover: Handover, dropped_at: str) -> str | None:
-    if handover.authority is None:
-        return None
-    try:
-        return parts.register.resolve(handover.authority, from_text(dropped_at).date()).short_name
-    except UnknownAuthority:
-        return handover.authority
+    return Claim(handover.id, folders.as_agreed(parts, handover), str(name or path.name), dropped_at)

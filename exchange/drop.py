@@ -95,6 +95,22 @@ def scan(outbound: Path) -> Iterator[Candidate]:
     yield from _scan(outbound, ())
 
 
+def folders(outbound: Path) -> Iterator[Path]:
+    """`outbound`, and every folder below it that `scan` looks into, or would if it might."""
+    yield from _folders(outbound, 0)
+
+
+def _folders(directory: Path, depth: int) -> Iterator[Path]:
+    yield directory
+    try:
+        with os.scandir(directory) as entries:
+            below = [e.name for e in entries if e.is_dir(follow_symlinks=False) and not is_unfinished(e.name)]
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return
+    for name in below if depth < SCAN_DEPTH else ():
+        yield from _folders(directory / name, depth + 1)
+
+
 def _scan(directory: Path, folders: tuple[str, ...]) -> Iterator[Candidate]:
     try:
         listing = sorted(os.scandir(directory), key=lambda entry: entry.name)

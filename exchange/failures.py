@@ -21,13 +21,15 @@ _WHOLE_PARTNER = 2
 class Failures:
     """Keeps the first failure; `at_once` and evidence of tampering go through.
 
+    With `faults`, those of this program itself are kept too: where each try is about one file, no other has to wait.
     One that concerns the whole of a partner counts before one about a file there, and that before any of this machine:
     whoever waits for the partner must hear of it.
     """
 
-    def __init__(self, *at_once: type[Exception]) -> None:
+    def __init__(self, *at_once: type[Exception], faults: bool = False) -> None:
         self._at_once: tuple[type[Exception], ...] = (Tampered, *at_once)
-        self.first: OSError | HandoverError | None = None
+        self._kept: tuple[type[Exception], ...] = (Exception,) if faults else (OSError, HandoverError)
+        self.first: Exception | None = None
 
     @contextmanager
     def kept(self) -> Iterator[None]:
@@ -36,7 +38,7 @@ class Failures:
             yield
         except self._at_once:
             raise
-        except (OSError, HandoverError) as problem:
+        except self._kept as problem:
             if self.first is None or _weight(problem) > _weight(self.first):
                 self.first = problem
 
@@ -51,7 +53,7 @@ class Failures:
             raise self.first
 
 
-def _weight(problem: OSError | HandoverError) -> int:
+def _weight(problem: Exception) -> int:
     if isinstance(problem, LandingError):
         return 1 if problem.of_one_file else _WHOLE_PARTNER
     return 0

@@ -77,16 +77,19 @@ def left_alone(held: Path) -> Iterator[tuple[Path, dict[Path, str]]]:
 
 
 def with_files(held: Path) -> frozenset[str]:
-    """The handovers whose file lies there beside its explanation; raises OSError where this machine cannot read it."""
-    found = []
+    """The handovers whose file still lies there: beside its explanation, or for all that anybody can tell.
+
+    Raises OSError where this machine cannot read all of it.
+    """
+    told = set[str | None]()
     for part in _parts(held):
         if part.unseen:
             raise part.unseen[0]
         for folder, names in part.folders:
             explained = _explained(names)
-            whys = dict.fromkeys(explained.values())
-            found += [named(folder / why) for why in whys if _is_explanation(why, explained)]
-    return frozenset(identifier for identifier in found if identifier is not None)
+            told |= {named(folder / name) for name in names if _is_explanation(name, explained)}
+    gone = {identifier for _, alone in left_alone(held) for identifier in alone.values()}
+    return frozenset(identifier for identifier in told - gone if identifier is not None)
 
 
 def is_left_alone(held: Path, why: Path) -> bool:

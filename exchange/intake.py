@@ -10,10 +10,9 @@ import os
 import stat
 from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import quote
 
 from config.times import from_text, to_text
-from exchange import archive, files
+from exchange import archive, files, folders
 from exchange.concern import FileFacts, Judgement, as_text, judge
 from exchange.drop import SIDECAR, Candidate
 from exchange.failures import Failures
@@ -74,10 +73,15 @@ def admit(parts: Parts, claim: Claim) -> None:
 
 
 def admit_all(parts: Parts, claims: Sequence[Claim], failures: Failures) -> None:
-    """The same for many, in one commit, or none is recorded; what fails afterwards with one is kept in `failures`."""
-    drafts = [_decision(parts, claim) for claim in claims]
-    parts.ledger.write(lambda tx: [_record(tx, draft) for draft in drafts])
-    for claim, draft in zip(claims, drafts, strict=True):
+    """The same for many, in one commit, or none is recorded; what fails before or after with one is kept in `failures`,
+    and that one is gone on with later."""
+    decided = []
+    for claim in claims:
+        with failures.kept(), parts.spool.gone_on_with_later(claim.id):
+            decided.append((claim, _decision(parts, claim)))
+    if decided:
+        parts.ledger.write(lambda tx: [_record(tx, draft) for _, draft in decided])
+    for claim, draft in decided:
         with failures.kept(), parts.spool.gone_on_with_later(claim.id):
             remove_sidecar(parts, claim)
             if draft.event == "held":
@@ -142,7 +146,7 @@ def _accepted(parts: Parts, claim: Claim, judgement: Judgement, size: int) -> Dr
 def _held(_parts: Parts, claim: Claim, judgement: Judgement, size: int) -> Draft:
     private = {
         "name": judgement.name,
-        "folders": "/".join(quote(os.fsencode(folder)) for folder in claim.folders),
+        folders.OPENING: folders.as_text(claim),
         "why": as_text("\n".join(o.text for o in judgement.objections)),
     }
     if judgement.reference is not None:
@@ -160,7 +164,7 @@ def _held(_parts: Parts, claim: Claim, judgement: Judgement, size: int) -> Draft
         detail={
             "dropped_at": claim.dropped_at,
             "reason": judgement.objections[0].code,
-            "reasons": [o.code for o in judgement.objections],
+            "reasons": list(dict.fromkeys(o.code for o in judgement.objections)),
         },
     )
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from config.errors import NotNow
 from config.home import Home
-from exchange import files
+from exchange import drop, files
 from ledger.database import LedgerMissing, check_lock
 
 WORK = ("outbound", "inbound", "held", "sent", "spool", "quarantine", "landing")
@@ -45,6 +45,14 @@ def on_other_disks(home: Home) -> list[str]:
         and home.spool.is_dir()
         and (not files.can_be_moved(home.spool, folder) or _holds_any(folder.resolve(), mounts))
     ]
+
+
+def closed_folders(home: Home) -> int:
+    """How many folders in outbound this process may not look into, or not take a file from."""
+    needed = os.R_OK | os.W_OK | os.X_OK
+    closed = (one for one in drop.folders(home.outbound) if not os.access(one, needed, effective_ids=True))
+    # what has gone meanwhile is not closed
+    return sum(files.is_there(one) for one in closed)
 
 
 def folders_apart(names: str) -> str:

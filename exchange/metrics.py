@@ -159,9 +159,10 @@ def _of_partners(made: _Page, home: Home, ledger: Ledger, trust: Trust, now: dat
     each("missing_numbers", "Numbers of handovers that never came.", lambda p: len(sequence_gaps(ledger, p)))
     each("partner_outage", "Whether the partner cannot be reached.", lambda p: outage(ledger, p) is not None)
     each("quarantine_full", "Whether nothing is taken any more.", lambda p: is_quarantine_full(ledger, p))
-    kept = {partner: _kept(home, partner) for partner in partners}
-    each("quarantine_files", "Files from the partner in quarantine.", lambda p: len(kept[p]))
-    each("quarantine_bytes", "Their size.", lambda p: sum(kept[p]))
+    kept = {partner: sizes for partner in partners if (sizes := _kept(home, partner)) is not None}
+    counts, sizes_of = ([((p,), of(kept[p])) for p in kept] for of in (len, sum))
+    made.add("quarantine_files", "Files from the partner in quarantine.", ("partner",), counts)
+    made.add("quarantine_bytes", "Their size.", ("partner",), sizes_of)
     for name, meaning, sql in _LAST:
         last = [((str(p),), from_text(at).timestamp()) for p, at in ledger.rows(sql) if at is not None]
         made.add(f"last_{name}_timestamp_seconds", meaning, ("partner",), last)
@@ -180,9 +181,13 @@ def _age(since: str | None, now: datetime) -> float:
     return 0.0 if since is None else max(0.0, (now - from_text(since)).total_seconds())
 
 
-def _kept(home: Home, partner: str) -> list[int]:
+def _kept(home: Home, partner: str) -> list[int] | None:
+    """Sizes; None where that cannot be told now, and is not said to be nothing."""
     folder = home.quarantine / partner
-    return _sizes(folder.iterdir()) if folder.is_dir() else []
+    try:
+        return _sizes(folder.iterdir()) if folder.is_dir() else []
+    except OSError:
+        return None
 
 
 def _sizes(paths: Iterable[Path]) -> list[int]:

@@ -80,12 +80,12 @@ def place(
     """Record an order; raises Misuse where it makes no sense for that handover."""
     states = ALLOWED.get((what, handover.direction), ())
     if handover.state not in states:
-        direction = "a file that was sent" if handover.direction == "out" else "a file that was received"
+        direction = "a file of ours" if handover.direction == "out" else "a received file"
         wanted = _participle(what)
         why_not = "already" if handover.state == wanted else f"and cannot be {wanted}"
         raise Misuse(
             f"handover {handover.id} is {handover.state} {why_not}",
-            hint=f"{what} is for {direction} and is {' or '.join(states)}"
+            hint=f"{what} is for {direction} that is {' or '.join(states)}"
             if states
             else f"{what} is not for {direction}",
         )

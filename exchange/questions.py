@@ -3,6 +3,7 @@
 The ledger answers; this adds what only the home knows: the councils' predecessors and each partner's deadline.
 """
 
+import contextlib
 import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from config.authorities import Register
 from config.errors import Misuse, Refused
 from config.home import Home
 from config.times import from_text, system_clock
+from exchange import held
 from exchange.audit import read_ledger
 from exchange.orders import HINTS, the_one
 from exchange.partner_trust import agreements_with, trusted
@@ -104,6 +106,8 @@ class Story:
 
     row: Row
     events: tuple[Mapping[str, Json], ...]
+    came_back: bool = False
+    """Whether its file, which the partner refused, still lies in held/."""
 
     def to_json(self) -> dict[str, object]:
         """The fields of `list`, and `events`."""
@@ -125,7 +129,7 @@ class Story:
         """What to do about a refusal, by the partner or of an order, as long as nothing has happened since."""
         last = self.events[-1] if self.events else {}
         detail = last.get("detail")
-        if last.get("event") == "rejected" and self.row.direction == "out":
+        if self.came_back:
             said = meaning(self.row.reason)
             return f"{said.why} {said.what_to_do}"
         if last.get("event") != "order.refused" or not isinstance(detail, dict):
@@ -153,7 +157,16 @@ def life(home: Home, ledger: Ledger, trust: Trust, identifier: str) -> Story:
         holds=holds_now(ledger),
     )
     row = next(r for r in rows if (r.partner, r.direction) == (handover.partner, handover.direction))
-    return Story(row, tuple(_told(ledger, entry) for entry in ledger.entries_of(handover)))
+    events = tuple(_told(ledger, entry) for entry in ledger.entries_of(handover))
+    return Story(row, events, came_back=_came_back(home, row))
+
+
+def _came_back(home: Home, row: Row) -> bool:
+    if (row.state, row.direction) != ("rejected", "out"):
+        return False
+    with contextlib.suppress(OSError):
+        return row.id in held.with_files(home.held)
+    return False
 
 
 def _told(ledger: Ledger, entry: Entry) -> Mapping[str, Json]:

@@ -107,7 +107,7 @@ def recover(parts: Parts, stopping: Callable[[], bool] = lambda: False) -> None:
         destruction.clear_finished(parts)
     with Failures().kept():
         half_copy.clear(parts.home.outbound)
-    with Failures().kept():
+    with Failures(faults=True).kept():
         # what cannot be finished now (disk full) is tried again by every round
         _finish(parts, stopping)
     for partner, path in list(parts.spool.incoming()):
@@ -119,7 +119,7 @@ def recover(parts: Parts, stopping: Callable[[], bool] = lambda: False) -> None:
 
 def _finish(parts: Parts, stopping: Callable[[], bool] = lambda: False) -> None:
     """Go on with claims that a crash, or a failure of this machine, left half done; raises the first failure."""
-    failures = Failures()
+    failures = Failures(faults=True)
     for identifier in sorted(parts.spool.unfinished):
         if stopping():
             break
@@ -158,7 +158,7 @@ def take_dropped(parts: Parts, completeness: Completeness) -> int:
         )
     parts.spool.require()
     _require_ledger(parts)
-    failures = Failures()
+    failures = Failures(faults=True)
     for go_on in (_finish, clerk.about_held, crossed.bring_home, taken_back.notice, strays.put_aside):
         with failures.kept():
             go_on(parts)
@@ -269,7 +269,7 @@ def _all(*tasks: Callable[[], int]) -> int:
 
 def _each(handovers: Sequence[Handover], act: Callable[[Handover], None]) -> None:
     """Act on all; one that fails does not keep the next from its turn. The first failure is raised at the end."""
-    failures = Failures()
+    failures = Failures(faults=True)
     for handover in handovers:
         with failures.kept():
             act(handover)
@@ -284,7 +284,7 @@ def receive_landed(parts: Parts, partner: str) -> int:
     """
     parts.spool.require()
     parts.require_ledger()
-    failures = Failures(QuarantineFull)
+    failures = Failures(QuarantineFull, faults=True)
     room = Room(parts, partner)
     count = 0
     with failures.kept():

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from config.times import from_text, to_text
-from exchange import archive, files, intake, post_quantum, retention
+from exchange import archive, files, folders, intake, post_quantum, retention
 from exchange.envelope.manifest import AgreementRef, Concern, Manifest, ManifestError
 from exchange.envelope.sealing import EnvelopeError, seal
 from exchange.failures import Failures
@@ -236,8 +236,8 @@ def _hold(parts: Parts, handover: Handover, claim: Claim, codes: list[str], text
                 handover=handover.id,
                 partner=handover.partner,
                 direction="out",
-                private={"why": "\n".join(texts)},
-                detail={"reason": codes[0], "reasons": codes},
+                private={"why": "\n".join(texts), folders.OPENING: folders.as_text(claim)},
+                detail={"reason": codes[0], "reasons": list(dict.fromkeys(codes))},
             )
         )
     )

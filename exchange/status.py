@@ -1,26 +1,27 @@
 """How a home does: queues, the oldest file, overdue receipts, partners, keys and the ledger at a glance."""
 
+import contextlib
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from config.errors import HandoverError, Misuse
 from config.home import Home
 from config.times import system_clock
-from exchange import approval_list, custody, files, held, key_list, landing, machine, troubles
+from exchange import approval_list, files, key_list, machine, problems
 from exchange.drop import scan
 from exchange.envelope.numbers import in_words
 from exchange.partner_trust import agreements_with
-from exchange.questions import holds_now, in_flight
+from exchange.problems import Known
+from exchange.questions import in_flight
 from exchange.service import pid_file
 from exchange.token_access import token_of
 from exchange.topology import Topology
 from keys.keyring import Keyring
 from keys.rotation import of_ledger
 from keys.trust import Trust
-from ledger.closing import shown_former
-from ledger.gaps import MAX_GAPS, explained, sequence_gaps
-from ledger.query import Row, is_quarantine_full, outage, reachability
+from ledger.gaps import explained, sequence_gaps
+from ledger.query import reachability
 from ledger.store import Ledger
 
 
@@ -94,7 +95,7 @@ def _without_ledger(home: Home, keyring: Keyring, problem: HandoverError) -> Sta
     keys: dict[str, str | None] = {info.purpose: info.valid_until for info in keyring.infos()}
     return Status(
         organisation=home.settings.organisation.id,
-        dropped=sum(1 for _ in scan(home.outbound)),
+        dropped=_dropped(home),
         states={},
         oldest=None,
         overdue=(),
@@ -107,7 +108,7 @@ def _without_ledger(home: Home, keyring: Keyring, problem: HandoverError) -> Sta
         ledger_size=None,
         ledger_root=None,
         daemon=pid_file.is_held(home.pid_file),
-        problems=(problem.message, *_of_the_home(home)),
+        problems=(problem.message, *problems.of_the_home(home)),
     )
 
 
@@ -117,7 +118,6 @@ def status(home: Home, ledger: Ledger, keyring: Keyring, trust: Trust) -> Status
     open_rows = [row for row in rows if not row.is_final]
     overdue = tuple(row.id for row in rows if row.overdue)
     partners = {partner: reachability(ledger, partner) for partner in agreements_with(home, trust)}
-    outages = {partner: cause for partner in partners if (cause := outage(ledger, partner)) is not None}
     gaps = {partner: missing for partner in trust.partners if (missing := sequence_gaps(ledger, partner))}
     reasons = {partner: by_reason for partner in trust.partners if (by_reason := _explained(ledger, partner))}
     recorded = of_ledger(ledger)
@@ -126,7 +126,7 @@ def status(home: Home, ledger: Ledger, keyring: Keyring, trust: Trust) -> Status
     about_keys = key_list.problems(keyring, ledger, trust, tuple(partners), home.settings)
     return Status(
         organisation=home.settings.organisation.id,
-        dropped=sum(1 for _ in scan(home.outbound)),
+        dropped=_dropped(home),
         states=dict(Counter(row.state for row in rows)),
         oldest=min((since for row in open_rows if (since := row.dropped_at or row.received_at)), default=None),
         overdue=overdue,
@@ -139,99 +139,15 @@ def status(home: Home, ledger: Ledger, keyring: Keyring, trust: Trust) -> Status
         ledger_size=ledger.size,
         ledger_root=ledger.root().hex(),
         daemon=pid_file.is_held(home.pid_file),
-        problems=_each_once(
-            *_problems(rows, overdue, outages, about_keys + _no_way(home, trust)),
-            *_refused(home, rows),
-            *_incoming(home, ledger, partners),
-            *(_not_come(partner, missing) for partner, missing in gaps.items()),
-            *_unfinished(ledger),
-            *_former(ledger, partners),
-            *custody.problems(custody.listing(home, ledger, trust)),
-            *_reviews(ledger),
-            *approval_list.problems(home, ledger, system_clock()),
-            *troubles.problems(ledger, system_clock()),
-            *_of_the_home(home),
-        ),
+        problems=problems.all_of(Known(home, ledger, trust, rows, partners, gaps, system_clock()), about_keys),
     )
 
 
-def _each_once(*problems: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(problems))
-
-
-def _problems(
-    rows: list[Row],
-    overdue: tuple[str, ...],
-    outages: dict[str, str],
-    more: list[str],
-) -> list[str]:
-    problems = []
-    if overdue:
-        have = "handover has" if len(overdue) == 1 else "handovers have"
-        problems.append(f"{len(overdue)} {have} no receipt after the deadline: see 'handover list --state overdue'")
-    for state in ("held", "quarantined"):
-        if number := sum(row.state == state for row in rows):
-            problems.append(f"{number} {state}: see 'handover list --state {state}'")
-    problems += [_outage(partner, cause) for partner, cause in outages.items()]
-    return problems + more
-
-
-def _refused(home: Home, rows: list[Row]) -> Iterator[str]:
-    """Files that came back from a partner, and still lie where they came back to."""
-    refused = {row.id: row.partner for row in rows if row.state == "rejected" and row.direction == "out"}
-    if not refused:
-        return
-    try:
-        there = held.with_files(home.held)
-    except OSError as problem:
-        yield f"the files that partners refused cannot be counted, because held/ cannot be read ({problem.strerror})"
-        return
-    for partner, number in sorted(Counter(refused[identifier] for identifier in there & refused.keys()).items()):
-        lie = "file, which lies" if number == 1 else "files, which lie"
-        yield f"{partner} refused {number} {lie} in held/: see 'handover list --state rejected'"
-
-
-def _of_the_home(home: Home) -> list[str]:
-    """What can be told without the ledger."""
-    problems = []
-    if not home.marker.is_file():
-        problems.append("the outbound folder has lost its marker file")
-    return [*problems, *machine.troubles(home)]
-
-
-def _incoming(home: Home, ledger: Ledger, partners: Collection[str]) -> Iterator[str]:
-    """What has come and cannot be taken, or not be opened, until a person does something."""
-    for partner in partners:
-        if is_quarantine_full(ledger, partner):
-            yield f"the quarantine of {partner} is full: nothing is taken from it until some is released or withdrawn"
-    for partner in sorted({path.name for root in (home.landing, home.spool / "in") for path in root.glob("*/")}):
-        waiting = [*home.landing.glob(f"{partner}/*.age"), *home.spool.glob(f"in/{partner}/*.age")]
-        if waiting and partner not in partners:
-            wait = "envelope waits" if len(waiting) == 1 else "envelopes wait"
-            yield f"{len(waiting)} {wait} for the card of {partner}: see 'handover partner add'"
-
-
-def _not_come(partner: str, missing: list[int]) -> str:
-    number = f"{len(missing)} or more" if len(missing) == MAX_GAPS else str(len(missing))
-    have, numbers = ("handover has", "number") if len(missing) == 1 else ("handovers have", "numbers")
-    return f"{number} {have} not come from {partner}, although later ones did: {numbers} {in_words(missing)}"
-
-
-def _unfinished(ledger: Ledger) -> Iterator[str]:
-    """A crash while a person sealed something: it has no envelope that anybody could carry."""
-    for handover in ledger.handovers(direction="out", states=("sealed",)):
-        if "by_hand" in ledger.entry(handover.first_seq).detail:
-            yield f"an envelope made by hand was not finished: 'handover withdraw {handover.id}', and seal it again"
-
-
-def _former(ledger: Ledger, partners: Collection[str]) -> Iterator[str]:
-    """What a new home is told until the partner has its card."""
-    for partner in partners:
-        if (size := shown_former(ledger, partner)) is not None:
-            yield (
-                f"{partner} witnesses another ledger of ours, of {size} entries: if this home is new, have {partner}"
-                " run 'handover partner add' with our card; if not, an older copy may have been put in its place"
-            )
+def _dropped(home: Home) -> int:
+    """How many wait; where the folder cannot be read, its problem says so."""
+    with contextlib.suppress(OSError):
+        return sum(1 for _ in scan(home.outbound))
+    return 0
 
 
 def _explained(ledger: Ledger, partner: str) -> dict[str, list[int]]:
@@ -240,27 +156,6 @@ def _explained(ledger: Ledger, partner: str) -> dict[str, list[int]]:
         if ledger.with_number(partner, "in", number) is None:
             by_reason.setdefault(reason, []).append(number)
     return by_reason
-
-
-def _no_way(home: Home, trust: Trust) -> list[str]:
-    """What is wrong with the ways between us and our partners."""
-    ways = ((partner, Topology.of(home, trust.card(partner)).problem) for partner in agreements_with(home, trust))
-    return [problem.format(partner=partner) for partner, problem in ways if problem is not None]
-
-
-def _reviews(ledger: Ledger) -> list[str]:
-    today = system_clock().date().isoformat()
-    reviewed = [(hold.seq, hold.review) for hold in holds_now(ledger).all if hold.review is not None]
-    return [f"hold {seq} was to be reviewed by {day}" for seq, day in reviewed if day <= today]
-
-
-def _outage(partner: str, cause: str) -> str:
-    """What keeps us from using a partner's landing zone, in the words that the error had."""
-    kind = getattr(landing, cause, None)
-    if not (isinstance(kind, type) and issubclass(kind, landing.LandingError)):
-        return f"{partner} cannot be reached"
-    said = kind.said.format(place=partner)
-    return f"{said}: nothing is sent to it" if kind is landing.HostKeyChanged else said
 
 
 def check_home(home: Home) -> dict[str, str | int | bool | None]:
@@ -277,9 +172,9 @@ def check_home(home: Home) -> dict[str, str | int | bool | None]:
     trust = trusted(home, None)
     agreements = agreements_with(home, trust)
     ways = {partner: Topology.of(home, trust.card(partner)) for partner in agreements}
-    if problems := _no_way(home, trust):
+    if wrong := problems.no_way(home, trust):
         raise Misuse(
-            "; ".join(problems),
+            "; ".join(wrong),
             hint="one side needs an SFTP server: set landing.host in handover.toml and give out the new card,"
             " or ask the partner for a card with a landing zone",
         )

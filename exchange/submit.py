@@ -14,7 +14,7 @@ from config.errors import Misuse, Refused
 from config.home import Home
 from exchange import files, intake
 from exchange.concern import FileFacts, judge, sidecar_for
-from exchange.drop import SIDECAR
+from exchange.drop import SIDECAR, is_unfinished
 from exchange.half_copy import half_copy
 from exchange.partner_trust import agreements_with
 from exchange.spool import Claim
@@ -43,6 +43,10 @@ def submit(
             raise Misuse(f"{path} cannot be read: {problem.strerror}") from None
         if not stat.S_ISREG(status.st_mode):
             raise Misuse(f"{path} is not a file")
+        name = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in path.name)
+        if is_unfinished(path.name):
+            problems.append(f"{name}: A file of this name is never taken, it could be unfinished. Rename it.")
+            continue
         judgement = judge(
             Claim("", (partner, category, authority), path.name, "", sidecar),
             FileFacts(status.st_size, stat.S_IFREG, 1, True),
@@ -52,7 +56,7 @@ def submit(
             today=today,
             max_bytes=home.settings.limits.max_bytes,
         )
-        problems += [f"{path.name}: {objection.text}" for objection in judgement.objections]
+        problems += [f"{name}: {objection.text}" for objection in judgement.objections]
     if problems:
         raise Refused("not submitted: " + " ".join(problems), reason="not-allowed")
     council = register.resolve(authority, today).short_name

@@ -6,13 +6,11 @@ What is put into an outbound folder again is another handover; nothing would eve
 explanation that comes along with its file is no document, and is for nobody else: it goes back to held/, alone.
 """
 
-import os
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from urllib.parse import unquote_to_bytes
 
-from exchange import archive, files, held
+from exchange import archive, files, folders, held
 from exchange.drop import WHY, Candidate
 from exchange.failures import Failures
 from exchange.parts import Parts
@@ -90,10 +88,7 @@ def _put_back(parts: Parts, candidate: Candidate) -> bool:
 
 def _folder(parts: Parts, handover: Handover) -> str:
     """Where it lay: only what was held as it was dropped could have lain in a folder of no partner."""
-    folders = parts.ledger.openings(handover.first_seq).get("folders")
-    if folders is None:
-        return handover.partner
-    return os.fsdecode(unquote_to_bytes(str(folders).split("/")[0])) or archive.UNSORTED
+    return next(iter(folders.of_held(parts, handover)), archive.UNSORTED)
 
 
 def _is_at_rest(parts: Parts, folder: Path) -> bool:

@@ -3,6 +3,7 @@
     disk.full         disk.room       no room is left on the disk of the folders that detail.of names
     clock.wrong       clock.right     entries are of a time that has not come: the clock is behind, or was ahead
     folders.apart     folders.together  between the spool and the folders that detail.of names no file can be moved
+    folders.closed    folders.opened    the service may not read or empty detail.number of the folders in outbound
     watch.incomplete  watch.complete  files in some folders are found by the rescan alone
     clock.jumped                      between two looks the clock went detail.seconds further than time did
     clock.disagrees                   the partner signed at a time that, by our clock, cannot be
@@ -20,6 +21,7 @@ from config.errors import NotNow
 from config.times import from_text
 from exchange import machine, seldom
 from exchange.parts import Parts
+from ledger.canonical import Json
 from ledger.entry import Draft
 from ledger.view import View
 
@@ -33,7 +35,7 @@ UNUSABLE: Final = "ledger.unusable"
 """Told, but not recorded, because it cannot be: the ledger is locked, read-only or on a full disk."""
 
 _PAIRS: Final = {"disk": ("disk.full", "disk.room"), "clock": ("clock.wrong", "clock.right"),
-                 "folders": ("folders.apart", "folders.together"),
+                 "folders": ("folders.apart", "folders.together"), "closed": ("folders.closed", "folders.opened"),
                  "watch": ("watch.incomplete", "watch.complete")}  # fmt: skip
 
 
@@ -63,12 +65,15 @@ class Troubles:
 
     def _record(self, parts: Parts, watched: bool) -> None:
         named = {"disk": machine.full_disks(parts.home), "folders": machine.on_other_disks(parts.home)}
+        details: dict[str, dict[str, Json]] = {name: {"of": ", ".join(of)} for name, of in named.items() if of}
+        if number := machine.closed_folders(parts.home):
+            details["closed"] = {"number": number}
         behind = is_behind(parts.ledger, parts.effects.clock())
-        now = {**{name: bool(of) for name, of in named.items()}, "clock": behind, "watch": not watched}
+        now = {**{name: name in details for name in _PAIRS}, "clock": behind, "watch": not watched}
         drafts = []
         for name, (began, ended) in _PAIRS.items():
             if now[name] != is_open(parts.ledger, name):
-                detail = {"of": ", ".join(of)} if (of := named.get(name)) else {}
+                detail = details.get(name, {})
                 drafts.append(Draft(event=began if now[name] else ended, actor="daemon", detail=detail))
         ahead = parts.effects.clock().timestamp() - parts.effects.monotonic()
         jumped = 0.0 if self._ahead is None else ahead - self._ahead
@@ -112,6 +117,11 @@ def problems(ledger: View, now: datetime) -> Iterator[str]:
         yield f"the clock of this machine jumped by {_words(seconds)}"
     if is_open(ledger, "folders"):
         yield machine.folders_apart(_of(ledger, "folders.apart"))
+    if is_open(ledger, "closed"):
+        yield (
+            "the service may not read, or not empty, some folders in outbound/, and files wait there: "
+            "its user has to read, write and search each"
+        )
     if is_open(ledger, "watch"):
         yield (
             "not all folders can be watched, so files wait for the rescan: raise fs.inotify.max_user_watches, "
@@ -120,7 +130,7 @@ def problems(ledger: View, now: datetime) -> Iterator[str]:
 
 
 def is_open(ledger: View, name: str) -> bool:
-    """Whether the trouble `disk`, `clock`, `folders` or `watch` was recorded and lasts."""
+    """Whether the trouble `disk`, `clock`, `folders`, `closed` or `watch` was recorded and lasts."""
     began, _ = events = _PAIRS[name]
     found = ledger.rows("SELECT event FROM entries WHERE event IN (?, ?) ORDER BY seq DESC LIMIT 1", *events)
     return found == [(began,)]

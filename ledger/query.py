@@ -20,6 +20,9 @@ from ledger.view import View
 Deadlines = Mapping[tuple[str, str], timedelta]
 """(partner, category) -> how long a receipt may take."""
 
+UNKNOWN_DEADLINE = timedelta(days=7)
+"""Where nothing says so, because the agreement or the partner's card has gone: whoever waits is told all the same."""
+
 _LIFE = "FROM entries e WHERE e.handover = h.id AND +e.partner = h.partner AND e.direction = h.direction"
 _OPENED = (
     "coalesce((SELECT o.value FROM openings o WHERE o.seq = h.first_seq AND o.field = '{0}'), "
@@ -184,8 +187,8 @@ def _row(record: tuple[Any, ...], now: datetime, deadlines: Deadlines, holds: Ho
 def _is_overdue(h: Handover, now: datetime, deadlines: Deadlines) -> bool:
     if h.state not in _WAITING or h.dropped_at is None:
         return False
-    allowed = deadlines.get((h.partner, h.category or ""))
-    return allowed is not None and now - from_text(h.dropped_at) > allowed
+    allowed = deadlines.get((h.partner, h.category or ""), UNKNOWN_DEADLINE)
+    return now - from_text(h.dropped_at) > allowed
 
 
 def reachability(ledger: View, partner: str) -> str:

@@ -57,8 +57,14 @@ def list_(context: HomeContext, state: str | None, partner: str | None, everythi
     show.table(
         ("id", "direction", "partner", "state", "overdue", "authority", "name"),
         [(r.id, r.direction, r.partner, r.shown_state, r.overdue, r.authority, r.name) for r in rows],
-        empty="nothing is in flight or held" if not everything else "no handover yet",
+        empty=_nothing(filtered=bool(state or partner), everything=everything),
     )
+
+
+def _nothing(*, filtered: bool, everything: bool) -> str:
+    if filtered:
+        return "no handover matches"
+    return "no handover yet" if everything else "nothing is in flight or held"
 
 
 @click.command("show", epilog="Example: handover show 019aae33")

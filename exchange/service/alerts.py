@@ -58,6 +58,8 @@ EVENTS = frozenset(
         "disk.room",
         "folders.apart",
         "folders.together",
+        "folders.closed",
+        "folders.opened",
         "clock.wrong",
         "clock.right",
         "clock.jumped",

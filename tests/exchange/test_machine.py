@@ -1,19 +1,26 @@
 """What a machine keeps the service from, told without the ledger."""
 
+import os
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from config.errors import Misuse, NotNow
 from exchange import machine
+from exchange.problems import of_the_home
+from exchange.service.alerts import EVENTS
 from exchange.status import check_home, status
 from exchange.troubles import Troubles
 from ledger.identifier import new_id
 from tests.organisations import Pair
 from tests.tmpfs import tmpfs
+
+NOBODY = 65534
 
 
 @contextmanager
@@ -44,6 +51,72 @@ def test_a_folder_that_is_mounted_for_itself_is_told_of_although_it_is_the_same_
         assert "on one file system" in caught.value.hint
     assert machine.troubles(home) == []
     assert {path: path.stat().st_mtime_ns for path in home.root.rglob("*")} == before
+
+
+@contextmanager
+def as_somebody() -> Iterator[None]:
+    """Root may do everything."""
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.mark.parametrize(("mode", "closed"), [(0o777, 0), (0o333, 1), (0o555, 1), (0o666, 1), (0o000, 1)])
+def test_folders_that_may_not_be_read_or_emptied_are_counted(pair: Pair, mode: int, closed: int) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        outbound = Path(name) / "outbound"
+        (outbound / "ofsted" / "upheld-decision" / "Leeds").mkdir(parents=True)
+        (outbound / "ofsted" / ".trash").mkdir(0)
+        for folder in (Path(name), outbound, *outbound.rglob("[!.]*")):
+            folder.chmod(0o777)
+        (outbound / "ofsted" / "upheld-decision" / "Leeds").chmod(mode)
+        home = replace(pair.lgsco.home, root=Path(name))
+        assert home.outbound == outbound
+        with as_somebody():
+            assert machine.closed_folders(home) == closed
+    assert machine.closed_folders(home) == 0
+
+
+def test_a_closed_folder_in_outbound_is_recorded_and_told_until_it_is_opened(pair: Pair, tmp_path: Path) -> None:
+    parts, service = pair.lgsco.parts, Troubles()
+    folder = parts.home.outbound / "ofsted" / "Kim Example"
+    folder.mkdir(parents=True)
+
+    def said() -> list[str]:
+        found = status(parts.home, parts.ledger, parts.keyring, parts.trust).problems
+        return [problem for problem in found if "may not read, or not empty" in problem]
+
+    with mounted_again(folder, tmp_path):
+        subprocess.run(["mount", "-o", "remount,bind,ro", folder], check=True)
+        for _ in range(2):
+            service.note(parts, True)
+        assert len(said()) == 1
+    for _ in range(2):
+        service.note(parts, True)
+    assert said() == []
+    ledger = parts.ledger
+    found = [entry for entry in ledger.entries(0, ledger.size) if entry.event in ("folders.closed", "folders.opened")]
+    assert [(entry.event, entry.detail) for entry in found] == [
+        ("folders.closed", {"number": 1}),
+        ("folders.opened", {}),
+    ]
+    assert {"folders.closed", "folders.opened"} <= EVENTS
+
+
+@pytest.mark.parametrize("place", ["outbound", "spool", "landing", "inbound"])
+def test_a_folder_that_cannot_be_read_is_a_sentence_and_hides_no_other(pair: Pair, place: str) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        root.chmod(0o755)
+        for folder in machine.WORK:
+            (root / folder).mkdir()
+        (root / place).chmod(0)
+        with as_somebody():
+            said = of_the_home(replace(pair.lgsco.home, root=root))
+    assert (place == "outbound") == ("outbound/ cannot be read: Permission denied" in said)
+    assert (place != "outbound") == ("the outbound folder has lost its marker file" in said)
 
 
 def test_another_disk_in_the_place_of_the_outbound_folder_is_told_of(pair: Pair) -> None:

@@ -68,3 +68,4 @@ def test_who_finds_a_refused_file_reads_why_and_what_to_do_beside_it_and_in_its_
     (folder / f"{CASE} late.pdf").rename(pair.lgsco.home.outbound.joinpath(*DECISION, f"{CASE} late.pdf"))
     pair.settle()
     assert pair.lgsco.states() == ["rejected", "acknowledged"]
+    assert life(parts.home, parts.ledger, parts.trust, handover.id).hint is None

@@ -120,3 +120,18 @@ def test_a_name_beside_which_no_sidecar_has_room_can_be_submitted_without_one(pa
     submit(pair.lgsco.home, pair.lgsco.parts.trust, [path], *DECISION, None)
     pair.settle()
     assert pair.lgsco.states() == ["acknowledged"]
+
+
+@pytest.mark.parametrize("name", [f".{CASE} a.pdf", f"~${CASE} a.docx", f"{CASE} a.pdf.part", f"{CASE} a.pdf{SIDECAR}"])
+def test_a_name_that_would_never_be_taken_is_refused(pair: Pair, path: Path, name: str) -> None:
+    path = path.rename(path.with_name(name))
+    with pytest.raises(Refused, match="A file of this name is never taken"):
+        submit(pair.lgsco.home, pair.lgsco.parts.trust, [path], *DECISION, None)
+    assert not pair.lgsco.home.outbound.joinpath(*DECISION).exists()
+
+
+def test_a_name_cannot_rewrite_the_line_that_refuses_it(pair: Pair, path: Path) -> None:
+    path = path.rename(path.with_name("a\n\x1b[2Jb.pdf"))
+    with pytest.raises(Refused) as caught:
+        submit(pair.lgsco.home, pair.lgsco.parts.trust, [path], *DECISION, None)
+    assert caught.value.message.isprintable()

@@ -108,8 +108,15 @@ def test_a_row_says_what_scripts_rely_on(ledger: Ledger) -> None:
 
 def test_overdue_is_what_waits_longer_than_its_deadline(ledger: Ledger) -> None:
     assert ask(ledger, state="overdue") == []
-    assert states(ask(ledger, now=LATE, state="overdue")) == ["sent"]
-    assert [row.overdue for row in ask(ledger, now=LATE)] == [False, False, False, True, False]
+    late = START + timedelta(days=6)
+    assert states(ask(ledger, now=late, state="overdue")) == ["sent"]
+    assert [row.overdue for row in ask(ledger, now=late)] == [False, False, False, True, False]
+
+
+def test_where_nothing_says_how_long_a_receipt_may_take_it_is_a_week(ledger: Ledger) -> None:
+    assert states(ask(ledger, now=LATE, state="overdue")) == ["accepted", "sent"]
+    rows = query(ledger, Filter(state="overdue"), now=LATE, deadlines={})
+    assert states(rows) == ["accepted", "sent"]
 
 
 def test_what_can_never_be_overdue_is_not_even_read(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,7 +130,7 @@ def test_what_can_never_be_overdue_is_not_even_read(ledger: Ledger, monkeypatch:
 
     monkeypatch.setattr(ledger, "rows", counted)
     add(ledger, *incoming(fresh_id(), 8))
-    assert states(ask(ledger, now=LATE, state="overdue")) == ["sent"]
+    assert states(ask(ledger, now=LATE, state="overdue")) == ["accepted", "sent"]
     assert len(read) == 2  # sent and accepted
 
 

@@ -1,0 +1,113 @@
+"""One file that cannot be dealt with, whatever it is or lies beside, keeps no other from its turn, and is seen."""
+
+from pathlib import Path
+
+import pytest
+
+from exchange import intake, orders, receiver
+from exchange.concern import Judgement
+from exchange.drop import SIDECAR
+from exchange.landed import Arrival
+from exchange.parts import Parts
+from exchange.spool import Claim
+from tests.organisations import CASE, Organisation, Pair, restart, restart_with
+
+LONG_NUMBER = "x = " + "1" * 5000
+MANY_KEYS = "\n".join(f"a{number}=1" for number in range(7000))
+
+
+@pytest.mark.parametrize("text", [LONG_NUMBER, MANY_KEYS, f"{'k' * 60_000} = 1", 'gateways = ["a\\nb"]'])
+def test_a_sidecar_of_any_content_holds_its_file_and_no_other(pair: Pair, text: str) -> None:
+    bad = pair.lgsco.drop(b"content", f"{CASE} a.pdf")
+    bad.with_name(bad.name + SIDECAR).write_text(text)
+    pair.lgsco.drop(b"other", f"{CASE} b.pdf")
+    pair.settle()
+    assert sorted(pair.lgsco.states()) == ["acknowledged", "held"]
+    (held,) = [one for one in pair.lgsco.handovers() if one.state == "held"]
+    assert held.reason == "bad-sidecar"
+    entry = pair.lgsco.parts.ledger.entry(held.first_seq)
+    assert entry.detail["reasons"] == ["bad-sidecar"]
+    why = pair.lgsco.home.held / "ofsted" / f"{bad.name}.why.txt"
+    assert len(why.read_bytes()) < 4096
+    assert pair.lgsco.spooled() == []
+
+
+def test_a_file_whose_judging_fails_keeps_no_other_and_no_start_and_goes_when_that_is_mended(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge = intake._judge
+
+    def fail(parts: Parts, claim: Claim, payload: Path) -> Judgement:
+        if claim.name == f"{CASE} a.pdf":
+            raise ZeroDivisionError
+        return judge(parts, claim, payload)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(intake, "_judge", fail)
+        for name in "abc":
+            pair.lgsco.drop(name.encode(), f"{CASE} {name}.pdf")
+        with pytest.raises(ZeroDivisionError):
+            pair.lgsco.take()
+        pair.lgsco = restart(pair.lgsco, pair.ofsted, pair.clock)
+        with pytest.raises(ZeroDivisionError):
+            pair.lgsco.take()
+        pair.lgsco.send()
+        pair.ofsted.receive()
+        assert sorted(path.read_bytes() for path in pair.ofsted.inbound()) == [b"b", b"c"]
+    pair.settle()
+    assert pair.lgsco.states() == ["acknowledged"] * 3
+
+
+def test_an_envelope_whose_opening_fails_keeps_no_other_and_is_delivered_when_that_is_mended(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "abc":
+        pair.lgsco.drop(name.encode(), f"{CASE} {name}.pdf")
+    pair.lgsco.take()
+    pair.lgsco.send()
+    bad, receive = pair.lgsco.handovers()[0].id, receiver.receive
+
+    def fail(parts: Parts, arrival: Arrival) -> None:
+        if arrival.path.stem == bad:
+            raise ZeroDivisionError
+        receive(parts, arrival)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(receiver, "receive", fail)
+        with pytest.raises(ZeroDivisionError):
+            pair.ofsted.receive()
+        assert len(pair.ofsted.inbound()) == 2
+    pair.settle()
+    assert pair.lgsco.states() == ["acknowledged"] * 3
+
+
+def release(one: Organisation) -> None:
+    orders.place(one.parts.ledger, one.handovers()[0], "release", "root")
+
+
+def test_release_of_what_was_held_after_it_was_accepted_brings_it_back_to_its_folder(pair: Pair) -> None:
+    pair.lgsco.drop(b"content")
+    pair.lgsco.take()
+    config = pair.lgsco.home.config_file
+    before = config.read_text()
+    config.write_text(before.replace("[limits]\n", '[limits]\nmax_file = "1B"\n'))
+    restart_with(pair, "")
+    pair.lgsco.send()
+    assert pair.lgsco.states() == ["held"]
+    config.write_text(before)
+    restart_with(pair, "")
+    release(pair.lgsco)
+    pair.settle()
+    assert pair.lgsco.states() == ["withdrawn", "acknowledged"]
+
+
+@pytest.mark.parametrize("length", [242, 243, 255])
+def test_release_of_a_file_with_a_name_of_any_length_is_carried_out(pair: Pair, length: int) -> None:
+    name = "x" * (length - 4) + ".pdf"
+    pair.lgsco.drop(b"content", name)
+    pair.settle()
+    assert pair.lgsco.states() == ["held"]
+    release(pair.lgsco)
+    pair.settle()
+    assert pair.lgsco.states() == ["withdrawn", "held"]
+    assert [p.name for p in (pair.lgsco.home.held / "ofsted").iterdir() if not p.name.endswith(".txt")] == [name]
