@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 
-from config.errors import Misuse, Refused
+from config.errors import Misuse, NotNow, Refused
 from config.times import to_text
 from exchange import key_desk, key_words, partners
 from exchange.approval_acts import carry_out, differ, wanted
@@ -199,9 +199,15 @@ def sign(parts: Parts, number: int, path: Path, by: str) -> Told:
         return approval.fingerprint(key)
 
     key = parts.ledger.write(record)
-    carry_out(parts)
+    late: NotNow | None = None
+    try:
+        carry_out(parts)
+    except NotNow as problem:
+        late = problem
     book = approvals.read(parts.ledger)
     known = _the_one(book, number)
+    if late is not None and book.is_due(known, parts.effects.clock()):
+        raise late
     return {
         "order": number,
         "what": known.order.what,

@@ -23,6 +23,7 @@ from exchange.topology import Topology, landing_address, pickup_address
 from keys.at_rest import WORK_FACTOR
 from keys.card import Card
 from keys.keyring import Keyring, Secret
+from keys.own_keys import OwnKeys
 from keys.private_keys import ledger_origin
 from ledger.store import Ledger
 
@@ -73,16 +74,24 @@ def assemble(
     )
 
 
+def login_keys(keyring: Keyring, own: OwnKeys, partner: str) -> list[bytes]:
+    """The private keys to offer to a partner's server, in turn.
+
+    The newest that the partner has accepted, then older ones still in use, and a revoked one until the partner has been
+    told. Last what it has not accepted as far as we know: its card may say it by now, and what would tell us so, or
+    tell the partner of the key, may wait behind this very login.
+    """
+    known = own.fingerprints("transport", partner) | own.leaving("transport")
+    return keyring.transport_keys(known | own.fingerprints("transport"), known)
+
+
 def system_effects(home: Home, keyring: Keyring, book: KeyBook) -> Effects:
     """The real clock, randomness and network."""
 
     def log_in(address: Address, partner: str) -> Landing:
         from exchange.sftp import client  # paramiko takes long to import, and most commands only read
 
-        # the newest key that the partner has accepted, then the older ones still in use
-        own = book.own()
-        # and a revoked one last, until the partner has been told
-        keys = keyring.transport_keys(own.fingerprints("transport", partner) | own.leaving("transport"))
+        keys = login_keys(keyring, book.own(), partner)
         timeout = home.settings.retry.timeout.total_seconds()
         hybrid = "key-exchange" in home.settings.partner(partner).require_pq
         return client.connect(address, *keys, timeout=timeout, keepalive=timeout, hybrid=hybrid)

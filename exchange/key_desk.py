@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from config.errors import Misuse, NotNow, Refused
-from config.times import to_text
+from config.times import from_text, to_text
 from exchange import key_needs, key_words
 from exchange.incident import protected
 from exchange.key_book import check_carried
@@ -132,6 +132,8 @@ def revoke(
     partners believe it when a person there has confirmed our new card.
     """
     key, start = key_words.to_revoke(parts, fingerprint, since, lost=lost)
+    if key.ended is None and key.purpose != "host":
+        _end_unused(parts, key, by, approval)
     if key.ended is None and key.purpose != "host" and len(parts.own.usable(key.purpose)) < 2:
         if any(making.purpose == key.purpose for making in parts.own.making):
             # an earlier try of the same ordered it
@@ -154,6 +156,16 @@ def revoke(
         "sealed_anew": under_way if key.purpose in ("signing", "signing-pq") else None,
         "to_open": to_open,
     }
+
+
+def _end_unused(parts: Parts, key: OwnKey, by: str, approval: int | None) -> None:
+    """End what was to take over from a key at a later time, if nothing else counts when that is revoked: until then no
+    key would."""
+    now = parts.effects.clock()
+    others = [one for one in parts.own.usable(key.purpose) if one.fingerprint != key.fingerprint]
+    if all(from_text(one.begins) > now for one in others):
+        for one in others:
+            ending.revoke(parts.office, one, now, by, approval=approval)
 
 
 def _is_kept(parts: Parts, own: OwnKeys, key: OwnKey) -> bool:

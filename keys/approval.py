@@ -259,8 +259,10 @@ def fits(order: Order, said: Said) -> bool:
             left = all(asked[name] in (None, value) for name, value in open_.items())
             return same and left and (said.key or "") == asked["replaces"]
         case "key.revoked" if order.what == "keys revoke":
-            same = said.key == asked["fingerprint"] and detail.get("lost") == asked.get("lost")
-            return same and _begins(detail) == asked["since"]
+            if not completes(order, said):
+                # a successor that was to be used later only goes with it: one is made that is used now
+                return detail.get("unused") is True and detail.get("purpose") == asked["purpose"]
+            return detail.get("lost") == asked.get("lost") and _begins(detail) == asked["since"]
         case "partner.key-accepted" if order.what == "keys accept":
             same = (said.partner, said.key) == (asked["partner"], asked["fingerprint"])
             return same and detail.get("sha256") == asked["sha256"]
@@ -271,6 +273,13 @@ def fits(order: Order, said: Said) -> bool:
         case "approval.policy":
             return order.what == POLICY
     return False
+
+
+def completes(order: Order, said: Said) -> bool:
+    """Whether an order is done with an entry that fits it, and not only under way."""
+    if what_of(said) != order.what:
+        return False
+    return said.event != "key.revoked" or said.key == order.arguments["fingerprint"]
 
 
 def _begins(detail: Mapping[str, Json]) -> str | None:

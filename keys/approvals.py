@@ -234,7 +234,7 @@ def _acted(book: Book, entry: Entry) -> Book:
     if entry.event == "key.rotating":
         book = replace(book, rotations=book.rotations | {entry.seq})
     known = book.find(entry.detail.get("approval"))
-    if known is None or known.order.what != what:
+    if known is None or not approval.completes(known.order, entry):
         return book
     book = _with(book, replace(known, done=entry.seq))
     if what == POLICY:

@@ -83,7 +83,8 @@ def revoke(
         if all(key.fingerprint == one.fingerprint for one in own.usable(key.purpose)):
             raise Misuse(f"no other {key.purpose} key could take the place of {key.purpose} key {key.serial}")
         draft = _ending(office, own, "revoke", key, since, by, lost=lost, silent=lost or late)
-        draft = draft.replace(detail={**draft.detail, **approvals.named(approval)})
+        unused: dict[str, Json] = {"unused": True} if times.from_text(now.begins) > office.clock() else {}
+        draft = draft.replace(detail={**draft.detail, **unused, **approvals.named(approval)})
         approvals.permit(tx, draft, office.clock())
         return tx.append(draft)
 

@@ -187,9 +187,11 @@ class Keyring:
         """The current transport key as an OpenSSH private key, for the SFTP client's memory."""
         return self._unlock(self.current("transport")).native
 
-    def transport_keys(self, among: Collection[str]) -> list[bytes]:
-        """The same for every transport key that counts now, the newest first; of the older ones, those that are fit."""
-        *older, newest = sorted(self.valid("transport", among=among), key=key_choice.age_of)
+    def transport_keys(self, among: Collection[str], first: Collection[str] = ()) -> list[bytes]:
+        """The same for every transport key that counts now: the newest first, and those of `first` before all others.
+        Of all behind the first one, those that are fit."""
+        valid = self.valid("transport", among=among)
+        *older, newest = sorted(valid, key=lambda info: (info.fingerprint in first, key_choice.age_of(info)))
         natives = [self._unlock(newest).native]
         for info in reversed(older):
             with contextlib.suppress(KeyProblem):

@@ -140,6 +140,10 @@ class OwnKeys:
         nothing more then, or if such a one signed `before` and was not answered.
         """
         leaving = self.leaving(purpose)
+        over = {one.fingerprint for one in self.announcements if one.is_end and partner in one.taken}
+        known = frozenset(k.fingerprint for k in self.keys if k.fingerprint in leaving - over and k.is_for(partner))
+        if known and not known & before:
+            return known
         told = any(one.is_end and one.fingerprint in leaving and partner in one.taken for one in self.announcements)
         return self.fingerprints(purpose) if not leaving or told or leaving & before else leaving
 

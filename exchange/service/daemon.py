@@ -26,7 +26,7 @@ from pathlib import Path
 from types import FrameType
 
 from config.errors import HandoverError, NotNow, Tampered
-from exchange import approval_acts, embedded, key_desk, key_expiry, retention, rounds
+from exchange import embedded, key_desk, key_expiry, retention, rounds
 from exchange.collect import PickUp, collect
 from exchange.drop import Completeness
 from exchange.overdue import note_overdue
@@ -40,6 +40,7 @@ from exchange.service.alerts import Alert, Alerts
 from exchange.service.keycheck import UNFIT, check_keys
 from exchange.service.log import Log
 from exchange.service.notify import notify, starting, watchdog_interval
+from exchange.service.ordered import Ordered
 from exchange.service.outage import Outage
 from exchange.service.outgoing import Outgoing
 from exchange.service.scrape import answering
@@ -79,7 +80,7 @@ class Daemon:
         self._longest = parts.home.settings.retry.max.total_seconds()
         self._completeness = Completeness(watch.quiet.total_seconds(), parts.effects.monotonic)
         self._logged = parts.ledger.size
-        self._version = parts.ledger.data_version()
+        self._ordered = Ordered(parts)
         self._ordering = threading.Lock()
         self._failing: dict[str, str] = {}
         self._watcher = Watcher(self._hint_failed)
@@ -217,17 +218,13 @@ class Daemon:
     def _take_orders(self) -> None:
         """If another process wrote to the ledger: learn new partners, and try at once what a person may have meant."""
         with self._ordering:
-            version = self.parts.ledger.data_version()
-            if version == self._version:
-                return
-            approval_acts.carry_out(self.parts)
-            key_desk.tend(self.parts)
-            self._learn_partners()
-            self._start_workers()
-            for worker in list(self.workers.values()):
-                worker.hurry()
-            # last: what fails above is done again at the next look
-            self._version = version
+            self._ordered.look(self.parts, self._learn)
+
+    def _learn(self) -> None:
+        self._learn_partners()
+        self._start_workers()
+        for worker in list(self.workers.values()):
+            worker.hurry()
 
     def _learn_partners(self) -> None:
         cards = confirmed_cards_of(self.parts.home, self.parts.ledger)

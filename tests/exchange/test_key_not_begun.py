@@ -1,0 +1,154 @@
+"""A key ends before its successor counts, or before the partner has heard of that one; and clocks that differ."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from exchange import approval_desk, key_desk
+from exchange.audit import verify_home
+from exchange.key_list import problems
+from keys.approvals import NotApproved
+from keys.key_info import PURPOSES, Purpose
+from tests.exchange.administrators import Board, events, number, state_of
+from tests.exchange.test_key_revocation import first, persist, revoke
+from tests.exchange.test_key_rotation import begin, chained, exchange_files, quiet, rotate
+from tests.organisations import ManualClock, Organisation, Pair
+
+
+def later(pair: Pair, one: Organisation, purpose: Purpose) -> str:
+    """A successor that counts in a month; returns its fingerprint."""
+    made = key_desk.rotate(one.parts, purpose, timedelta(days=30), pair.clock() + timedelta(days=30), "root")
+    pair.settle()
+    return made.fingerprint
+
+
+@pytest.mark.parametrize("purpose", PURPOSES)
+def test_files_go_on_when_the_key_in_use_is_revoked_before_its_successor_counts(pair: Pair, purpose: Purpose) -> None:
+    chained(pair)
+    begin(pair, purpose)
+    exchange_files(pair, "before")
+    pair.clock.advance(hours=1)
+    unused = later(pair, pair.ofsted, purpose)
+    stolen = first(pair.ofsted, purpose)
+    done = revoke(pair.ofsted, purpose)
+    assert done["revoked"] == stolen
+    [key] = pair.ofsted.parts.own.usable(purpose)
+    assert done["successor"] == key.fingerprint not in (stolen, unused)
+    persist(pair)
+    exchange_files(pair, "after")
+    pair.clock.advance(days=40)
+    for one in (pair.ofsted, pair.lgsco):
+        key_desk.tend(one.parts)
+    persist(pair)
+    exchange_files(pair, "much later")
+    for one in (pair.lgsco, pair.ofsted):
+        report = verify_home(one.home)
+        assert report.ok, report.problems
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_two_people_who_revoke_a_key_also_end_the_successor_that_does_not_count_yet(
+    pair: Pair, tmp_path_factory: pytest.TempPathFactory, at_once: bool
+) -> None:
+    chained(pair)
+    board, lgsco = Board.new(tmp_path_factory.mktemp("administrators")), pair.lgsco
+    unused, stolen = later(pair, lgsco, "signing"), first(lgsco, "signing")
+    board.rule(lgsco, revoke="at-once" if at_once else "wait")
+    order = number(approval_desk.revoke(lgsco.parts, stolen, None, "root"))
+    assert [entry.key for entry in events(lgsco, "key.revoked")] == ([unused, stolen] if at_once else [])
+    board.first.approves(lgsco, order)
+    assert board.second.approves(lgsco, order)["state"] == "done"
+    assert state_of(lgsco, order) == "done"
+    assert [entry.key for entry in events(lgsco, "key.revoked")] == [unused, stolen]
+    persist(pair)
+    exchange_files(pair, "after")
+    report = verify_home(lgsco.home)
+    assert report.ok, report.problems
+
+
+def test_an_order_to_revoke_one_key_allows_no_other_that_counts(
+    pair: Pair, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    board, lgsco = Board.new(tmp_path_factory.mktemp("administrators")), pair.lgsco
+    rotate(lgsco, "signing")
+    old, new = (key.fingerprint for key in lgsco.parts.own.usable("signing"))
+    board.rule(lgsco, revoke="wait")
+    order = number(approval_desk.revoke(lgsco.parts, old, None, "root"))
+    board.first.approves(lgsco, order)
+    with pytest.raises(NotApproved, match="it is not what was ordered"):
+        key_desk.revoke(lgsco.parts, new, None, "root", order)
+    assert events(lgsco, "key.revoked") == []
+
+
+@pytest.mark.parametrize("purpose", ["signing", "signing-pq"])
+@pytest.mark.parametrize("times", [2, 3])
+@pytest.mark.parametrize("chain", [True, False])
+@pytest.mark.parametrize("rotated", [True, False])
+def test_a_key_that_is_revoked_again_before_the_partner_hears_of_it_keeps_no_file(
+    pair: Pair, purpose: Purpose, times: int, chain: bool, rotated: bool
+) -> None:
+    if chain:
+        chained(pair)
+    begin(pair, purpose)
+    for one in (pair.lgsco, pair.ofsted):
+        accept(one)
+    pair.settle()
+    exchange_files(pair, "before")
+    pair.clock.advance(hours=1)
+    if rotated:
+        rotate(pair.ofsted, purpose)
+    for _ in range(times):
+        revoke(pair.ofsted, purpose)
+        pair.clock.advance(hours=1)
+    for _ in range(20):
+        persist(pair)
+        accept(pair.lgsco)
+        pair.clock.advance(hours=7)
+    assert problems_of(pair.ofsted) == []
+    exchange_files(pair, "after")
+    for one in (pair.lgsco, pair.ofsted):
+        assert verify_home(one.home).ok
+
+
+def accept(one: Organisation) -> None:
+    for waiting in key_desk.waiting(one.parts.ledger):
+        key_desk.accept(one.parts, waiting.partner, waiting.announcement.fingerprint, "root")
+
+
+def problems_of(one: Organisation) -> list[str]:
+    parts = one.parts
+    return problems(parts.keyring, parts.ledger, parts.trust, (one.partner,), one.home.settings, parts.effects.clock)
+
+
+@dataclass(frozen=True)
+class Behind:
+    """A clock that is some minutes behind another one."""
+
+    clock: ManualClock
+    minutes: float
+
+    def __call__(self) -> datetime:
+        return self.clock() - timedelta(minutes=self.minutes)
+
+
+@pytest.mark.parametrize("purpose", ["signing", "signing-pq"])
+@pytest.mark.parametrize("announced", [False, True])
+@pytest.mark.parametrize("minutes", [0, 1.5, 4.9])
+def test_what_a_new_key_signs_is_taken_by_a_partner_whose_clock_is_behind_by_minutes(
+    pair: Pair, purpose: Purpose, announced: bool, minutes: float
+) -> None:
+    chained(pair)
+    begin(pair, purpose)
+    exchange_files(pair, "before")
+    pair.clock.advance(days=1)
+    parts = pair.ofsted.parts
+    pair.ofsted.parts = replace(parts, effects=replace(parts.effects, clock=Behind(pair.clock, minutes)))
+    at = pair.clock() + timedelta(days=1) if announced else None
+    key_desk.rotate(pair.lgsco.parts, purpose, timedelta(0), at, "root")
+    pair.settle()
+    if announced:
+        pair.clock.advance(days=1, seconds=1)
+        pair.settle()
+    exchange_files(pair, "after")
+    quiet(pair.ofsted)
