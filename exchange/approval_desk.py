@@ -14,7 +14,7 @@ from config.times import to_text
 from exchange import key_desk, key_words, partners
 from exchange.approval_acts import carry_out, differ, wanted
 from exchange.parts import Parts
-from keys import approval, approvals, rotation
+from keys import approval, approvals, ending, rotation
 from keys.approval import POLICY, Order, What
 from keys.approvals import Book, Standing
 from keys.key_info import Purpose
@@ -59,6 +59,8 @@ def rotate(parts: Parts, purpose: Purpose, overlap: str, at: str | None, by: str
             "begins": key.begins,
         }
     length, begins = key_words.to_rotate(overlap, at, parts.effects.clock())
+    rotation.check_overlap(length)
+    rotation.check_free(parts.own, purpose)
     usable = parts.own.usable(purpose)
     arguments: dict[str, Json] = {
         "purpose": purpose,
@@ -75,6 +77,8 @@ def revoke(parts: Parts, fingerprint: str, since: str | None, by: str, *, lost: 
     if not _needs_signatures(parts, "keys revoke"):
         return key_desk.revoke(parts, fingerprint, since, by, lost=lost)
     key, moment = key_words.to_revoke(parts, fingerprint, since, lost=lost)
+    # what makes no sense is nobody's to sign
+    ending.check_open(key, moment)
     start = to_text(moment)
     arguments: dict[str, Json] = {"purpose": key.purpose, "fingerprint": key.fingerprint, "since": start}
     arguments |= {"lost": True} if lost else {}

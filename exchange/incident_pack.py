@@ -46,6 +46,8 @@ def pack(
     if proofs and output is None:
         raise Misuse("--proofs are files", hint="give a new folder with -o")
     low, high = moment(since, end=False), moment(until, end=True)
+    if low is not None and high is not None and low > high:
+        raise Misuse("--from is later than --to, so nothing lies between them")
     found = incident(home, ledger, trust, fingerprint, low, high, system_clock())
     if output is not None:
         write(found, Path(output), ledger if proofs else None)

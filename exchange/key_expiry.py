@@ -22,7 +22,10 @@ from ledger.view import View
 WARNINGS = (7, 30, 60)
 """Days before its end; the most urgent first."""
 
-_TOLD = "SELECT key, json_extract(CAST(entry AS TEXT), '$.detail.days') FROM entries WHERE event = ?"
+_TOLD = (
+    "SELECT key, json_extract(CAST(entry AS TEXT), '$.detail.days'), "
+    "json_extract(CAST(entry AS TEXT), '$.detail.ends') FROM entries WHERE event = ?"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,8 @@ def tell(parts: Parts) -> int:
     ]
 
     def fresh(view: View) -> list[tuple[Ending, int]]:
-        return [(one, days) for one, days in due if (_key(one), days) not in _told(view, _event(one))]
+        told = {event: _told(view, event) for event in {_event(one) for one, _ in due}}
+        return [(one, days) for one, days in due if (_key(one), days, to_text(one.ends)) not in told[_event(one)]]
 
     def record(tx: Transaction) -> int:
         new = fresh(tx)
@@ -105,8 +109,9 @@ def tell(parts: Parts) -> int:
     return parts.ledger.write(record) if fresh(parts.ledger) else 0
 
 
-def _told(view: View, event: str) -> set[tuple[str, int]]:
-    return {(str(key), int(days)) for key, days in view.rows(_TOLD, event)}
+def _told(view: View, event: str) -> set[tuple[str, int, str]]:
+    """Key, days and end: where the end was moved, people are told anew."""
+    return {(str(key), int(days), str(ends)) for key, days, ends in view.rows(_TOLD, event)}
 
 
 def _event(one: Ending) -> str:

@@ -54,9 +54,15 @@ def read_file(path: Path, what: str, trust: Trust = "file") -> Secret:
         os.close(handle)
 
 
+_LARGEST = 2**31 - 1
+"""What a descriptor can be."""
+
+
 def read_descriptor(descriptor: int, what: str) -> Secret:
     """The secret that comes out of an open descriptor, which is left open; raises Misuse."""
     source = f"descriptor {descriptor}"
+    if not 0 <= descriptor <= _LARGEST:
+        raise Misuse(f"{source} cannot be read: there is none of that number")
     try:
         with os.fdopen(descriptor, "rb", closefd=False) as opened:
             data = opened.read(MAX_SECRET + 1)

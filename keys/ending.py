@@ -72,14 +72,7 @@ def revoke(
     def end(tx: Transaction) -> Entry:
         own = of_ledger(tx)
         now = own.find(key.fingerprint) or key
-        late = now.ended == "retired" and key.purpose in ("signing", "signing-pq")
-        if now.ended is not None and not late:
-            raise Misuse(f"{key.purpose} key {key.serial} has ended already")
-        if late and times.from_text(now.ended_at or now.begins) <= since:
-            raise Misuse(
-                f"{key.purpose} key {key.serial} was retired at {now.ended_at}, and has signed nothing since",
-                hint="say with --since from when on somebody else may have had it",
-            )
+        late = check_open(now, since)
         if all(key.fingerprint == one.fingerprint for one in own.usable(key.purpose)):
             raise Misuse(f"no other {key.purpose} key could take the place of {key.purpose} key {key.serial}")
         draft = _ending(office, own, "revoke", key, since, by, lost=lost, silent=lost or late)
@@ -89,6 +82,19 @@ def revoke(
         return tx.append(draft)
 
     return office.ledger.write(end)
+
+
+def check_open(key: OwnKey, since: datetime) -> bool:
+    """Raise Misuse where revoking a key would change nothing; returns whether it was retired before."""
+    late = key.ended == "retired" and key.purpose in ("signing", "signing-pq")
+    if key.ended is not None and not late:
+        raise Misuse(f"{key.purpose} key {key.serial} has ended already")
+    if late and times.from_text(key.ended_at or key.begins) <= since:
+        raise Misuse(
+            f"{key.purpose} key {key.serial} was retired at {key.ended_at}, and has signed nothing since",
+            hint="say with --since from when on somebody else may have had it",
+        )
+    return late
 
 
 def _ending(

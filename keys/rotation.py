@@ -72,8 +72,7 @@ def order(
     Where the private half of the present one is `lost`, that vouches for nothing.
     `approval` is the order that administrators have signed; NotApproved where one is needed and does not allow it.
     """
-    if not timedelta(0) <= overlap <= LONGEST_OVERLAP:
-        raise Misuse("an overlap is between 0s and 366d", hint="30d is as long as an envelope is valid")
+    check_overlap(overlap)
     now = office.clock()
     start = key_start(now if begins is None else begins)
     check_start(start, now)
@@ -84,16 +83,8 @@ def order(
 
     def ask(tx: Transaction) -> Entry:
         own = of_ledger(tx)
-        if any(making.purpose == purpose for making in own.making):
-            raise Misuse(f"a new {purpose} key is being made already", hint="'handover keys list' shows it")
+        check_free(own, purpose)
         usable = own.usable(purpose)
-        if not usable and purpose not in OPTIONAL:
-            raise Misuse(f"the ledger knows no {purpose} key in use", hint="restore the ledger from its backup")
-        if own.replaced(purpose):
-            raise Misuse(
-                f"a new {purpose} key is taking over already",
-                hint=f"'handover keys list' shows how far it is; 'handover keys retire {purpose}' ends the old one",
-            )
         detail: dict[str, Json] = {
             "purpose": purpose,
             "serial": office.keyring.next_serial(purpose),
@@ -109,6 +100,25 @@ def order(
         return tx.append(draft.replace(private={"by": by}))
 
     return office.ledger.write(ask)
+
+
+def check_overlap(overlap: timedelta) -> None:
+    """Raise Misuse for one that no key can have."""
+    if not timedelta(0) <= overlap <= LONGEST_OVERLAP:
+        raise Misuse("an overlap is between 0s and 366d", hint="30d is as long as an envelope is valid")
+
+
+def check_free(own: OwnKeys, purpose: Purpose) -> None:
+    """Raise Misuse while another key of that purpose is on its way, or there is none to replace."""
+    if any(making.purpose == purpose for making in own.making):
+        raise Misuse(f"a new {purpose} key is being made already", hint="'handover keys list' shows it")
+    if not own.usable(purpose) and purpose not in OPTIONAL:
+        raise Misuse(f"the ledger knows no {purpose} key in use", hint="restore the ledger from its backup")
+    if own.replaced(purpose):
+        raise Misuse(
+            f"a new {purpose} key is taking over already",
+            hint=f"'handover keys list' shows how far it is; 'handover keys retire {purpose}' ends the old one",
+        )
 
 
 def check_start(begins: datetime, now: datetime) -> None:

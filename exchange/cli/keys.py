@@ -12,6 +12,9 @@ from exchange.cli.context import HomeContext, ask, json_option, with_home
 if TYPE_CHECKING:
     from keys.key_info import Purpose
 
+_MANY = 1_000_000_000
+_NONE_IN_TIME = "no handover was protected by this key in that time"
+
 a_purpose = click.Choice(["signing", "encryption", "transport", "ledger", "witness", "signing-pq", "witness-pq"])
 
 
@@ -53,7 +56,9 @@ def history_(context: HomeContext, as_json: bool) -> None:
 
 @keys_.command("inventory", epilog="Example: handover keys inventory --pq --json")
 @click.option("--pq", is_flag=True, help="What resists quantum computers instead, by partner and by handover.")
-@click.option("--limit", default=100, show_default=True, type=click.IntRange(1), help="How many handovers, with --pq.")
+@click.option(
+    "--limit", default=100, show_default=True, type=click.IntRange(1, _MANY), help="How many handovers, with --pq."
+)
 @json_option
 @with_home
 def inventory_(context: HomeContext, pq: bool, limit: int, as_json: bool) -> None:
@@ -159,7 +164,8 @@ def announce_(context: HomeContext) -> None:
     """Announce new host keys of handover.toml, and once more whatever partners have not accepted."""
     from exchange.key_desk import announce
 
-    click.echo(f"{announce(context.parts, context.person)} announcements are on their way")
+    number = announce(context.parts, context.person)
+    click.echo("1 announcement is on its way" if number == 1 else f"{number} announcements are on their way")
 
 
 @keys_.command("export", epilog="Example: handover keys export -o public-keys")
@@ -210,4 +216,4 @@ def incident_(
     if output is None:
         click.echo()
         rows = [[getattr(one, column) for column in SHOWN] for one in found.handovers]
-        show.table(SHOWN, rows, empty="no handover was protected by this key")
+        show.table(SHOWN, rows, empty=_NONE_IN_TIME if since or until else "no handover was protected by this key")

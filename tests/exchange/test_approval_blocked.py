@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from config.errors import NotNow
+from config.errors import Misuse, NotNow
 from exchange import approval_desk, key_desk
 from exchange.assembly import assemble
 from tests.exchange.administrators import Board, ask_to_rotate, number, state_of
@@ -65,3 +65,19 @@ def test_the_service_learns_what_another_process_wrote_and_tries_the_order_again
     pair.settle()
     daemon.look()
     assert state_of(lgsco, waits) == "done"
+
+
+def test_what_makes_no_sense_is_put_before_nobody(pair: Pair, board: Board) -> None:
+    lgsco = pair.lgsco
+    rotate(lgsco, "transport")
+    stolen = lgsco.parts.own.usable("signing")[0].fingerprint
+    key_desk.revoke(lgsco.parts, stolen, None, "root")
+    board.rule(lgsco, revoke="at-once")
+    size = lgsco.parts.ledger.size
+    with pytest.raises(Misuse, match="an overlap is between"):
+        approval_desk.rotate(lgsco.parts, "ledger", "400d", None, "root")
+    with pytest.raises(Misuse, match="a new transport key is taking over already"):
+        approval_desk.rotate(lgsco.parts, "transport", "30d", None, "root")
+    with pytest.raises(Misuse, match="signing key 1 has ended already"):
+        approval_desk.revoke(lgsco.parts, stolen, None, "root")
+    assert lgsco.parts.ledger.size == size

@@ -279,3 +279,10 @@ def test_ten_thousand_handovers_are_listed(pair: Pair, tmp_path: Path) -> None:
     found = pack(pair.lgsco.home, parts.ledger, parts.trust, key, None, None, str(tmp_path / "pack"))
     assert found.summary()["handovers"] == found.summary()["not finished"] == number
     assert len((tmp_path / "pack" / "handovers.csv").read_text().splitlines()) == number + 1
+
+
+def test_a_range_that_ends_before_it_begins_is_no_answer(pair: Pair) -> None:
+    parts = pair.lgsco.parts
+    key = parts.own.usable("signing")[0].fingerprint
+    with pytest.raises(Misuse, match="--from is later than --to"):
+        pack(pair.lgsco.home, parts.ledger, parts.trust, key, "2026-12-02", "2026-12-01", None, proofs=False)

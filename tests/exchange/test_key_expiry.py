@@ -81,3 +81,15 @@ def test_of_a_partners_signing_keys_the_one_that_counts_longest_is_told(pair: Pa
     endless = (SigningKey(only.line, only.valid_from), keys[1])
     pair.lgsco.parts = replace(parts, cards=Trust([replace(card, signing_keys=endless)]))
     assert warned(pair) == []
+
+
+def test_people_are_told_anew_when_the_end_was_moved(pair: Pair) -> None:
+    pair.clock.advance(days=725)
+    assert key_expiry.tell(pair.lgsco.parts) == 5
+    settings = pair.lgsco.home.settings
+    longer = settings.model_copy(update={"keys": settings.keys.model_copy(update={"renew": timedelta(days=1000)})})
+    pair.lgsco.parts = replace(pair.lgsco.parts, home=replace(pair.lgsco.home, settings=longer))
+    assert key_expiry.tell(pair.lgsco.parts) == 0
+    pair.clock.advance(days=270)
+    assert [key_expiry.tell(pair.lgsco.parts) for _ in range(2)] == [5, 0]
+    assert told(pair) == [("key.expiring", 7)] * 10

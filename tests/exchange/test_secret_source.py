@@ -258,3 +258,9 @@ def test_a_file_or_descriptor_that_is_not_there_is_named(tmp_path: Path) -> None
         read_file(tmp_path, "passphrase")
     with pytest.raises(Misuse, match="descriptor 987 cannot be read"):
         read_descriptor(987, "passphrase")
+
+
+@pytest.mark.parametrize("number", [-3, -1, 2**31, 10**30])
+def test_a_number_that_no_descriptor_has_is_said_to_be_none(number: int) -> None:
+    with pytest.raises(Misuse, match="there is none of that number"):
+        read_descriptor(number, "passphrase")
