@@ -75,7 +75,9 @@ def _listed(folder: Path) -> list[str]:
     try:
         return [path.name for path in folder.iterdir()]
     except FileNotFoundError:
-        return []
+        if not folder.is_symlink():
+            return []
+        raise NotNow("the folder of the partners' cards is a link to nothing", hint=f"look at {folder}") from None
     except OSError as problem:
         raise NotNow(
             f"the folder of the partners' cards cannot be read: {problem.strerror}", hint=f"look at {folder}"

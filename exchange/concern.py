@@ -27,6 +27,9 @@ _NAMED = 3
 _LONGEST_KEY = 40
 """Characters of such a key that are shown."""
 
+_LONGEST_GATEWAY = 200
+"""Characters of the name of a legal power."""
+
 _DATES = ("event_date", "review_by", "embargo_until")
 _TEXTS = ("category", "authority", "reference")
 
@@ -221,7 +224,9 @@ def _shortened(key: str) -> str:
 
 def _are_gateways(value: list[object]) -> bool:
     # they are joined by newlines
-    return 1 <= len(value) <= MAX_GATEWAYS and all(isinstance(item, str) and "\n" not in item for item in value)
+    return 1 <= len(value) <= MAX_GATEWAYS and all(
+        isinstance(item, str) and "\n" not in item and len(item) <= _LONGEST_GATEWAY for item in value
+    )
 
 
 def _date(value: object) -> str | None:

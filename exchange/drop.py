@@ -95,19 +95,22 @@ def scan(outbound: Path) -> Iterator[Candidate]:
     yield from _scan(outbound, ())
 
 
-def folders(outbound: Path) -> Iterator[Path]:
-    """`outbound`, and every folder below it that `scan` looks into, or would if it might."""
+def folders(outbound: Path) -> Iterator[tuple[Path, bool]]:
+    """`outbound`, and every folder below it that `scan` looks into, or would if it might; and whether files lie in it,
+    as far as can be seen."""
     yield from _folders(outbound, 0)
 
 
-def _folders(directory: Path, depth: int) -> Iterator[Path]:
-    yield directory
+def _folders(directory: Path, depth: int) -> Iterator[tuple[Path, bool]]:
     try:
         with os.scandir(directory) as entries:
-            below = [e.name for e in entries if e.is_dir(follow_symlinks=False) and not is_unfinished(e.name)]
-    except (FileNotFoundError, NotADirectoryError, PermissionError):
+            found = [(e.name, e.is_dir(follow_symlinks=False)) for e in entries if not is_unfinished(e.name)]
+    except (FileNotFoundError, NotADirectoryError):
         return
-    for name in below if depth < SCAN_DEPTH else ():
+    except PermissionError:
+        found = []
+    yield directory, any(not is_folder for _, is_folder in found)
+    for name in [name for name, is_folder in found if is_folder] if depth < SCAN_DEPTH else ():
         yield from _folders(directory / name, depth + 1)
 
 
@@ -121,7 +124,7 @@ def _scan(directory: Path, folders: tuple[str, ...]) -> Iterator[Candidate]:
             continue
         try:
             status = entry.stat(follow_symlinks=False)
-        except FileNotFoundError:
+        except (FileNotFoundError, PermissionError):
             continue
         if stat.S_ISDIR(status.st_mode):
             if len(folders) < SCAN_DEPTH:

@@ -21,14 +21,13 @@ _WHOLE_PARTNER = 2
 class Failures:
     """Keeps the first failure; `at_once` and evidence of tampering go through.
 
-    With `faults`, those of this program itself are kept too: where each try is about one file, no other has to wait.
-    One that concerns the whole of a partner counts before one about a file there, and that before any of this machine:
-    whoever waits for the partner must hear of it.
+    Faults of this program itself are kept too: each try is about one file, or one task, and no other has to wait.
+    One that concerns the whole of a partner counts before one about a file there, and that, or a fault, before any of
+    this machine: whoever waits for the partner must hear of it.
     """
 
-    def __init__(self, *at_once: type[Exception], faults: bool = False) -> None:
+    def __init__(self, *at_once: type[Exception]) -> None:
         self._at_once: tuple[type[Exception], ...] = (Tampered, *at_once)
-        self._kept: tuple[type[Exception], ...] = (Exception,) if faults else (OSError, HandoverError)
         self.first: Exception | None = None
 
     @contextmanager
@@ -38,7 +37,7 @@ class Failures:
             yield
         except self._at_once:
             raise
-        except self._kept as problem:
+        except Exception as problem:
             if self.first is None or _weight(problem) > _weight(self.first):
                 self.first = problem
 
@@ -56,4 +55,5 @@ class Failures:
 def _weight(problem: Exception) -> int:
     if isinstance(problem, LandingError):
         return 1 if problem.of_one_file else _WHOLE_PARTNER
-    return 0
+    # what time may mend must not hide what only its makers can
+    return 0 if isinstance(problem, (OSError, HandoverError)) else 1

@@ -81,15 +81,17 @@ def with_files(held: Path) -> frozenset[str]:
 
     Raises OSError where this machine cannot read all of it.
     """
-    told = set[str | None]()
+    found = []
     for part in _parts(held):
         if part.unseen:
             raise part.unseen[0]
+        doubtful = any(_unexplained(names) for _, names in part.folders)
         for folder, names in part.folders:
             explained = _explained(names)
-            told |= {named(folder / name) for name in names if _is_explanation(name, explained)}
-    gone = {identifier for _, alone in left_alone(held) for identifier in alone.values()}
-    return frozenset(identifier for identifier in told - gone if identifier is not None)
+            whys = (name for name in names if _is_explanation(name, explained))
+            with_one = frozenset(explained.values())
+            found += [named(folder / why) for why in whys if doubtful or why in with_one]
+    return frozenset(identifier for identifier in found if identifier is not None)
 
 
 def is_left_alone(held: Path, why: Path) -> bool:

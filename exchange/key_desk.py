@@ -133,13 +133,12 @@ def revoke(
     """
     key, start = key_words.to_revoke(parts, fingerprint, since, lost=lost)
     if key.ended is None and key.purpose != "host":
-        _end_unused(parts, key, by, approval)
-    if key.ended is None and key.purpose != "host" and len(parts.own.usable(key.purpose)) < 2:
         if any(making.purpose == key.purpose for making in parts.own.making):
-            # an earlier try of the same ordered it
+            # an earlier try of the same ordered it, or it is for later
             parts.keyring.reload()
             rotation.finish(parts.office)
-        else:
+        _end_unused(parts, key, by, approval, lost=lost)
+        if len(parts.own.usable(key.purpose)) < 2:
             place = False if lost else None
             rotate(parts, key.purpose, SUCCESSION, None, by, in_token=place, approval=approval, lost=lost)
     under_way = key_needs.unanswered(parts, key)
@@ -158,14 +157,20 @@ def revoke(
     }
 
 
-def _end_unused(parts: Parts, key: OwnKey, by: str, approval: int | None) -> None:
+def _end_unused(parts: Parts, key: OwnKey, by: str, approval: int | None, *, lost: bool) -> None:
     """End what was to take over from a key at a later time, if nothing else counts when that is revoked: until then no
     key would."""
     now = parts.effects.clock()
     others = [one for one in parts.own.usable(key.purpose) if one.fingerprint != key.fingerprint]
     if all(from_text(one.begins) > now for one in others):
         for one in others:
-            ending.revoke(parts.office, one, now, by, approval=approval)
+            try:
+                ending.revoke(parts.office, one, now, by, approval=approval, without=key.fingerprint if lost else None)
+            except Misuse:
+                # another process of ours was quicker
+                known = parts.own.find(one.fingerprint)
+                if known is None or known.ended is None:
+                    raise
 
 
 def _is_kept(parts: Parts, own: OwnKeys, key: OwnKey) -> bool:

@@ -48,11 +48,19 @@ def on_other_disks(home: Home) -> list[str]:
 
 
 def closed_folders(home: Home) -> int:
-    """How many folders in outbound this process may not look into, or not take a file from."""
-    needed = os.R_OK | os.W_OK | os.X_OK
-    closed = (one for one in drop.folders(home.outbound) if not os.access(one, needed, effective_ids=True))
-    # what has gone meanwhile is not closed
-    return sum(files.is_there(one) for one in closed)
+    """How many folders in outbound this process may not look into, or not take the files from that lie there."""
+    return sum(_is_closed(folder, files_lie_there) for folder, files_lie_there in drop.folders(home.outbound))
+
+
+def _is_closed(folder: Path, files_lie_there: bool) -> bool:
+    needed = os.R_OK | os.X_OK | (os.W_OK if files_lie_there else 0)
+    if os.access(folder, needed, effective_ids=True):
+        return False
+    try:
+        # what has gone meanwhile is not closed
+        return files.is_there(folder)
+    except OSError:
+        return True
 
 
 def folders_apart(names: str) -> str:

@@ -11,6 +11,7 @@ Format: Prometheus text exposition format 0.0.4 (https://prometheus.io/docs/inst
 
 import base64
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -115,8 +116,9 @@ def _of_the_home(made: _Page, home: Home) -> None:
     made.add("build_info", "Always 1: whose home this is, and the version.", ("organisation", "version"), [(labels, 1)])
     running = pid_file.is_held(home.pid_file)
     made.one("service_running", "Whether 'handover run' works on this home.", running)
-    waiting = sum(1 for _ in scan(home.outbound)) if home.outbound.is_dir() else 0
-    made.one("outbound_files", "Files that lie in the outbound folders and were not taken yet.", waiting)
+    with suppress(OSError):
+        waiting = sum(1 for _ in scan(home.outbound)) if home.outbound.is_dir() else 0
+        made.one("outbound_files", "Files that lie in the outbound folders and were not taken yet.", waiting)
     places = {name: getattr(home, name) for name in machine.WORK} | {"ledger": home.ledger.parent}
     disks = {name: os.statvfs(place) for name, place in sorted(places.items()) if place.is_dir()}
     free = [((name,), disk.f_bavail * disk.f_frsize) for name, disk in disks.items()]
@@ -154,7 +156,10 @@ def _of_partners(made: _Page, home: Home, ledger: Ledger, trust: Trust, now: dat
     )
     late = query(ledger, Filter(state="overdue"), now=now, deadlines=deadlines(home, trust))
     owed = ledger.handovers(direction="in", receipt="due")
-    each("overdue", "Handovers without a receipt after their deadline.", lambda p: sum(h.partner == p for h in late))
+    # also of a partner whose card or agreement has gone
+    of_all = {**dict.fromkeys(partners, 0), **Counter(h.partner for h in late)}
+    counts_late = [((partner,), number) for partner, number in sorted(of_all.items())]
+    made.add("overdue", "Handovers without a receipt after their deadline.", ("partner",), counts_late)
     each("receipts_owed", "Receipts that have not gone yet.", lambda p: sum(h.partner == p for h in owed))
     each("missing_numbers", "Numbers of handovers that never came.", lambda p: len(sequence_gaps(ledger, p)))
     each("partner_outage", "Whether the partner cannot be reached.", lambda p: outage(ledger, p) is not None)

@@ -17,7 +17,7 @@ from exchange.landing import Landing
 from exchange.spool import Spool
 from keys import age
 from keys.card import Card
-from keys.key_errors import KeyExpired
+from keys.key_errors import KeyExpired, KeyNotYetValid
 from keys.keyring import Keyring
 from keys.openssh import Signer
 from keys.own_keys import OwnKeys
@@ -136,7 +136,7 @@ class Parts:
         known = own.fingerprints("signing", partner) or own.taking_turns("signing", partner, before)
         try:
             return self.keyring.signer("signing", among=known)
-        except KeyExpired:
+        except (KeyExpired, KeyNotYetValid):
             return self.keyring.signer("signing", among=own.fingerprints("signing"))
 
     def identities(self) -> list[age.Identity]:

@@ -16,6 +16,7 @@ from exchange import approval_list, custody, held, landing, machine, troubles
 from exchange.envelope.numbers import in_words
 from exchange.partner_trust import agreements_with
 from exchange.questions import holds_now
+from exchange.service import pid_file
 from exchange.topology import Topology
 from keys.trust import Trust
 from ledger.closing import shown_former
@@ -26,6 +27,10 @@ from ledger.store import Ledger
 
 STUCK: Final = timedelta(minutes=10)
 """How long a file may take from one place to the next before a person is told that it does not get there."""
+
+
+UNSEALED: Final = timedelta(hours=1)
+"""The same of the first step, which ten thousand files that are dropped at once may have to wait for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +94,17 @@ def stuck(home: Home, rows: Iterable[Row], now: datetime) -> Iterator[str]:
     if number:
         are = "1 file lies" if number == 1 else f"{number} files lie"
         yield f"{are} in the spool and cannot be brought further: the service's log says why"
-    came = [row.received_at for row in rows if row.direction == "in" and row.state == "received"]
-    if number := sum(at is not None and now - from_text(at) > STUCK for at in came):
+    if pid_file.is_held(home.pid_file):
+        dropped = [row.dropped_at for row in sent.values() if row.state == "accepted"]
+        if number := sum(at is not None and now - from_text(at) > UNSEALED for at in dropped):
+            are = "1 file was" if number == 1 else f"{number} files were"
+            yield f"{are} taken over an hour ago, and cannot be sealed: the service's log says why"
+    came = {row.id: row.received_at for row in rows if row.direction == "in" and row.state == "received"}
+    unopened = (path for path in (home.spool / "in").glob("*/*.age") if path.stem not in came)
+    if number := sum(_is_old(path, now) for path in unopened):
+        are = "1 envelope has" if number == 1 else f"{number} envelopes have"
+        yield f"{are} come, and cannot be opened or put aside: the service's log says why"
+    if number := sum(at is not None and now - from_text(at) > STUCK for at in came.values()):
         are = "1 file has" if number == 1 else f"{number} files have"
         yield f"{are} come, and cannot be brought to inbound/: the service's log says why"
 
@@ -138,9 +152,9 @@ def _without_card(known: Known) -> Iterator[str]:
     """Partners that somebody has confirmed, and with whom nothing can be exchanged."""
     for partner in sorted(confirmed_cards(known.ledger).keys() - set(known.partners)):
         waiting = sum(row.partner == partner and not row.is_final for row in known.rows)
-        missing = "there is no agreement" if partner in known.trust.partners else "the card is missing"
-        wait = f"{waiting} handover waits" if waiting == 1 else f"{waiting} handovers wait"
-        yield f"nothing can be exchanged with {partner}, because {missing}: {wait} until it is put back"
+        missing = "there is no agreement" if partner in known.trust.partners else "its card is missing"
+        wait = {0: "", 1: ", and 1 handover waits"}.get(waiting, f", and {waiting} handovers wait")
+        yield f"nothing can be exchanged with {partner}, because {missing}{wait}"
 
 
 def _refused(home: Home, rows: list[Row]) -> Iterator[str]:

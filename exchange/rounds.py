@@ -46,6 +46,9 @@ from ledger.handover import Handover, State
 AT_ONCE = 1000
 """Files after which a round ends: the first of ten thousand are sent, and a stop is heeded, before all are taken."""
 
+AT_ONCE_IN_TROUBLE = 5 * AT_ONCE
+"""The same where one of them keeps failing."""
+
 BATCH = 100
 """Files that are taken together: they share what a disk is slow at, syncing and the ledger's commit."""
 
@@ -107,7 +110,7 @@ def recover(parts: Parts, stopping: Callable[[], bool] = lambda: False) -> None:
         destruction.clear_finished(parts)
     with Failures().kept():
         half_copy.clear(parts.home.outbound)
-    with Failures(faults=True).kept():
+    with Failures().kept():
         # what cannot be finished now (disk full) is tried again by every round
         _finish(parts, stopping)
     for partner, path in list(parts.spool.incoming()):
@@ -119,7 +122,7 @@ def recover(parts: Parts, stopping: Callable[[], bool] = lambda: False) -> None:
 
 def _finish(parts: Parts, stopping: Callable[[], bool] = lambda: False) -> None:
     """Go on with claims that a crash, or a failure of this machine, left half done; raises the first failure."""
-    failures = Failures(faults=True)
+    failures = Failures()
     for identifier in sorted(parts.spool.unfinished):
         if stopping():
             break
@@ -158,7 +161,7 @@ def take_dropped(parts: Parts, completeness: Completeness) -> int:
         )
     parts.spool.require()
     _require_ledger(parts)
-    failures = Failures(faults=True)
+    failures = Failures()
     for go_on in (_finish, clerk.about_held, crossed.bring_home, taken_back.notice, strays.put_aside):
         with failures.kept():
             go_on(parts)
@@ -177,7 +180,8 @@ def take_dropped(parts: Parts, completeness: Completeness) -> int:
             completeness.forget(candidate.path)
         with failures.kept():
             taken += len(intake.take_all(parts, taken_back.only_files(parts, batch, failures), failures))
-        if taken >= AT_ONCE:
+        # the pause after a round in which something failed is long
+        if taken >= (AT_ONCE if failures.first is None else AT_ONCE_IN_TROUBLE):
             break
     failures.raise_first()
     return taken
@@ -269,7 +273,7 @@ def _all(*tasks: Callable[[], int]) -> int:
 
 def _each(handovers: Sequence[Handover], act: Callable[[Handover], None]) -> None:
     """Act on all; one that fails does not keep the next from its turn. The first failure is raised at the end."""
-    failures = Failures(faults=True)
+    failures = Failures()
     for handover in handovers:
         with failures.kept():
             act(handover)
@@ -284,7 +288,7 @@ def receive_landed(parts: Parts, partner: str) -> int:
     """
     parts.spool.require()
     parts.require_ledger()
-    failures = Failures(QuarantineFull, faults=True)
+    failures = Failures(QuarantineFull)
     room = Room(parts, partner)
     count = 0
     with failures.kept():

@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import BinaryIO
 
+from config.errors import NotNow
 from config.times import from_text, to_text
 from exchange import archive, files, folders, intake, post_quantum, retention
 from exchange.envelope.manifest import AgreementRef, Concern, Manifest, ManifestError
@@ -43,7 +44,9 @@ def seal_next(parts: Parts, handover: Handover) -> None:
     """accepted -> sealed; or -> held, when the file changed meanwhile or the agreement no longer allows it."""
     claim = parts.spool.read_claim(handover.id)
     if claim is None:
-        return
+        if "by_hand" in parts.ledger.entry(handover.first_seq).detail:
+            return
+        raise NotNow(f"the spool has nothing of handover {handover.id}", hint="restore it, or withdraw the handover")
     judgement = intake.rejudge(parts, claim)
     if judgement.concern is None:
         _hold(parts, handover, claim, [o.code for o in judgement.objections], [o.text for o in judgement.objections])

@@ -66,7 +66,7 @@ class Troubles:
     def _record(self, parts: Parts, watched: bool) -> None:
         named = {"disk": machine.full_disks(parts.home), "folders": machine.on_other_disks(parts.home)}
         details: dict[str, dict[str, Json]] = {name: {"of": ", ".join(of)} for name, of in named.items() if of}
-        if number := machine.closed_folders(parts.home):
+        if number := _closed(parts):
             details["closed"] = {"number": number}
         behind = is_behind(parts.ledger, parts.effects.clock())
         now = {**{name: name in details for name in _PAIRS}, "clock": behind, "watch": not watched}
@@ -83,6 +83,14 @@ class Troubles:
             parts.ledger.write(lambda tx: [tx.append(draft) for draft in drafts])
         # last: a jump that could not be recorded is seen again by the next look
         self._ahead = ahead
+
+
+def _closed(parts: Parts) -> int:
+    """A folder that cannot even be listed is one of them, and keeps no other trouble from being recorded."""
+    try:
+        return machine.closed_folders(parts.home)
+    except OSError:
+        return 1
 
 
 def is_behind(ledger: View, now: datetime) -> bool:

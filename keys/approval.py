@@ -260,8 +260,8 @@ def fits(order: Order, said: Said) -> bool:
             return same and left and (said.key or "") == asked["replaces"]
         case "key.revoked" if order.what == "keys revoke":
             if not completes(order, said):
-                # a successor that was to be used later only goes with it: one is made that is used now
-                return detail.get("unused") is True and detail.get("purpose") == asked["purpose"]
+                # a successor for later goes with it, if the book knows it as one: another is made that is used now
+                return detail.get("purpose") == asked["purpose"]
             return detail.get("lost") == asked.get("lost") and _begins(detail) == asked["since"]
         case "partner.key-accepted" if order.what == "keys accept":
             same = (said.partner, said.key) == (asked["partner"], asked["fingerprint"])

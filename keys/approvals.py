@@ -14,13 +14,13 @@ crashes, it is carried out once.
              unapproved -> done             a revocation that did not wait for its signatures
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
 
 from config.errors import Refused
-from config.times import from_text
+from config.times import from_text, to_text
 from keys import approval
 from keys.approval import ACTS, NEEDED, POLICY, Order, OrderError, Policy, Said, what_of
 from keys.sshsig import SignatureError
@@ -88,6 +88,8 @@ class Book:
     """Entries that do what needed two signatures, without them."""
     rotations: frozenset[int] = frozenset()
     """Entries that ordered a new key as they should."""
+    begins: Mapping[str, str] = field(default_factory=dict)
+    """Fingerprint of each key -> from when on it is used."""
     false: tuple[int, ...] = ()
     """Entries that claim an order or a signature, and hold none that counts."""
 
@@ -126,6 +128,9 @@ class Book:
             return "it needs the signatures of two administrators" if self.policy.demands(what) else None
         known = self.find(number)
         if known is None or not approval.fits(known.order, said):
+            return "it is not what was ordered"
+        goes_with_it = said.event == "key.revoked" and not approval.completes(known.order, said)
+        if goes_with_it and self.begins.get(said.key or "", "") <= to_text(now):
             return "it is not what was ordered"
         if self.is_due(known, now):
             return None
@@ -216,6 +221,7 @@ def _signed(book: Book, entry: Entry) -> Book:
 
 def _created(book: Book, entry: Entry) -> Book:
     """A new key of ours belongs to an order; a host key is its server's, and in handover.toml."""
+    book = replace(book, begins={**book.begins, str(entry.key): str(entry.detail.get("begins") or entry.at)})
     # compared one by one: what an entry holds there need not be a number
     ordered = (
         any(entry.detail.get("rotation") == seq for seq in book.rotations) or entry.detail.get("purpose") == "host"

@@ -60,12 +60,20 @@ def retire(
 
 
 def revoke(
-    office: Office, key: OwnKey, since: datetime, by: str, *, approval: int | None = None, lost: bool = False
+    office: Office,
+    key: OwnKey,
+    since: datetime,
+    by: str,
+    *,
+    approval: int | None = None,
+    lost: bool = False,
+    without: str | None = None,
 ) -> Entry:
     """End a key at once that somebody else may have, or is lost; raises Misuse if it has ended or has no successor.
 
     A key that signs may have been retired: what it signed from `since` on does not count any more all the same.
-    NotApproved where administrators have to sign the order, and `approval` is none that allows it.
+    NotApproved where administrators have to sign the order, and `approval` is none that allows it. The key whose
+    fingerprint is `without` says nothing to it, because it is lost.
     """
     vouching.prepare(office.keyring, office.own())
 
@@ -75,9 +83,8 @@ def revoke(
         late = check_open(now, since)
         if all(key.fingerprint == one.fingerprint for one in own.usable(key.purpose)):
             raise Misuse(f"no other {key.purpose} key could take the place of {key.purpose} key {key.serial}")
-        draft = _ending(office, own, "revoke", key, since, by, lost=lost, silent=lost or late)
-        unused: dict[str, Json] = {"unused": True} if times.from_text(now.begins) > office.clock() else {}
-        draft = draft.replace(detail={**draft.detail, **unused, **approvals.named(approval)})
+        draft = _ending(office, own, "revoke", key, since, by, lost=lost, silent=lost or late, without=without)
+        draft = draft.replace(detail={**draft.detail, **approvals.named(approval)})
         approvals.permit(tx, draft, office.clock())
         return tx.append(draft)
 
@@ -107,9 +114,10 @@ def _ending(
     *,
     lost: bool = False,
     silent: bool = False,
+    without: str | None = None,
 ) -> Draft:
     """The entry; a key that is `silent` does not sign the announcement itself."""
-    mute, when = key.fingerprint if silent else None, times.to_text(at)
+    mute, when = key.fingerprint if silent else without, times.to_text(at)
     signed = announced(office, own, action, key.purpose, key, key.public, replaces=None, at=when, lost=mute)
     detail: dict[str, Json] = {
         "purpose": key.purpose,

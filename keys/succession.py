@@ -38,9 +38,6 @@ MOST_AHEAD = timedelta(days=3 * 366)
 ALWAYS = "2000-01-01T00:00:00.000Z"
 """Before any card."""
 
-CLOCKS_DIFFER = timedelta(minutes=5)
-"""How much earlier than its owner says a key counts here."""
-
 
 class AnnouncementRefused(Refused):
     """An announcement that changes nothing; `reason` says why."""
@@ -294,10 +291,8 @@ def _timed(now: Standing, keys: tuple[SigningKey, ...], one: Announcement, most:
     """One more key that counts from the announced time on."""
     if any(known.line == one.key for known in keys):
         return keys
-    # what its owner signs at once may come to a clock that is behind: that the key was accepted is what counts
-    at = times.earlier(times.from_text(one.at).replace(microsecond=0), CLOCKS_DIFFER)
     # an end has to fit behind it, whatever an earlier version of this program has accepted
-    start = min(at, times.END - timedelta(seconds=1))
+    start = min(times.from_text(one.at).replace(microsecond=0), times.END - timedelta(seconds=1))
     lines = _joined(now, tuple(known.line for known in keys), one.key, most)
     return (*(known for known in keys if known.line in lines), SigningKey(one.key, times.to_text(start)))
 

@@ -1,15 +1,25 @@
 """One file that cannot be dealt with, whatever it is or lies beside, keeps no other from its turn, and is seen."""
 
+import shutil
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from exchange import intake, orders, receiver
+from config.errors import NotNow
+from config.times import system_clock
+from exchange import intake, orders, receiver, sender
 from exchange.concern import Judgement
 from exchange.drop import SIDECAR
+from exchange.failures import Failures
 from exchange.landed import Arrival
+from exchange.landing import Landing, Small
 from exchange.parts import Parts
+from exchange.problems import stuck
+from exchange.questions import in_flight
+from exchange.service import pid_file
 from exchange.spool import Claim
+from ledger.handover import Handover
 from tests.organisations import CASE, Organisation, Pair, restart, restart_with
 
 LONG_NUMBER = "x = " + "1" * 5000
@@ -111,3 +121,104 @@ def test_release_of_a_file_with_a_name_of_any_length_is_carried_out(pair: Pair, 
     pair.settle()
     assert pair.lgsco.states() == ["withdrawn", "held"]
     assert [p.name for p in (pair.lgsco.home.held / "ofsted").iterdir() if not p.name.endswith(".txt")] == [name]
+
+
+def test_a_file_whose_sealing_fails_keeps_no_other_from_going(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in "abc":
+        pair.lgsco.drop(name.encode(), f"{CASE} {name}.pdf")
+    pair.lgsco.take()
+    bad, seal_next = pair.lgsco.handovers()[0].id, sender.seal_next
+
+    def fail(parts: Parts, handover: Handover) -> None:
+        if handover.id == bad:
+            raise ZeroDivisionError
+        seal_next(parts, handover)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sender, "seal_next", fail)
+        with pytest.raises(ZeroDivisionError):
+            pair.lgsco.send()
+        pair.ofsted.receive()
+        assert len(pair.ofsted.inbound()) == 2
+    pair.settle()
+    assert pair.lgsco.states() == ["acknowledged"] * 3
+
+
+def test_an_envelope_whose_reading_fails_keeps_no_other_from_going(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in "abc":
+        pair.lgsco.drop(name.encode(), f"{CASE} {name}.pdf")
+    pair.lgsco.take()
+    bad, small, upload = pair.lgsco.handovers()[0].id, sender.small, sender.upload
+
+    def fail(path: Path, name: str) -> Small:
+        if name == bad:
+            raise ZeroDivisionError
+        return small(path, name)
+
+    def fail_alone(parts: Parts, landing: Landing, handover: Handover) -> None:
+        if handover.id == bad:
+            raise ZeroDivisionError
+        upload(parts, landing, handover)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sender, "small", fail)
+        patch.setattr(sender, "upload", fail_alone)
+        with pytest.raises(ZeroDivisionError):
+            pair.lgsco.send()
+        pair.ofsted.receive()
+        assert len(pair.ofsted.inbound()) == 2
+    pair.settle()
+    assert pair.lgsco.states() == ["acknowledged"] * 3
+
+
+def test_no_fault_with_one_envelope_keeps_the_service_from_starting(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair.lgsco.drop(b"decision")
+    pair.lgsco.take()
+    pair.lgsco.send()
+    [envelope] = pair.ofsted.landing().iterdir()
+    folder = pair.ofsted.home.spool / "in" / "lgsco"
+    folder.mkdir(parents=True, exist_ok=True)
+    envelope.rename(folder / envelope.name)
+
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(receiver, "forget_decided", fail)
+        pair.ofsted = restart(pair.ofsted, pair.lgsco, pair.clock)
+    pair.settle()
+    assert pair.lgsco.states() == ["acknowledged"]
+
+
+def test_what_time_may_mend_does_not_hide_a_fault() -> None:
+    failures = Failures()
+    for problem in (NotNow("the disk is full"), OSError("no"), ZeroDivisionError("ours"), NotNow("again")):
+        with failures.kept():
+            raise problem
+    assert isinstance(failures.first, ZeroDivisionError)
+
+
+def test_what_waits_for_nobody_knows_what_is_told_after_a_while(pair: Pair) -> None:
+    now = system_clock()
+    pair.lgsco.drop(b"decision")
+    pair.lgsco.take()
+    rows = in_flight(pair.lgsco.home, pair.lgsco.parts.ledger, pair.lgsco.parts.trust, everything=True)
+    folder = pair.lgsco.home.spool / "in" / "ofsted"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "any.age").write_bytes(b"")
+    come = "1 envelope has come, and cannot be opened or put aside: the service's log says why"
+    assert list(stuck(pair.lgsco.home, rows, now + timedelta(minutes=9))) == []
+    assert list(stuck(pair.lgsco.home, rows, now + timedelta(minutes=70))) == [come]
+    with pid_file.only_one(pair.lgsco.home.pid_file):
+        told = list(stuck(pair.lgsco.home, rows, now + timedelta(minutes=70)))
+    assert told == ["1 file was taken over an hour ago, and cannot be sealed: the service's log says why", come]
+
+
+def test_a_handover_whose_spool_was_lost_is_a_failure_and_not_passed_over(pair: Pair) -> None:
+    pair.lgsco.drop(b"decision")
+    pair.lgsco.take()
+    shutil.rmtree(pair.lgsco.home.spool / "out" / pair.lgsco.handovers()[0].id)
+    with pytest.raises(NotNow, match="the spool has nothing of handover"):
+        pair.lgsco.send()

@@ -2,18 +2,27 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
+from config.times import from_text
 from exchange import approval_desk, key_desk
+from exchange.assembly import assemble
 from exchange.audit import verify_home
 from exchange.key_list import problems
+from keys import ending, rotation
 from keys.approvals import NotApproved
+from keys.composite import CompositeKey
 from keys.key_info import PURPOSES, Purpose
+from keys.openssh import PublicKey
+from keys.own_keys import OwnKey
+from keys.rotation import Office
+from ledger.entry import Entry
 from tests.exchange.administrators import Board, events, number, state_of
 from tests.exchange.test_key_revocation import first, persist, revoke
 from tests.exchange.test_key_rotation import begin, chained, exchange_files, quiet, rotate
-from tests.organisations import ManualClock, Organisation, Pair
+from tests.organisations import PASSPHRASE, ManualClock, Organisation, Pair
 
 
 def later(pair: Pair, one: Organisation, purpose: Purpose) -> str:
@@ -65,6 +74,58 @@ def test_two_people_who_revoke_a_key_also_end_the_successor_that_does_not_count_
     exchange_files(pair, "after")
     report = verify_home(lgsco.home)
     assert report.ok, report.problems
+
+
+@pytest.mark.parametrize("purpose", ["signing", "signing-pq", "witness", "transport", "encryption"])
+def test_a_lost_key_whose_successor_does_not_count_yet_is_revoked_without_its_word(
+    pair: Pair, purpose: Purpose
+) -> None:
+    chained(pair)
+    begin(pair, purpose)
+    unused, lost = later(pair, pair.ofsted, purpose), first(pair.ofsted, purpose)
+    [serial] = [key.serial for key in pair.ofsted.parts.own.keys if key.fingerprint == lost]
+    (pair.ofsted.home.root / "keys" / f"{purpose}-{serial}.age").unlink()
+    key_desk.revoke(pair.ofsted.parts, lost, None, "root", lost=True)
+    [key] = pair.ofsted.parts.own.usable(purpose)
+    assert key.fingerprint not in (lost, unused)
+    assert verify_home(pair.ofsted.home).ok
+
+
+def test_a_successor_for_later_that_is_only_ordered_is_not_taken_for_one_that_counts(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chained(pair)
+
+    def power_cut(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rotation, "finish", power_cut)
+        with pytest.raises(KeyboardInterrupt):
+            later(pair, pair.ofsted, "signing")
+    revoke(pair.ofsted, "signing")
+    persist(pair)
+    exchange_files(pair, "after")
+
+
+def test_what_the_service_has_ended_meanwhile_is_no_failure_of_the_command(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chained(pair)
+    unused, stolen = later(pair, pair.ofsted, "signing"), first(pair.ofsted, "signing")
+    end = ending.revoke
+    raced: list[str] = []
+
+    def race(office: Office, key: OwnKey, *args: Any, **more: Any) -> Entry:
+        if not raced:
+            raced.append(key.fingerprint)
+            end(office, key, *args, **more)
+        return end(office, key, *args, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ending, "revoke", race)
+        assert revoke(pair.ofsted, "signing")["revoked"] == stolen
+    assert raced == [unused]
 
 
 def test_an_order_to_revoke_one_key_allows_no_other_that_counts(
@@ -143,7 +204,10 @@ def test_what_a_new_key_signs_is_taken_by_a_partner_whose_clock_is_behind_by_min
     exchange_files(pair, "before")
     pair.clock.advance(days=1)
     parts = pair.ofsted.parts
-    pair.ofsted.parts = replace(parts, effects=replace(parts.effects, clock=Behind(pair.clock, minutes)))
+    behind = Behind(pair.clock, minutes)
+    parts.ledger.close()
+    pair.ofsted.parts = assemble(parts.home, lambda: PASSPHRASE, replace(parts.effects, clock=behind))
+    chained(pair)
     at = pair.clock() + timedelta(days=1) if announced else None
     key_desk.rotate(pair.lgsco.parts, purpose, timedelta(0), at, "root")
     pair.settle()
@@ -152,3 +216,8 @@ def test_what_a_new_key_signs_is_taken_by_a_partner_whose_clock_is_behind_by_min
         pair.settle()
     exchange_files(pair, "after")
     quiet(pair.ofsted)
+    # whatever card comes later, what was recorded counts
+    recorded, used = events(pair.ofsted, "received")[-1], pair.lgsco.parts.own.usable(purpose)[-1]
+    trust, line = pair.ofsted.parts.trust, used.public
+    public = PublicKey.parse(line) if purpose == "signing" else CompositeKey.parse(line)
+    trust.signing_key("lgsco", public, from_text(recorded.at), recorded=True)

@@ -12,6 +12,7 @@ import pytest
 
 from config.errors import Misuse, NotNow
 from exchange import machine
+from exchange.drop import scan
 from exchange.problems import of_the_home
 from exchange.service.alerts import EVENTS
 from exchange.status import check_home, status
@@ -63,19 +64,25 @@ def as_somebody() -> Iterator[None]:
         os.seteuid(0)
 
 
-@pytest.mark.parametrize(("mode", "closed"), [(0o777, 0), (0o333, 1), (0o555, 1), (0o666, 1), (0o000, 1)])
+@pytest.mark.parametrize(("mode", "closed"), [(0o777, 0), (0o333, 1), (0o555, 1), (0o666, 2), (0o000, 1)])
 def test_folders_that_may_not_be_read_or_emptied_are_counted(pair: Pair, mode: int, closed: int) -> None:
     with tempfile.TemporaryDirectory() as name:
         outbound = Path(name) / "outbound"
         (outbound / "ofsted" / "upheld-decision" / "Leeds").mkdir(parents=True)
         (outbound / "ofsted" / ".trash").mkdir(0)
+        (outbound / "ofsted" / "upheld-decision" / "Leeds" / "decision.pdf").write_bytes(b"")
+        (outbound / "ofsted" / "upheld-decision" / "Leeds" / "inner").mkdir()
         for folder in (Path(name), outbound, *outbound.rglob("[!.]*")):
             folder.chmod(0o777)
         (outbound / "ofsted" / "upheld-decision" / "Leeds").chmod(mode)
+        # nothing has to be taken from here
+        (outbound / "ofsted" / "upheld-decision").chmod(0o755)
         home = replace(pair.lgsco.home, root=Path(name))
         assert home.outbound == outbound
         with as_somebody():
             assert machine.closed_folders(home) == closed
+            found = [candidate.path.name for candidate in scan(home.outbound)]
+        assert found == (["decision.pdf"] if mode in (0o777, 0o555) else [])
     assert machine.closed_folders(home) == 0
 
 
@@ -89,6 +96,7 @@ def test_a_closed_folder_in_outbound_is_recorded_and_told_until_it_is_opened(pai
         return [problem for problem in found if "may not read, or not empty" in problem]
 
     with mounted_again(folder, tmp_path):
+        (folder / "decision.pdf").write_bytes(b"")
         subprocess.run(["mount", "-o", "remount,bind,ro", folder], check=True)
         for _ in range(2):
             service.note(parts, True)

@@ -103,7 +103,7 @@ def test_a_partner_whose_card_has_gone_is_named_and_what_waits_for_it_is_overdue
         path.unlink()
     trust = trusted(home, ledger)
     said = status(home, ledger, keyring, trust)
-    missing = "nothing can be exchanged with ofsted, because the card is missing: 1 handover waits until it is put back"
+    missing = "nothing can be exchanged with ofsted, because its card is missing, and 1 handover waits"
     assert said.problems == (missing,)
     late = pair.clock() + timedelta(days=8)
     found = query(ledger, Filter(state="overdue"), now=late, deadlines=deadlines(home, trust))
@@ -138,9 +138,14 @@ def test_a_file_that_cannot_be_brought_to_its_last_place_is_told_of_after_a_whil
         pair.lgsco.receive()
     assert pair.lgsco.states() == ["acknowledged"]
     assert later(pair.lgsco, 9) == []
-    assert later(pair.lgsco) == ["1 file lies in the spool and cannot be brought further: the service's log says why"]
+    assert later(pair.lgsco) == [
+        "1 file lies in the spool and cannot be brought further: the service's log says why",
+        # its receipt
+        "1 envelope has come, and cannot be opened or put aside: the service's log says why",
+    ]
     pair.lgsco.home.sent.joinpath("ofsted").unlink()
     pair.lgsco = restart(pair.lgsco, pair.ofsted, pair.clock)
+    pair.settle()
     assert later(pair.lgsco) == []
 
 
