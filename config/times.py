@@ -21,9 +21,6 @@ Clock = Callable[[], datetime]
 _FORM = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z", re.ASCII)
 
 
-START = datetime.min.replace(tzinfo=UTC)
-"""The first second that can be written."""
-
 END = datetime.max.replace(microsecond=0, tzinfo=UTC)
 """The last second that can be written."""
 
@@ -53,11 +50,6 @@ def from_text(text: str) -> datetime:
         return datetime.fromisoformat(text)
     except ValueError:
         raise BadTime("a time names a day or an hour that does not exist") from None
-
-
-def earlier(moment: datetime, amount: timedelta) -> datetime:
-    """So much earlier; START where no time is that early."""
-    return moment - amount if amount <= moment - START else START
 
 
 def later(moment: datetime, amount: timedelta) -> datetime:

@@ -21,7 +21,6 @@ content is a private file in the spool.
 """
 
 import datetime
-import hmac
 import os
 from functools import partial
 from typing import BinaryIO
@@ -30,7 +29,7 @@ from config import agreement as agreements
 from config.authorities import Authority, UnknownAuthority
 from config.errors import Refused
 from config.times import from_text
-from exchange import delivery, gaps, late_statements, messages, post_quantum, repetition
+from exchange import authentication, delivery, gaps, late_statements, messages, post_quantum, repetition
 from exchange.control import CLOCK_TOLERANCE, Message
 from exchange.envelope.manifest import Concern, Manifest, Payload
 from exchange.envelope.sealing import Opened, open_envelope
@@ -76,7 +75,7 @@ def receive(parts: Parts, arrival: Arrival) -> None:
                 repetition.answer(parts, known)
                 parts.spool.finish_incoming(arrival.path)
                 return
-            manifest = _authenticate(parts, arrival, opened)
+            manifest = authentication.signed(parts, arrival, opened)
             _pass_on(parts, arrival, opened, manifest)
     except Refused as problem:
         quarantine(parts, arrival.partner, arrival.path, name, problem.reason)
@@ -97,27 +96,6 @@ def forget_decided(parts: Parts, arrival: Arrival) -> None:
             decided = repetition.is_decided(source, known)
         if decided:
             parts.spool.finish_incoming(arrival.path)
-
-
-def _authenticate(parts: Parts, arrival: Arrival, opened: Opened) -> Manifest:
-    """Step 4: raises Refused (quarantine, silence) unless the partner signed this."""
-    manifest = opened.manifest
-    public = opened.verify_signature()
-    at = _recorded(parts, arrival, opened)
-    parts.trust.signing_key(arrival.partner, public, at)
-    post_quantum.check_signature(parts.home.settings, parts.trust, arrival.partner, opened, at)
-    if manifest.sender != arrival.partner:
-        raise Unauthenticated("a manifest names another sender than the one who signed it", reason="wrong-sender")
-    return manifest
-
-
-def _recorded(parts: Parts, arrival: Arrival, opened: Opened) -> datetime.datetime:
-    """When this very message was received; now, if it is new. Its key may have ended before its answer was lost."""
-    known = parts.ledger.handover(arrival.partner, "in", opened.manifest.id)
-    if known is None or not known.is_answered or known.received_at is None:
-        return parts.effects.clock()
-    same = hmac.compare_digest(opened.manifest_sha256, known.manifest_sha256 or "")
-    return from_text(known.received_at) if same else parts.effects.clock()
 
 
 def _pass_on(parts: Parts, arrival: Arrival, opened: Opened, manifest: Manifest) -> None:

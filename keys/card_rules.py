@@ -53,12 +53,6 @@ class CardError(Refused):
     reason = "not-a-card"
 
 
-CLOCKS_DIFFER = timedelta(minutes=5)
-"""How much earlier than its owner says a key counts where others record."""
-
-_SHORTEST = timedelta(seconds=1)
-
-
 @dataclass(frozen=True, slots=True)
 class SigningKey:
     """An OpenSSH line and the time in which its signatures count: from `valid_from` until just before `valid_until`."""
@@ -73,15 +67,9 @@ class SigningKey:
             return False
         return self.valid_until is None or at < times.from_text(self.valid_until)
 
-    def counts(self, at: datetime) -> bool:
-        """The same where the owner's clock and the recorder's may differ; not for one that ended before it began."""
-        start = times.from_text(self.valid_from)
-        never = self.valid_until is not None and times.from_text(self.valid_until) <= times.later(start, _SHORTEST)
-        return self.covers(at) or (not never and times.earlier(start, CLOCKS_DIFFER) <= at < start)
-
     def ending(self, at: datetime) -> "SigningKey":
         """The same with an end, which is never put off; one that never counted gets the shortest time there is."""
-        first = times.later(times.from_text(self.valid_from), _SHORTEST)
+        first = times.later(times.from_text(self.valid_from), timedelta(seconds=1))
         # SPEC: FORMATS 4 valid-before: OpenSSH tells time to the second
         end = max(first, at.replace(microsecond=0))
         if self.valid_until is not None:

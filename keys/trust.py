@@ -130,7 +130,7 @@ class Trust:
         now = self.standing(partner)
         known = (*now.card.signing_keys, *now.card.signing_pq, *(now.former.keys if recorded else ()))
         keys = [key for key in known if key.line == public.line]
-        if any(key.counts(at) for key in keys):
+        if any(key.covers(at) for key in keys):
             return
         if not keys:
             raise UntrustedKey(

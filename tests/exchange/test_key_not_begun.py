@@ -22,7 +22,7 @@ from ledger.entry import Entry
 from tests.exchange.administrators import Board, events, number, state_of
 from tests.exchange.test_key_revocation import first, persist, revoke
 from tests.exchange.test_key_rotation import begin, chained, exchange_files, quiet, rotate
-from tests.organisations import PASSPHRASE, ManualClock, Organisation, Pair
+from tests.organisations import CASE, PASSPHRASE, ManualClock, Organisation, Pair
 
 
 def later(pair: Pair, one: Organisation, purpose: Purpose) -> str:
@@ -196,28 +196,47 @@ class Behind:
 @pytest.mark.parametrize("purpose", ["signing", "signing-pq"])
 @pytest.mark.parametrize("announced", [False, True])
 @pytest.mark.parametrize("minutes", [0, 1.5, 4.9])
-def test_what_a_new_key_signs_is_taken_by_a_partner_whose_clock_is_behind_by_minutes(
+def test_what_a_new_key_signs_waits_at_a_partner_whose_clock_is_behind_until_the_key_counts_there(
     pair: Pair, purpose: Purpose, announced: bool, minutes: float
 ) -> None:
     chained(pair)
     begin(pair, purpose)
     exchange_files(pair, "before")
     pair.clock.advance(days=1)
-    parts = pair.ofsted.parts
-    behind = Behind(pair.clock, minutes)
+    parts, behind = pair.ofsted.parts, Behind(pair.clock, minutes)
     parts.ledger.close()
     pair.ofsted.parts = assemble(parts.home, lambda: PASSPHRASE, replace(parts.effects, clock=behind))
     chained(pair)
     at = pair.clock() + timedelta(days=1) if announced else None
     key_desk.rotate(pair.lgsco.parts, purpose, timedelta(0), at, "root")
-    pair.settle()
+    persist(pair)
     if announced:
         pair.clock.advance(days=1, seconds=1)
-        pair.settle()
-    exchange_files(pair, "after")
+        persist(pair)
+    pair.lgsco.drop(b"after", f"{CASE} after.pdf")
+    persist(pair)
+    assert pair.lgsco.states()[-1] == ("sent" if minutes else "acknowledged")
+    pair.clock.advance(minutes=5)
+    persist(pair)
+    assert pair.lgsco.states()[-1] == "acknowledged"
     quiet(pair.ofsted)
-    # whatever card comes later, what was recorded counts
+    # for ever, by whatever card comes later, and for stock tools
     recorded, used = events(pair.ofsted, "received")[-1], pair.lgsco.parts.own.usable(purpose)[-1]
-    trust, line = pair.ofsted.parts.trust, used.public
-    public = PublicKey.parse(line) if purpose == "signing" else CompositeKey.parse(line)
-    trust.signing_key("lgsco", public, from_text(recorded.at), recorded=True)
+    public = PublicKey.parse(used.public) if purpose == "signing" else CompositeKey.parse(used.public)
+    pair.ofsted.parts.trust.signing_key("lgsco", public, from_text(recorded.at))
+
+
+@pytest.mark.parametrize("purpose", ["signing", "signing-pq"])
+def test_a_key_that_counts_in_more_than_some_minutes_is_waited_for_by_nobody(pair: Pair, purpose: Purpose) -> None:
+    chained(pair)
+    begin(pair, purpose)
+    exchange_files(pair, "before")
+    parts = pair.ofsted.parts
+    parts.ledger.close()
+    pair.ofsted.parts = assemble(parts.home, lambda: PASSPHRASE, replace(parts.effects, clock=Behind(pair.clock, 20)))
+    chained(pair)
+    rotate(pair.lgsco, purpose, timedelta(0))
+    persist(pair)
+    pair.lgsco.drop(b"after", f"{CASE} after.pdf")
+    persist(pair)
+    assert "key-not-yet-valid" in {entry.detail["reason"] for entry in events(pair.ofsted, "quarantined")}

@@ -130,7 +130,7 @@ BUGS = (
     ),
     _bug(
         "believes a key that has ended", 95, "keys", Trust, "signing_key",
-        ("if any(key.counts(at) for key in keys):", "if keys:"),
+        ("if any(key.covers(at) for key in keys):", "if keys:"),
     ),
     Bug(
         "ignores a hold", ("keeping",),
