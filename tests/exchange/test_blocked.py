@@ -26,6 +26,14 @@ LONG_NUMBER = "x = " + "1" * 5000
 MANY_KEYS = "\n".join(f"a{number}=1" for number in range(7000))
 
 
+def three(pair: Pair) -> str:
+    """Three files, taken; returns the id of the first."""
+    for name in "abc":
+        pair.lgsco.drop(name.encode(), f"{CASE} {name}.pdf")
+    pair.lgsco.take()
+    return pair.lgsco.handovers()[0].id
+
+
 @pytest.mark.parametrize("text", [LONG_NUMBER, MANY_KEYS, f"{'k' * 60_000} = 1", 'gateways = ["a\\nb"]'])
 def test_a_sidecar_of_any_content_holds_its_file_and_no_other(pair: Pair, text: str) -> None:
     bad = pair.lgsco.drop(b"content", f"{CASE} a.pdf")
@@ -71,11 +79,8 @@ def test_a_file_whose_judging_fails_keeps_no_other_and_no_start_and_goes_when_th
 def test_an_envelope_whose_opening_fails_keeps_no_other_and_is_delivered_when_that_is_mended(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in "abc":
-        pair.lgsco.drop(name.encode(), f"{CASE} {name}.pdf")
-    pair.lgsco.take()
+    bad, receive = three(pair), receiver.receive
     pair.lgsco.send()
-    bad, receive = pair.lgsco.handovers()[0].id, receiver.receive
 
     def fail(parts: Parts, arrival: Arrival) -> None:
         if arrival.path.stem == bad:
@@ -124,10 +129,7 @@ def test_release_of_a_file_with_a_name_of_any_length_is_carried_out(pair: Pair, 
 
 
 def test_a_file_whose_sealing_fails_keeps_no_other_from_going(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in "abc":
-        pair.lgsco.drop(name.encode(), f"{CASE} {name}.pdf")
-    pair.lgsco.take()
-    bad, seal_next = pair.lgsco.handovers()[0].id, sender.seal_next
+    bad, seal_next = three(pair), sender.seal_next
 
     def fail(parts: Parts, handover: Handover) -> None:
         if handover.id == bad:
@@ -145,10 +147,7 @@ def test_a_file_whose_sealing_fails_keeps_no_other_from_going(pair: Pair, monkey
 
 
 def test_an_envelope_whose_reading_fails_keeps_no_other_from_going(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in "abc":
-        pair.lgsco.drop(name.encode(), f"{CASE} {name}.pdf")
-    pair.lgsco.take()
-    bad, small, upload = pair.lgsco.handovers()[0].id, sender.small, sender.upload
+    bad, small, upload = three(pair), sender.small, sender.upload
 
     def fail(path: Path, name: str) -> Small:
         if name == bad:

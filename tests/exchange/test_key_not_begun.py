@@ -22,7 +22,7 @@ from ledger.entry import Entry
 from tests.exchange.administrators import Board, events, number, state_of
 from tests.exchange.test_key_revocation import first, persist, revoke
 from tests.exchange.test_key_rotation import begin, chained, exchange_files, quiet, rotate
-from tests.organisations import CASE, PASSPHRASE, ManualClock, Organisation, Pair
+from tests.organisations import CASE, PASSPHRASE, ManualClock, Organisation, Pair, restart
 
 
 def later(pair: Pair, one: Organisation, purpose: Purpose) -> str:
@@ -106,6 +106,30 @@ def test_a_successor_for_later_that_is_only_ordered_is_not_taken_for_one_that_co
     revoke(pair.ofsted, "signing")
     persist(pair)
     exchange_files(pair, "after")
+
+
+@pytest.mark.parametrize("purpose", ["signing", "encryption", "ledger", "witness", "transport"])
+def test_a_death_between_the_end_of_the_successor_and_the_next_one_costs_nothing_but_the_order_once_more(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, purpose: Purpose
+) -> None:
+    chained(pair)
+    unused, stolen = later(pair, pair.ofsted, purpose), first(pair.ofsted, purpose)
+
+    def power_cut(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(key_desk, "rotate", power_cut)
+        with pytest.raises(KeyboardInterrupt):
+            revoke(pair.ofsted, purpose)
+    assert [entry.key for entry in events(pair.ofsted, "key.revoked")] == [unused]
+    pair.ofsted = restart(pair.ofsted, pair.lgsco, pair.clock)
+    chained(pair)
+    key_desk.tend(pair.ofsted.parts)
+    assert revoke(pair.ofsted, purpose)["revoked"] == stolen
+    persist(pair)
+    exchange_files(pair, "after")
+    assert verify_home(pair.ofsted.home).ok
 
 
 def test_what_the_service_has_ended_meanwhile_is_no_failure_of_the_command(

@@ -7,7 +7,7 @@ import pytest
 from config.errors import NotNow
 from config.times import system_clock
 from exchange.partner_trust import trusted
-from exchange.problems import stuck
+from exchange.problems import Known, all_of, stuck
 from exchange.questions import deadlines, in_flight
 from exchange.status import status
 from ledger.entry import Draft
@@ -162,3 +162,10 @@ def test_a_file_that_came_and_cannot_be_brought_to_inbound_is_told_of_after_a_wh
     pair.ofsted.home.inbound.joinpath("lgsco").unlink()
     pair.settle()
     assert later(pair.ofsted) == []
+
+
+def test_a_partner_without_an_agreement_is_named_and_nothing_is_said_to_wait_where_nothing_does(pair: Pair) -> None:
+    parts = pair.lgsco.parts
+    known = Known(parts.home, parts.ledger, parts.trust, [], (), {}, pair.clock())
+    said = [sentence for sentence in all_of(known, ()) if "exchanged" in sentence]
+    assert said == ["nothing can be exchanged with ofsted, because there is no agreement"]
