@@ -2,8 +2,9 @@
 
 import re
 import stat
+import tempfile
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from exchange.partner_trust import trusted
 from exchange.service import pid_file
 from ledger.entry import Draft
 from ledger.store import Ledger
+from tests.exchange.test_machine import as_somebody
 from tests.organisations import CASE, Organisation, Pair
 
 PAGE = (Path(__file__).parents[2] / "docs" / "operations.md").read_text("utf-8")
@@ -235,3 +237,25 @@ def test_the_manual_tells_of_each_and_of_no_other(pair: Pair) -> None:
         text, _ = metrics.page(pair.ofsted.home, pair.ofsted.parts.keyring, lambda: ledger, lambda: trust)
     made = set(re.findall(r"^# TYPE (\w+) ", text.decode(), re.MULTILINE))
     assert set(re.findall(r"`(handover_\w+)[`{]", PAGE)) == made
+
+
+def test_what_waits_for_a_partner_whose_card_has_gone_is_counted_as_overdue(pair: Pair) -> None:
+    pair.lgsco.drop(b"decision")
+    pair.lgsco.take()
+    pair.clock.advance(days=8)
+    for path in pair.lgsco.home.cards.iterdir():
+        path.unlink()
+    parts = pair.lgsco.parts
+    pair.lgsco.parts = replace(parts, cards=trusted(parts.home, parts.ledger))
+    assert page(pair.lgsco, pair)("overdue", partner="ofsted") == 1
+
+
+def test_a_quarantine_that_cannot_be_listed_is_not_said_to_be_empty(pair: Pair) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        home = replace(pair.ofsted.home, root=Path(name))
+        (home.quarantine / "lgsco").mkdir(parents=True)
+        assert metrics._kept(home, "lgsco") == []
+        (home.quarantine / "lgsco").chmod(0)
+        with as_somebody():
+            assert metrics._kept(home, "lgsco") is None
