@@ -7,7 +7,8 @@ quantum computer could use against it; a key exchange that only the partner's si
 is in neither.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from config.settings import Settings
@@ -30,6 +31,34 @@ NEWEST = 100
 Row = dict[str, str | bool | list[str] | None]
 
 
+@dataclass(frozen=True, slots=True)
+class _Strength:
+    """What the next message to or from a partner would be protected by, and what it must be."""
+
+    required: tuple[str, ...]
+    recipient: str | None
+    exchange: str | None
+    cipher: str | None
+    ours: bool
+    """Whether we sign with a composite key that the partner has accepted."""
+    theirs: bool
+
+    @property
+    def weak(self) -> list[str]:
+        """What is known, and weak."""
+        strong = {
+            ENCRYPTION: self.recipient == "pq",
+            KEY_EXCHANGE: None if self.exchange is None else self.exchange in HYBRID_EXCHANGES,
+            SIGNATURE: self.ours and self.theirs,
+        }
+        return [name for name, is_strong in strong.items() if is_strong is False]
+
+    @property
+    def refused(self) -> list[str]:
+        """What of this is required."""
+        return [name for name in self.required if name in self.weak]
+
+
 def inventory_pq(
     settings: Settings, ledger: Ledger, trust: Trust, most: int = NEWEST, now: datetime | None = None
 ) -> dict[str, list[Row]]:
@@ -40,30 +69,55 @@ def inventory_pq(
     }
 
 
-def _partner(settings: Settings, ledger: Ledger, trust: Trust, partner: str, now: datetime) -> Row:
-    """What the next message to or from a partner would be protected by, and what it must be."""
-    required = settings.partner(partner).require_pq
-    texts = trust.standing(partner).recipient_texts(now)
-    recipient = age.parse_recipient(texts[0]).kind if texts else None
+def problems(settings: Settings, ledger: Ledger, trust: Trust, partners: Iterable[str], now: datetime) -> Iterator[str]:
+    """What `require_pq` keeps from going or from being believed, before anybody sees it wait.
+
+    Not the key exchange: where it is too weak, the login fails, and that is an outage.
+    """
+    demanding = [partner for partner in sorted(partners) if settings.partner(partner).require_pq]
+    for partner in demanding:
+        strength = _strength(settings, ledger, trust, partner, now)
+        if ENCRYPTION in strength.refused:
+            yield f"{partner} has no post-quantum encryption key, and require_pq asks for one: nothing is sealed to it"
+        if SIGNATURE in strength.refused and not strength.ours:
+            yield (
+                f"{partner} has accepted no composite signing key of ours, and require_pq asks for its signature:"
+                " nothing is sent to it"
+            )
+        if SIGNATURE in strength.refused and not strength.theirs:
+            yield (
+                f"we have accepted no composite signing key of {partner}, and require_pq asks for its signature:"
+                " what comes from it is quarantined"
+            )
+
+
+def _strength(settings: Settings, ledger: Ledger, trust: Trust, partner: str, now: datetime) -> _Strength:
+    standing = trust.standing(partner)
+    texts = standing.recipient_texts(now)
     usable = of_ledger(ledger).usable("signing-pq")
-    ours = any(key.is_for(partner) and from_text(key.begins) <= now for key in usable)
-    theirs = bool(trust.standing(partner).keys("signing-pq", now))
     exchange, cipher = _last_exchange(ledger.rows, partner)
-    strong = {
-        ENCRYPTION: recipient == "pq",
-        KEY_EXCHANGE: None if exchange is None else exchange in HYBRID_EXCHANGES,
-        SIGNATURE: ours and theirs,
-    }
+    return _Strength(
+        required=settings.partner(partner).require_pq,
+        recipient=age.parse_recipient(texts[0]).kind if texts else None,
+        exchange=exchange,
+        cipher=cipher,
+        ours=any(key.is_for(partner) and from_text(key.begins) <= now for key in usable),
+        theirs=bool(standing.keys("signing-pq", now)),
+    )
+
+
+def _partner(settings: Settings, ledger: Ledger, trust: Trust, partner: str, now: datetime) -> Row:
+    strength = _strength(settings, ledger, trust, partner, now)
     return {
         "partner": partner,
-        "recipient": recipient,
-        "key_exchange": exchange,
-        "cipher": cipher,
-        "we_sign": "composite" if ours else "ed25519",
-        "they_sign": "composite" if theirs else "ed25519",
-        "required": list(required),
-        "weak": [name for name, is_strong in strong.items() if is_strong is False],
-        "refused": [name for name in required if strong[name] is False],
+        "recipient": strength.recipient,
+        "key_exchange": strength.exchange,
+        "cipher": strength.cipher,
+        "we_sign": "composite" if strength.ours else "ed25519",
+        "they_sign": "composite" if strength.theirs else "ed25519",
+        "required": list(strength.required),
+        "weak": strength.weak,
+        "refused": strength.refused,
     }
 
 

@@ -6,31 +6,19 @@ Nothing here fails because a folder cannot be read just when somebody looks: tha
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from pathlib import Path
-from typing import Final
+from datetime import datetime
 
 from config.home import Home
-from config.times import from_text
-from exchange import approval_list, custody, held, landing, machine, troubles
+from exchange import approval_list, custody, held, landing, machine, pq_inventory, stuck, troubles
 from exchange.envelope.numbers import in_words
 from exchange.partner_trust import agreements_with
 from exchange.questions import holds_now
-from exchange.service import pid_file
 from exchange.topology import Topology
 from keys.trust import Trust
 from ledger.closing import shown_former
 from ledger.gaps import MAX_GAPS
-from ledger.identifier import is_id
 from ledger.query import Row, confirmed_cards, is_quarantine_full, outage
 from ledger.store import Ledger
-
-STUCK: Final = timedelta(minutes=10)
-"""How long a file may take from one place to the next before a person is told that it does not get there."""
-
-
-UNSEALED: Final = timedelta(hours=1)
-"""The same of the first step, which ten thousand files that are dropped at once may have to wait for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +47,9 @@ def all_of(known: Known, about_keys: Iterable[str]) -> tuple[str, ...]:
         *_without_card(known),
         *_read("held/", lambda: _refused(home, known.rows)),
         *_read("a folder in which envelopes wait", lambda: _incoming(known)),
-        *_read("the spool", lambda: stuck(home, known.rows, known.now)),
+        *_read("the spool", lambda: stuck.problems(home, known.rows, known.now)),
+        *_read("outbound/", lambda: stuck.without_service(home, known.rows, known.now)),
+        *pq_inventory.problems(home.settings, ledger, known.trust, known.partners, known.now),
         *(_not_come(partner, missing) for partner, missing in known.gaps.items()),
         *_unfinished(ledger),
         *_former(known),
@@ -83,45 +73,11 @@ def no_way(home: Home, trust: Trust) -> list[str]:
     return [problem.format(partner=partner) for partner, problem in ways if problem is not None]
 
 
-def stuck(home: Home, rows: Iterable[Row], now: datetime) -> Iterator[str]:
-    """Files that should have got further long ago: what keeps them is only in the service's log."""
-    sent = {row.id: row for row in rows if row.direction == "out"}
-    number = 0
-    for folder in (home.spool / "out").glob("*"):
-        row = sent.get(folder.name)
-        on_its_way = row is not None and not row.is_final and row.state != "held"
-        number += is_id(folder.name) and not on_its_way and _is_old(folder, now)
-    if number:
-        are = "1 file lies" if number == 1 else f"{number} files lie"
-        yield f"{are} in the spool and cannot be brought further: the service's log says why"
-    if pid_file.is_held(home.pid_file):
-        dropped = [row.dropped_at for row in sent.values() if row.state == "accepted"]
-        if number := sum(at is not None and now - from_text(at) > UNSEALED for at in dropped):
-            are = "1 file was" if number == 1 else f"{number} files were"
-            yield f"{are} taken over an hour ago, and cannot be sealed: the service's log says why"
-    came = {row.id: row.received_at for row in rows if row.direction == "in" and row.state == "received"}
-    unopened = (path for path in (home.spool / "in").glob("*/*.age") if path.stem not in came)
-    if number := sum(_is_old(path, now) for path in unopened):
-        are = "1 envelope has" if number == 1 else f"{number} envelopes have"
-        yield f"{are} come, and cannot be opened or put aside: the service's log says why"
-    if number := sum(at is not None and now - from_text(at) > STUCK for at in came.values()):
-        are = "1 file has" if number == 1 else f"{number} files have"
-        yield f"{are} come, and cannot be brought to inbound/: the service's log says why"
-
-
 def _read(place: str, found: Callable[[], Iterable[str]]) -> list[str]:
     try:
         return list(found())
     except OSError as problem:
         return [f"{place} cannot be read: {problem.strerror}"]
-
-
-def _is_old(path: Path, now: datetime) -> bool:
-    """By a time that nobody can set; not what is being finished at this moment."""
-    try:
-        return now.timestamp() - path.lstat().st_ctime > STUCK.total_seconds()
-    except FileNotFoundError:
-        return False
 
 
 def _counted(rows: list[Row]) -> Iterator[str]:

@@ -8,14 +8,13 @@ import pytest
 
 from config.errors import NotNow
 from config.times import system_clock
-from exchange import intake, orders, receiver, sender
+from exchange import intake, orders, receiver, sender, stuck
 from exchange.concern import Judgement
 from exchange.drop import SIDECAR
 from exchange.failures import Failures
 from exchange.landed import Arrival
 from exchange.landing import Landing, Small
 from exchange.parts import Parts
-from exchange.problems import stuck
 from exchange.questions import in_flight
 from exchange.service import pid_file
 from exchange.spool import Claim
@@ -208,10 +207,17 @@ def test_what_waits_for_nobody_knows_what_is_told_after_a_while(pair: Pair) -> N
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "any.age").write_bytes(b"")
     come = "1 envelope has come, and cannot be opened or put aside: the service's log says why"
-    assert list(stuck(pair.lgsco.home, rows, now + timedelta(minutes=9))) == []
-    assert list(stuck(pair.lgsco.home, rows, now + timedelta(minutes=70))) == [come]
+    assert list(stuck.problems(pair.lgsco.home, rows, now + timedelta(minutes=9))) == []
+    assert list(stuck.problems(pair.lgsco.home, rows, now + timedelta(minutes=70))) == [come]
+    waits = ["the service does not run, and 1 file waits for it: 'handover run'"]
+    assert list(stuck.without_service(pair.lgsco.home, rows, now + timedelta(minutes=9))) == []
+    assert list(stuck.without_service(pair.lgsco.home, rows, now + timedelta(minutes=11))) == waits
+    pair.lgsco.drop(b"not taken yet", f"{CASE} second.pdf")
+    wait = ["the service does not run, and 2 files wait for it: 'handover run'"]
+    assert list(stuck.without_service(pair.lgsco.home, rows, now + timedelta(minutes=11))) == wait
     with pid_file.only_one(pair.lgsco.home.pid_file):
-        told = list(stuck(pair.lgsco.home, rows, now + timedelta(minutes=70)))
+        assert list(stuck.without_service(pair.lgsco.home, rows, now + timedelta(minutes=11))) == []
+        told = list(stuck.problems(pair.lgsco.home, rows, now + timedelta(minutes=70)))
     assert told == ["1 file was taken over an hour ago, and cannot be sealed: the service's log says why", come]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from config.errors import NotNow, Refused
-from exchange import by_hand, key_desk, post_quantum
+from exchange import by_hand, key_desk, post_quantum, pq_inventory
 from exchange.assembly import system_effects
 from exchange.audit import verify_home
 from exchange.envelope import tar
@@ -349,6 +349,10 @@ def test_a_recipient_that_is_not_hybrid_is_not_encrypted_to_where_that_is_requir
     with pytest.raises(NotNow, match="require_pq"):
         pair.lgsco.send()
     assert pair.lgsco.states()[-1] == "accepted"
+    parts = pair.lgsco.parts
+    said = "ofsted has no post-quantum encryption key, and require_pq asks for one: nothing is sealed to it"
+    told = pq_inventory.problems(parts.home.settings, parts.ledger, parts.trust, ["ofsted"], pair.clock())
+    assert list(told) == [said]
 
 
 def test_what_was_sealed_to_a_key_that_is_not_hybrid_is_refused_where_that_is_required(pair: Pair) -> None:

@@ -8,6 +8,7 @@ from config.errors import NotNow
 from exchange import collect, key_desk
 from exchange.landing import Agreed
 from exchange.pq_inventory import Row, inventory_pq
+from exchange.status import status
 from tests.exchange.test_key_rotation import begin, chained, exchange_files, rotate
 from tests.exchange.test_post_quantum import require
 from tests.organisations import FolderLanding, Organisation, Pair
@@ -79,6 +80,38 @@ def test_what_we_collected_says_what_ssh_agreed_on(
     assert {row["key_exchange"] for row in put} == {None}
     assert partner["key_exchange"] is None
     assert pair.ofsted.parts.spool.came_over == {}
+
+
+NO_KEY_OF_OURS = (
+    "ofsted has accepted no composite signing key of ours, and require_pq asks for its signature: nothing is sent to it"
+)
+NO_KEY_OF_THEIRS = (
+    "we have accepted no composite signing key of ofsted, and require_pq asks for its signature:"
+    " what comes from it is quarantined"
+)
+
+
+def told(one: Organisation) -> list[str]:
+    """What `status` says needs a person."""
+    return list(status(one.home, one.parts.ledger, one.parts.keyring, one.parts.trust).problems)
+
+
+def test_what_is_required_and_not_there_is_told_before_anything_waits_for_it(pair: Pair) -> None:
+    assert told(pair.lgsco) == []
+    require(pair, "encryption", "key-exchange", "signature")
+    # how strong the key exchange is, the next login says
+    assert told(pair.lgsco) == [NO_KEY_OF_OURS, NO_KEY_OF_THEIRS]
+    require(pair)
+    chained(pair)
+    rotate(pair.lgsco, "signing-pq")
+    pair.settle()
+    require(pair, "signature")
+    assert told(pair.lgsco) == [NO_KEY_OF_THEIRS]
+    require(pair)
+    rotate(pair.ofsted, "signing-pq")
+    pair.settle()
+    require(pair, "encryption", "signature")
+    assert told(pair.lgsco) == []
 
 
 @WE_UPLOAD

@@ -6,9 +6,11 @@ import pytest
 
 from config.errors import NotNow
 from config.times import system_clock
+from exchange import stuck
 from exchange.partner_trust import trusted
-from exchange.problems import Known, all_of, stuck
+from exchange.problems import Known, all_of
 from exchange.questions import deadlines, in_flight
+from exchange.service import pid_file
 from exchange.status import status
 from ledger.entry import Draft
 from ledger.query import Filter, query
@@ -118,11 +120,21 @@ def test_a_folder_of_cards_that_cannot_be_listed_does_not_mean_that_there_are_no
         trusted(home, pair.lgsco.parts.ledger)
 
 
+def test_a_service_that_does_not_run_while_files_wait_for_it_is_told_of(pair: Pair) -> None:
+    pair.clock.advance(hours=-1)
+    pair.lgsco.drop(b"decision")
+    pair.lgsco.take()
+    said = "the service does not run, and 1 file waits for it: 'handover run'"
+    assert said in problems(pair.lgsco)
+    with pid_file.only_one(pair.lgsco.home.pid_file):
+        assert said not in problems(pair.lgsco)
+
+
 def later(one: Organisation, minutes: int = 11) -> list[str]:
     """What is told of files that do not get further, so long after now."""
     now = system_clock() + timedelta(minutes=minutes)
     parts = one.parts
-    return list(stuck(one.home, in_flight(parts.home, parts.ledger, parts.trust, everything=True), now))
+    return list(stuck.problems(one.home, in_flight(parts.home, parts.ledger, parts.trust, everything=True), now))
 
 
 def test_a_file_that_cannot_be_brought_to_its_last_place_is_told_of_after_a_while(pair: Pair) -> None:
