@@ -19,8 +19,9 @@ from functools import partial
 from pathlib import Path
 
 from config.errors import NotNow
-from exchange import files, seldom
+from exchange import files, orders, seldom
 from exchange.parts import Parts
+from ledger.canonical import Json
 from ledger.entry import Draft
 from ledger.handover import Handover
 from ledger.identifier import is_id, new_id
@@ -93,6 +94,26 @@ def is_gone(parts: Parts, handover: Handover) -> bool:
     # while it is opened once more it is in the spool, from where it can come back
     opened = parts.spool.taken_in(handover.partner, path.name)
     return not any(files.is_there(one) for one in (*here, opened, *here))
+
+
+def heard(parts: Parts, partner: str, name: str) -> None:
+    """After a message was acted upon that somebody has let out: as no handover goes on under its id, that ends.
+
+    Does nothing where something else is kept under that id still, or nothing ever was.
+    """
+
+    def record(tx: Transaction) -> None:
+        known = tx.handover(partner, "in", name)
+        if known is None or known.state != "quarantined" or files.is_there(kept(parts, known)):
+            return
+        asked = [order for order in orders.open_orders(tx) if (order.what, order.handover) == ("release", known)]
+        draft = Draft(event="withdrawn", actor="daemon", handover=name, partner=partner, direction="in")
+        said: dict[str, Json] = {"reason": "released", **({"order": asked[0].seq} if asked else {})}
+        tx.append(draft.replace(detail=said))
+
+    known = parts.ledger.handover(partner, "in", name)
+    if known is not None and known.state == "quarantined":
+        parts.ledger.write(record)
 
 
 def quarantine(parts: Parts, partner: str, path: Path, name: str | None, reason: str) -> None:

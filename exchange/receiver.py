@@ -35,7 +35,7 @@ from exchange.envelope.manifest import Concern, Manifest, Payload
 from exchange.envelope.sealing import Opened, open_envelope
 from exchange.landed import Arrival, Unauthenticated, open_regular
 from exchange.parts import Parts
-from exchange.quarantine import limit, quarantine
+from exchange.quarantine import heard, limit, quarantine
 from exchange.troubles import note_signed
 from keys import age, sshsig
 from ledger import witness
@@ -117,6 +117,7 @@ def _pass_on(parts: Parts, arrival: Arrival, opened: Opened, manifest: Manifest)
         _witness(parts, arrival, manifest)
         if manifest.kind != "announcement":
             messages.accept(parts, message)
+        heard(parts, arrival.partner, manifest.id)
         return
     _witness(parts, arrival, manifest)
     known = parts.ledger.handover(arrival.partner, "in", manifest.id)

@@ -226,6 +226,22 @@ def kept_as_a_copy(pair: Pair) -> None:
     release(pair, "ofsted")
 
 
+def a_message(pair: Pair) -> None:
+    """A receipt of LGSCO's, which came without its last byte."""
+    pair.ofsted.drop(b"concern", f"{CASE} concern.json", ("lgsco", "unimplemented-recommendation", "Leeds"))
+    pair.ofsted.take()
+    pair.ofsted.send()
+    pair.lgsco.receive()
+    pair.lgsco.send()
+    [landed] = pair.ofsted.landing().glob("*.age")
+    whole = landed.read_bytes()
+    landed.write_bytes(whole[:-1])
+    pair.ofsted.receive()
+    assert (pair.ofsted.states(), pair.ofsted.states("in")) == (["sent"], ["quarantined"])
+    (pair.ofsted.home.quarantine / "lgsco" / landed.name).write_bytes(whole)
+    release(pair, "ofsted")
+
+
 def receive(pair: Pair) -> None:
     pair.ofsted.take()
     pair.ofsted.receive()
@@ -235,6 +251,18 @@ def check_delivered(pair: Pair) -> None:
     assert pair.ofsted.states("in") == ["delivered"]
     assert list((pair.ofsted.home.quarantine / "lgsco").iterdir()) == []
     check_let_out(pair)
+
+
+def check_heard(pair: Pair) -> None:
+    assert pair.ofsted.states() == ["acknowledged"]
+    [message] = [one for one in pair.ofsted.handovers() if one.direction == "in"]
+    assert (message.state, message.reason) == ("withdrawn", "released")
+    assert list((pair.ofsted.home.quarantine / "lgsco").iterdir()) == []
+    ledger = pair.ofsted.parts.ledger
+    answers = [entry for entry in ledger.entries_of(message) if "order" in entry.detail]
+    assert [entry.event for entry in answers] == ["withdrawn"]
+    assert list(orders.open_orders(ledger)) == []
+    assert pair.ofsted.spooled() == []
 
 
 def check_copy(pair: Pair) -> None:
@@ -266,6 +294,7 @@ def take(pair: Pair) -> None:
 SCENES: dict[str, tuple[Callable[[Pair], None], Callable[[Pair], None], Callable[[Pair], None], int]] = {
     "held": (held, take, check_put_back, 8),
     "quarantined": (quarantined, receive, check_delivered, 15),
+    "a message": (a_message, receive, check_heard, 10),
     "a copy": (kept_as_a_copy, receive, check_copy, 15),
 }
 
@@ -297,6 +326,18 @@ def test_a_crash_at_any_step_of_a_release_leaves_it_done_once(
             check(pair)
             assert verify_home(pair.ofsted.home).ok
     assert number >= least
+
+
+def test_a_message_that_comes_whole_later_leaves_the_damaged_one_for_a_person(pair: Pair) -> None:
+    a_message(pair)
+    [kept] = (pair.ofsted.home.quarantine / "lgsco").iterdir()
+    whole = kept.read_bytes()
+    kept.write_bytes(whole[:-1])
+    (pair.ofsted.landing() / kept.name).write_bytes(whole)
+    for _ in range(2):
+        receive(pair)
+    assert (pair.ofsted.states(), pair.ofsted.states("in")) == (["acknowledged"], ["quarantined"])
+    assert kept.read_bytes() == whole[:-1]
 
 
 def test_an_order_to_release_what_was_delivered_meanwhile_is_not_said_to_be_refused(
