@@ -1,10 +1,16 @@
 """Transport and host keys of real daemons are exchanged under OpenSSH's eyes: sshd asks us who may log in."""
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
-from tests.system.daemons import Running, exchange, wait_for
+import pytest
+
+from keys import age
+from tests.organisations import PASSPHRASE
+from tests.sshd import Sshd
+from tests.system.daemons import PATIENCE, Running, exchange, wait_for
 
 
 def ask_us(one: Running) -> None:
@@ -84,3 +90,68 @@ def _new_host_key(running: dict[str, Running]) -> None:
     wait_for(lambda: ofsted.events().count("key.taken-up") == 2)
     deliver(running, "old host key gone")
     assert "partner.unreachable" not in lgsco.events()[-10:]
+
+
+def stolen_transport_key(one: Running, place: Path) -> Path:
+    """The private half, as a thief has it who has read the home and knows the passphrase."""
+    [sealed] = one.home.root.glob("keys/transport-*.age")
+    place.touch(mode=0o600)
+    with sealed.open("rb") as source, place.open("wb") as target:
+        age.decrypt(source, target, [age.ScryptIdentity(PASSPHRASE.reveal())])
+    return place
+
+
+def logs_in(server: Sshd, key: Path) -> bool:
+    """Whether OpenSSH lets a client with that key in."""
+    options = ("BatchMode=yes", "IdentitiesOnly=yes", "StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null")
+    arguments = [argument for option in options for argument in ("-o", option)]
+    said = subprocess.run(
+        ["sftp", "-b", "-", "-i", str(key), "-P", str(server.port), *arguments, f"{server.user}@127.0.0.1"],
+        input="pwd\n",
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert said.returncode == 0 or "Permission denied (publickey)" in said.stderr, said.stderr
+    return said.returncode == 0
+
+
+@pytest.mark.topologies("push", "ofsted-hosts", "lgsco-hosts", only=True)
+def test_a_stolen_transport_key_logs_in_until_the_partner_hears_of_it_and_never_again(
+    tmp_path: Path, topology: str
+) -> None:
+    with exchange(tmp_path, topology=topology) as running:
+        # in each topology it is the one without a server who logs in, or either
+        victim, host = ("ofsted", "lgsco") if topology == "lgsco-hosts" else ("lgsco", "ofsted")
+        robbed, server = running[victim], running[host]
+        ask_us(server)
+        for one in running.values():
+            one.start()
+        deliver(running, "before")
+        key = stolen_transport_key(robbed, tmp_path / "stolen")
+        assert logs_in(server.sshd, key)
+        # the partner is offline when the theft is found; its sshd is not
+        assert server.stop() == 0
+        [revoked] = [row for row in keys_of(robbed) if row["state"] == "current"]
+        done(robbed, "keys", "revoke", str(revoked["fingerprint"]))
+        running["lgsco"].drop(b"under way", "24 015 493 under way.pdf")
+        server.start()
+        wait_for(lambda: "partner.key-waiting" in server.events())
+        wait_for(lambda: not logs_in(server.sshd, key))
+        assert done(server, "partner", "landing", "--user", server.sshd.user) == ""
+        [new] = [row for row in keys_of(robbed) if row["state"] == "current"]
+        done(server, "keys", "accept", victim, "--fingerprint", str(new["fingerprint"]))
+        assert done(server, "partner", "landing", "--user", server.sshd.user) == f"restrict {new['public']}\n"
+        wait_for(lambda: running["lgsco"].states() == ["acknowledged"] * 2)
+        deliver(running, "after")
+        assert not logs_in(server.sshd, key)
+        for one in running.values():
+            assert one.stop() == 0
+            one.verify()
+
+
+def keys_of(one: Running) -> list[dict[str, object]]:
+    """The transport keys of an organisation."""
+    rows: list[dict[str, object]] = json.loads(done(one, "keys", "list", "--json"))
+    return [row for row in rows if row["purpose"] == "transport"]
