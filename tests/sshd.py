@@ -75,6 +75,7 @@ class Sshd:
         self._sftp = (f"Subsystem sftp internal-sftp {sftp_options}",) if subsystem else ()
         self._process: subprocess.Popen[bytes] | None = None
         self.port = _free_port()
+        self._next_key = self._dir / "host_key.next"
         self.new_host_key(host_key)
         self.start()
 
@@ -110,17 +111,18 @@ class Sshd:
         self.start()
 
     def new_host_key(self, kind: str = "ed25519") -> None:
-        """Make another host key, which the next start uses."""
+        """Make another host key, which the next start uses: a server that runs reads its own anew for every login."""
         private, self.host_public = make_key(kind)
-        file = self._dir / "host_key"
-        file.unlink(missing_ok=True)
-        file.touch(mode=0o600)
-        file.write_bytes(private)
+        self._next_key.unlink(missing_ok=True)
+        self._next_key.touch(mode=0o600)
+        self._next_key.write_bytes(private)
 
     def start(self) -> None:
         """Start the server and wait until it answers."""
         if self.is_root:
             Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
+        if self._next_key.exists():
+            self._next_key.replace(self._dir / "host_key")
         config = self._dir / "sshd_config"
         config.write_text("\n".join((*self._lines, *self._config(), "")), encoding="utf-8")
         with (self._dir / "log").open("ab") as log:
