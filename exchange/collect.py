@@ -17,7 +17,17 @@ from functools import partial
 
 from exchange import files, quarantine
 from exchange.failures import Failures
-from exchange.landing import ConnectionLost, Landing, LandingError, NotRemovable, NotThere, TooLong, agreed
+from exchange.landing import (
+    ConnectionLost,
+    Landing,
+    LandingError,
+    NoPickup,
+    NotRemovable,
+    NotThere,
+    PermissionDenied,
+    TooLong,
+    agreed,
+)
 from exchange.parts import Parts
 from exchange.quarantine import ENDING, Room
 from exchange.rounds import Connection
@@ -55,7 +65,7 @@ def collect(parts: Parts, pickup: PickUp, arrived: Callable[[], None] = lambda: 
         return 0
     parts.spool.require()
     landing = pickup.open(parts)
-    waiting = {name: size for name, size in landing.list() if _is_envelope(name)}
+    waiting = {name: size for name, size in _listed(landing, pickup.partner) if _is_envelope(name)}
     pickup.fetched &= waiting.keys()
     pickup.pauses.keep_only(waiting.keys())
     parts.spool.fetched(pickup.partner).forget_but(waiting.keys())
@@ -68,6 +78,14 @@ def collect(parts: Parts, pickup: PickUp, arrived: Callable[[], None] = lambda: 
         raise
     pickup.alone = False
     return count
+
+
+def _listed(landing: Landing, partner: str) -> Iterable[tuple[str, int]]:
+    try:
+        return landing.list()
+    except (NotThere, PermissionDenied):
+        # said of a folder, these mean something else than of one file
+        raise NoPickup(partner) from None
 
 
 def _collect_small(

@@ -216,6 +216,14 @@ class TooLong(LandingError):
     advice = "it is put aside as every file that is too large"
 
 
+class NoPickup(LandingError):
+    """What a partner has for us cannot be listed: the folder does not exist, or is not ours to read."""
+
+    reason = "no-pickup"
+    said = "the pick-up folder at {place} is not there, or not for us to read"
+    advice = "ask the partner to make it for our user; check 'path' and 'user' of the partner's collect settings"
+
+
 class NotRemovable(LandingError):
     """What was collected could not be removed from the partner's server, so it lies there still."""
 

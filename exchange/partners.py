@@ -14,11 +14,11 @@ from exchange.key_book import carried_forward
 from exchange.new_ledger import close_former, in_words, is_new
 from exchange.partner_trust import agreements_with
 from exchange.parts import Parts
-from exchange.topology import Topology
+from exchange.topology import Topology, own_landing
 from keys import approvals
 from keys import card as cards
 from keys.announcement import Signed
-from keys.card import Card, Landing, SigningKey
+from keys.card import Card, SigningKey
 from keys.card_rules import MAX_KEYS, MAX_PQ_KEYS
 from keys.key_info import OPTIONAL, KeyInfo, Purpose
 from keys.keyring import Keyring
@@ -55,7 +55,6 @@ def make_card(home: Home, keyring: Keyring, output: Path | None) -> MadeCard:
     """
     settings = home.settings
     me = settings.organisation.id
-    landing = settings.landing
     with read_ledger(home) as ledger:
         own = of_ledger(ledger)
     known = {key.fingerprint: key for key in own.keys if key.ended != "revoked"}
@@ -78,9 +77,7 @@ def make_card(home: Home, keyring: Keyring, output: Path | None) -> MadeCard:
         witness_keys=tuple(info.public for info in of("witness", ever=True)),
         signing_keys=tuple(_signing(info, known[info.fingerprint].ended_at) for info in of("signing", ever=True)),
         recipients=_recipients(of("encryption"), issued),
-        landing=Landing(landing.host, landing.port, landing.user, landing.path, landing.host_keys)
-        if landing.host is not None
-        else None,
+        landing=own_landing(settings),
         transport_keys=tuple(info.public for info in of("transport")),
         witness_pq=tuple(info.public for info in of("witness-pq", ever=True)),
         signing_pq=tuple(_signing(info, known[info.fingerprint].ended_at) for info in of("signing-pq", ever=True)),

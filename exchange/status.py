@@ -16,7 +16,7 @@ from exchange.problems import Known
 from exchange.questions import in_flight
 from exchange.service import pid_file
 from exchange.token_access import token_of
-from exchange.topology import Topology
+from exchange.topology import Topology, own_landing
 from keys.keyring import Keyring
 from keys.rotation import of_ledger
 from keys.trust import Trust
@@ -163,6 +163,7 @@ def check_home(home: Home) -> dict[str, str | int | bool | None]:
     from exchange.partner_trust import trusted
 
     home.check_permissions()
+    own_landing(home.settings)
     if apart := machine.on_other_disks(home):
         raise Misuse(f"no file can be moved between the spool and {', '.join(apart)}", hint=files.ONE_DISK)
     approval = approval_list.checked(home)

@@ -11,10 +11,11 @@ the way of every message.
 from dataclasses import dataclass
 from typing import Self
 
-from config.errors import NotNow
+from config.errors import Misuse, NotNow
 from config.home import Home
+from config.settings import Settings
 from exchange.landing import Address
-from keys.card import Card
+from keys.card import Card, Landing
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,22 @@ class Topology:
             "we collect": self.collects,
         }
         return ", ".join(way for way, is_open in ways.items() if is_open) or "no way"
+
+
+def own_landing(settings: Settings) -> Landing | None:
+    """Our landing zone as partners are told of it; None where we have none.
+
+    Raises Misuse where handover.toml names a server, and not how partners are to know it.
+    """
+    said = settings.landing
+    if said.host is None:
+        return None
+    if not said.host_keys:
+        raise Misuse(
+            "handover.toml sets landing.host, and no landing.host_keys: no partner could tell our server from another",
+            hint="put the server's public key there, as in /etc/ssh/ssh_host_ed25519_key.pub",
+        )
+    return Landing(said.host, said.port, said.user, said.path, said.host_keys)
 
 
 def landing_address(home: Home, card: Card) -> Address:

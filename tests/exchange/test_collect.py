@@ -11,7 +11,15 @@ from exchange import collect as collecting
 from exchange import files, rounds
 from exchange.collect import PickUp, collect
 from exchange.fetched import Fetched
-from exchange.landing import ConnectionLost, LandingFailed, NotRemovable, NotThere, PermissionDenied
+from exchange.landing import (
+    ConnectionLost,
+    LandingError,
+    LandingFailed,
+    NoPickup,
+    NotRemovable,
+    NotThere,
+    PermissionDenied,
+)
 from exchange.retry import Backoff, Pauses
 from exchange.uploads import GIVE_UP
 from tests.organisations import CASE, FolderLanding, Pair, restart
@@ -150,6 +158,21 @@ def test_a_connection_lost_at_the_removal_fetches_nothing_twice(pair: Pair, serv
 
 
 # --- refusals ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("error", [NotThere, PermissionDenied])
+def test_a_pickup_folder_that_cannot_be_listed_is_named_as_that(
+    pair: Pair, server: Faulty, monkeypatch: pytest.MonkeyPatch, error: type[LandingError]
+) -> None:
+    def refuse() -> list[tuple[str, int]]:
+        raise error("sftp.lgsco.example:22")
+
+    wait_there(pair, b"decision")
+    with monkeypatch.context() as patch:
+        patch.setattr(server, "list", refuse)
+        with pytest.raises(NoPickup, match="the pick-up folder at lgsco is not there, or not for us to read"):
+            collect(pair.ofsted.parts, pair.ofsted.pickup)
+    assert collect(pair.ofsted.parts, pair.ofsted.pickup) == 1
 
 
 def test_a_server_that_refuses_removal_is_asked_less_and_less_and_nothing_is_fetched_twice(

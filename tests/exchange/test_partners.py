@@ -14,6 +14,7 @@ from exchange import key_desk
 from exchange.assembly import assemble
 from exchange.partner_trust import trusted
 from exchange.partners import add_partner, make_card
+from exchange.status import check_home
 from keys import card as cards
 from keys import rotation
 from keys.card import SigningKey
@@ -224,3 +225,12 @@ def test_a_first_composite_key_waits_until_everything_before_it_was_accepted(pai
     assert not made.is_for("lgsco")
     pair.settle()
     assert pair.ofsted.parts.own.fingerprints("signing-pq", "lgsco") == {made.fingerprint}
+
+
+def test_a_server_without_host_keys_is_named_before_a_card_is_made_of_it(pair: Pair) -> None:
+    landing = pair.lgsco.home.settings.landing.model_copy(update={"host": "sftp.lgsco.example", "host_keys": ()})
+    home = replace(pair.lgsco.home, settings=pair.lgsco.home.settings.model_copy(update={"landing": landing}))
+    with pytest.raises(Misuse, match=r"sets landing\.host, and no landing\.host_keys"):
+        make_card(home, pair.lgsco.parts.keyring, None)
+    with pytest.raises(Misuse, match=r"sets landing\.host, and no landing\.host_keys"):
+        check_home(home)
