@@ -200,7 +200,8 @@ def test_a_pickup_folder_that_is_missing_is_one_outage_on_either_side(net: Netwo
     net.drop(*SMALL)
     net.wait_for("partner.unreachable", name="ofsted")
     net.wait_for("partner.unreachable")
-    assert net.cause() == "NotThere"
+    assert net.cause() == "NoPickup"
+    assert "the pick-up folder at lgsco is not there" in net.ofsted.command("status").stdout
     assert "our pick-up folder for ofsted cannot be used" in net.lgsco.command("status").stdout
     time.sleep(1)
     folder.with_name("away").rename(folder)
