@@ -99,12 +99,14 @@ def is_gone(parts: Parts, handover: Handover) -> bool:
 def heard(parts: Parts, partner: str, name: str) -> None:
     """After a message was acted upon that somebody has let out: as no handover goes on under its id, that ends.
 
-    Does nothing where something else is kept under that id still, or nothing ever was.
+    Does nothing where something else is kept under that id still, or nobody has let it out: then a person has to look.
     """
 
     def record(tx: Transaction) -> None:
         known = tx.handover(partner, "in", name)
         if known is None or known.state != "quarantined" or files.is_there(kept(parts, known)):
+            return
+        if not any(entry.event == "release.asked" for entry in tx.entries_of(known)):
             return
         asked = [order for order in orders.open_orders(tx) if (order.what, order.handover) == ("release", known)]
         draft = Draft(event="withdrawn", actor="daemon", handover=name, partner=partner, direction="in")

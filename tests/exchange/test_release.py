@@ -226,14 +226,20 @@ def kept_as_a_copy(pair: Pair) -> None:
     release(pair, "ofsted")
 
 
-def a_message(pair: Pair) -> None:
-    """A receipt of LGSCO's, which came without its last byte."""
+def receipt(pair: Pair) -> Path:
+    """One of LGSCO's, as it landed at Ofsted."""
     pair.ofsted.drop(b"concern", f"{CASE} concern.json", ("lgsco", "unimplemented-recommendation", "Leeds"))
     pair.ofsted.take()
     pair.ofsted.send()
     pair.lgsco.receive()
     pair.lgsco.send()
     [landed] = pair.ofsted.landing().glob("*.age")
+    return landed
+
+
+def a_message(pair: Pair) -> None:
+    """A receipt that came without its last byte."""
+    landed = receipt(pair)
     whole = landed.read_bytes()
     landed.write_bytes(whole[:-1])
     pair.ofsted.receive()
@@ -326,6 +332,19 @@ def test_a_crash_at_any_step_of_a_release_leaves_it_done_once(
             check(pair)
             assert verify_home(pair.ofsted.home).ok
     assert number >= least
+
+
+def test_what_nobody_let_out_is_never_said_to_be_released(pair: Pair) -> None:
+    landed = receipt(pair)
+    whole = landed.read_bytes()
+    landed.write_bytes(whole[:-1])
+    receive(pair)
+    # somebody removes it by hand, and the partner sends it once more
+    (pair.ofsted.home.quarantine / "lgsco" / landed.name).unlink()
+    landed.write_bytes(whole)
+    receive(pair)
+    assert (pair.ofsted.states(), pair.ofsted.states("in")) == (["acknowledged"], ["quarantined"])
+    assert "withdrawn" not in pair.ofsted.events()
 
 
 def test_a_message_that_comes_whole_later_leaves_the_damaged_one_for_a_person(pair: Pair) -> None:
