@@ -13,12 +13,10 @@ from hypothesis import strategies as st
 
 from keys import composite_file, sshsig
 from keys.composite import LABEL, MLDSA_SIGNATURE_BYTES, CompositeKey, CompositeSigner, representative
-from keys.openssh import BadKey, put_string, take_string
+from keys.openssh import BadKey
 from keys.sshsig import Signature, SignatureError
 
 VECTORS = Path(__file__).parent / "vectors" / "composite"
-EXPERIMENTAL = put_string(b"ssh-mldsa44-ed25519@openssh.com")
-FINAL = put_string(b"ssh-mldsa44-ed25519")
 NAMESPACE = "manifest@handover"
 MESSAGE = b"a concern about nobody"
 ONE = CompositeSigner.from_seed(bytes(range(64)))
@@ -26,82 +24,66 @@ TWO = CompositeSigner.from_seed(bytes(range(64, 128)))
 GOOD = ONE.sign(MESSAGE)
 
 
-def renamed(blob: bytes) -> bytes:
-    """An SSHSIG blob of OpenSSH 10.4 under the name that the key type has since 10.6."""
-    head, rest = blob[:10], blob[10:]
-    fields = []
-    while rest:
-        field, rest = take_string(rest)
-        fields.append(FINAL + field[len(EXPERIMENTAL) :] if field.startswith(EXPERIMENTAL) else field)
-    return head + b"".join(map(put_string, fields))
-
-
 def armored(blob: bytes) -> str:
     text = base64.b64encode(blob).decode()
     return sshsig.BEGIN + "".join(text[at : at + 70] + "\n" for at in range(0, len(text), 70)) + sshsig.END
 
 
-def of_openssh() -> bytes:
-    lines = (VECTORS / "message.sig").read_text().split("\n")
-    return base64.b64decode("".join(lines[1:-2]))
-
-
 # --- OpenSSH's own ----------------------------------------------------------------------------------------------------
 
 
-def test_a_signature_that_openssh_made_is_verified() -> None:
-    text = armored(renamed(of_openssh()))
-    message = BytesIO(b"agepony interop fixture v1")
-    key = sshsig.verify_composite(text, message, "agepony")
-    assert key.fingerprint == "SHA256:dl7QbLpvVoDymGpOMYXTn5u53GVu1FKTw5F2dGyBPNE"
+def of_openssh(name: str) -> bytes:
+    """A file of the unit tests of OpenSSH, as it is there."""
+    return (VECTORS / name).read_bytes()
+
+
+def test_the_signature_of_openssh_s_unit_tests_is_verified() -> None:
+    text = of_openssh("mldsa44-ed25519.sig").decode("ascii")
+    namespace = of_openssh("namespace").decode("ascii")
+    signer = CompositeKey.parse(of_openssh("mldsa44-ed25519.pub").decode("ascii").removesuffix("\n"))
+    assert sshsig.verify_composite(text, BytesIO(of_openssh("signed-data")), namespace) == signer
+    assert signer.fingerprint == "SHA256:D1KmvmjD+up3lg6OFZEnWrmD1UvG8wW+A6i0W1vaSzg"
     assert sshsig.parse_composite(text).armored == text
 
 
-def test_a_signature_that_openssh_made_does_not_fit_another_message() -> None:
+@pytest.mark.parametrize(
+    ("message", "namespace", "reason"),
+    [
+        (b"This is a test, this is only a tesT", "unittest", "bad-signature"),
+        (b"This is a test, this is only a test\n", "unittest", "bad-signature"),
+        (b"This is a test, this is only a test", "manifest@handover", "wrong-namespace"),
+    ],
+)
+def test_the_signature_of_openssh_s_unit_tests_fits_nothing_else(message: bytes, namespace: str, reason: str) -> None:
+    text = of_openssh("mldsa44-ed25519.sig").decode("ascii")
     with pytest.raises(SignatureError) as caught:
-        sshsig.verify_composite(armored(renamed(of_openssh())), BytesIO(b"agepony interop fixture v2"), "agepony")
-    assert caught.value.reason == "bad-signature"
+        sshsig.verify_composite(text, BytesIO(message), namespace)
+    assert caught.value.reason == reason
+
+
+def test_the_private_key_of_openssh_s_unit_tests_is_read_and_signs_as_openssh_s_public_key() -> None:
+    signer = composite_file.decode(of_openssh("mldsa44-ed25519"))
+    public = CompositeKey.parse(of_openssh("mldsa44-ed25519.pub").decode("ascii").removesuffix("\n"))
+    assert signer.public == public
+    assert public.accepts(signer.sign(MESSAGE), MESSAGE)
+    assert repr(signer) == f"CompositeSigner({public.fingerprint})"
+    assert composite_file.decode(composite_file.encode(signer)).seed == signer.seed
 
 
 def test_the_experimental_name_is_no_second_spelling_of_a_key() -> None:
+    text = of_openssh("message.sig").decode("ascii")
     with pytest.raises(SignatureError) as caught:
-        sshsig.verify_composite(
-            (VECTORS / "message.sig").read_text(), BytesIO(b"agepony interop fixture v1"), "agepony"
-        )
+        sshsig.verify_composite(text, BytesIO(b"agepony interop fixture v1"), "agepony")
     assert caught.value.reason == "wrong-key-type"
 
 
-def openssh_key() -> bytes:
-    """The private section's padding depends on the length of the name."""
-    text = (VECTORS / "id_mldsa44_ed25519").read_bytes()
-    data = base64.b64decode(b"".join(text.split(b"\n")[1:-2]))
-    head = composite_file.MAGIC + put_string(b"none") * 2 + put_string(b"") + b"\0\0\0\x01"
-    blob, rest = take_string(data[len(head) :])
-    section, rest = take_string(rest)
-    assert data.startswith(head)
-    assert not rest
-    assert blob.startswith(EXPERIMENTAL)
-    blob = FINAL + blob[len(EXPERIMENTAL) :]
-    body = section[:8] + blob + section[8 + len(blob) + len(EXPERIMENTAL) - len(FINAL) :]
-    body = body.rstrip(bytes(range(1, 8)))
-    return bytes(head) + put_string(blob) + put_string(body + bytes(range(1, 1 + -len(body) % 8)))
+# --- private key files ------------------------------------------------------------------------------------------------
 
 
 def wrapped(data: bytes) -> bytes:
     text = base64.b64encode(data)
     lines = b"".join(text[at : at + 70] + b"\n" for at in range(0, len(text), 70))
     return composite_file.BEGIN + lines + composite_file.END
-
-
-def test_a_private_key_that_openssh_made_is_read() -> None:
-    signer = composite_file.decode(wrapped(openssh_key()))
-    assert signer.public.accepts(signer.sign(MESSAGE), MESSAGE)
-    assert repr(signer) == f"CompositeSigner({signer.public.fingerprint})"
-    again = composite_file.encode(signer)
-    assert composite_file.decode(again).seed == signer.seed
-
-
-# --- private key files ------------------------------------------------------------------------------------------------
 
 
 def test_a_private_key_file_that_is_changed_is_refused() -> None:
