@@ -8,7 +8,7 @@ at the same time.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from exchange import files, folders, held, orders, overtaken, quarantine, receiver, reseal, sender
@@ -47,9 +47,10 @@ def about_held(parts: Parts) -> int:
 
 def _close(parts: Parts, order: Order) -> None:
     """An order for a state that is over: it was carried out, and a crash came before that was said; or it came late."""
-    let_out = order.what == "release" and order.handover.direction == "in" and order.handover.state != "withdrawn"
-    gone = let_out and not files.is_there(quarantine.kept(parts, order.handover))
-    if gone and not overtaken.has_own_id(parts, order.handover):
+    handover = order.handover
+    let_out = handover.reason == "released" if handover.state == "withdrawn" else handover.direction == "in"
+    gone = order.what == "release" and let_out and not files.is_there(quarantine.kept(parts, handover))
+    if gone and not overtaken.has_own_id(parts, handover):
         orders.answer_once(parts.ledger, order, "release.done")
     else:
         orders.refuse(parts.ledger, order, "wrong-state")
@@ -117,12 +118,11 @@ def _send_again(parts: Parts, order: Order, landing: Callable[[], Landing]) -> N
     orders.answer(parts.ledger, order, "retry.done")
 
 
-def _orders_for(parts: Parts, partner: str, direction: str) -> list[Order]:
-    return [
-        order
-        for order in orders.open_orders(parts.ledger)
-        if order.makes_sense and (order.handover.partner, order.handover.direction) == (partner, direction)
-    ]
+def _orders_for(parts: Parts, partner: str, direction: str) -> Iterator[Order]:
+    """Each as it is when its turn comes: the one before may have been for the same handover."""
+    for order in orders.open_orders(parts.ledger):
+        if order.makes_sense and (order.handover.partner, order.handover.direction) == (partner, direction):
+            yield order
 
 
 def _release_held(parts: Parts, order: Order) -> None:
@@ -194,6 +194,7 @@ def _release_quarantined(parts: Parts, order: Order) -> None:
         orders.refuse(parts.ledger, order, "file-gone")
         return
     if taken is not None:
+        overtaken.expect(parts, partner, taken.stem)
         receiver.receive(parts, Arrival(partner, taken, recovered))
         if about is None:
             orders.answer_once(parts.ledger, order, "release.done")

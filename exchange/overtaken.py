@@ -26,12 +26,17 @@ _OF_OTHER_IDS = (
 )
 
 
+def expect(parts: Parts, partner: str, name: str) -> None:
+    """Before a decision on the handover of that id: if it is made, but then fails to end, `try_again` comes back."""
+    parts.spool.overtaken.add((partner, name))
+
+
 def set_right(parts: Parts, partner: str, name: str) -> None:
     """After a decision on the handover of that id; does nothing where nothing is kept under it.
 
     What fails is noted, for the next rounds to try again.
     """
-    parts.spool.overtaken.add((partner, name))
+    expect(parts, partner, name)
     _set_right(parts, partner, name)
     parts.spool.overtaken.discard((partner, name))
 

@@ -307,6 +307,7 @@ def receive_landed(parts: Parts, partner: str) -> int:
             arrival = one if isinstance(one, Arrival) else landed.take_in(parts, partner, one)
             if arrival is not None:
                 count += 1
+                overtaken.expect(parts, partner, arrival.path.stem)
                 receiver.receive(parts, arrival)
                 overtaken.set_right(parts, partner, arrival.path.stem)
     failures.raise_first()

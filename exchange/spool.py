@@ -64,7 +64,7 @@ class Spool:
         self._control = root / "control"
         self._destroy = root / "destroy"
         self.overtaken: set[tuple[str, str]] = set()
-        """(partner, id) under which something in quarantine could not be given another id (exchange/overtaken.py)."""
+        """(partner, id) under which something in quarantine may still need another id (exchange/overtaken.py)."""
         self.unfinished: set[str] = set()
         """Ids of claims with which this machine could not go on: the next round takes them up again."""
         self.strays: dict[Path, str] = {}

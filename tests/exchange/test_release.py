@@ -1,5 +1,6 @@
 """What is let go goes back whole, under its own details, in one place; whatever stops the machine on the way."""
 
+import contextlib
 import errno
 import os
 from collections.abc import Callable
@@ -265,10 +266,14 @@ def check_heard(pair: Pair) -> None:
     assert (message.state, message.reason) == ("withdrawn", "released")
     assert list((pair.ofsted.home.quarantine / "lgsco").iterdir()) == []
     ledger = pair.ofsted.parts.ledger
-    answers = [entry for entry in ledger.entries_of(message) if "order" in entry.detail]
-    assert [entry.event for entry in answers] == ["withdrawn"]
+    events = [entry.event for entry in ledger.entries_of(message)]
+    assert events == ["quarantined", *asked(events), "withdrawn", *["release.done"] * (len(asked(events)) - 1)]
     assert list(orders.open_orders(ledger)) == []
     assert pair.ofsted.spooled() == []
+
+
+def asked(events: list[str]) -> list[str]:
+    return [event for event in events if event == "release.asked"]
 
 
 def check_copy(pair: Pair) -> None:
@@ -334,6 +339,36 @@ def test_a_crash_at_any_step_of_a_release_leaves_it_done_once(
     assert number >= least
 
 
+@pytest.mark.topologies("push", only=True)
+@pytest.mark.parametrize("scene", SCENES)
+def test_a_disk_that_is_full_at_any_step_of_a_release_leaves_it_done_once(
+    template: Template, monkeypatch: pytest.MonkeyPatch, scene: str
+) -> None:
+    prepare, run, check, least = SCENES[scene]
+    machine = Machine(monkeypatch)
+    number, failed = -1, True
+    while failed:
+        number, failed = number + 1, False
+
+        def full(number: int = number) -> None:
+            nonlocal failed
+            if len(machine.steps) == number and not failed:
+                failed = True
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        machine.before_each, machine.steps = full, []
+        with memory_folder() as memory, template.pair(memory / "pair") as pair:
+            prepare(pair)
+            with machine.on():
+                for _ in range(3):
+                    # what fails in one round is told of, and done in one of the next
+                    with contextlib.suppress(OSError):
+                        run(pair)
+            check(pair)
+            assert verify_home(pair.ofsted.home).ok
+    assert number >= least
+
+
 def test_what_nobody_let_out_is_never_said_to_be_released(pair: Pair) -> None:
     landed = receipt(pair)
     whole = landed.read_bytes()
@@ -345,6 +380,23 @@ def test_what_nobody_let_out_is_never_said_to_be_released(pair: Pair) -> None:
     receive(pair)
     assert (pair.ofsted.states(), pair.ofsted.states("in")) == (["acknowledged"], ["quarantined"])
     assert "withdrawn" not in pair.ofsted.events()
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_an_order_that_was_given_twice_is_carried_out_once_and_never_said_to_be_refused(pair: Pair, scene: str) -> None:
+    prepare, run, check, _ = SCENES[scene]
+    prepare(pair)
+    side = "lgsco" if scene == "held" else "ofsted"
+    release(pair, side)
+    ledger = getattr(pair, side).parts.ledger
+    [one, other] = list(orders.open_orders(ledger))
+    assert one.handover == other.handover
+    for _ in range(2):
+        run(pair)
+    answers = [entry.event for entry in ledger.entries_of(one.handover) if "order" in entry.detail]
+    assert answers == ["release.done" if scene == "quarantined" else "withdrawn", "release.done"]
+    check(pair)
+    assert verify_home(getattr(pair, side).home).ok
 
 
 def test_a_message_that_comes_whole_later_leaves_the_damaged_one_for_a_person(pair: Pair) -> None:
