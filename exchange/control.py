@@ -19,7 +19,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-from config.errors import Refused
+from config.errors import NotNow, Refused
 from config.times import from_text, to_text
 from exchange import files, post_quantum, sender
 from exchange.envelope.manifest import Manifest, Said
@@ -34,6 +34,10 @@ from ledger.identifier import new_id
 
 CLOCK_TOLERANCE: Final = timedelta(hours=24)
 """How far a partner's clock may run ahead of ours before its messages are refused."""
+
+
+ANNOUNCEMENT: Final = "announcement"
+"""The kind that says which keys came and went (exchange/key_messages.py)."""
 
 
 class MessageRefused(Refused):
@@ -102,16 +106,34 @@ def clear(parts: Parts, landing: Landing, partner: str) -> None:
 
 
 def upload(parts: Parts, landing: Landing, partner: str, due: Sequence[Due]) -> None:
-    """Make and send all messages side by side; the ledger records of each that it went.
+    """Make and send all messages; the ledger records of each that it went. Raises the first failure at the end.
 
-    One that did not get there stays in the spool until `clear`. One that cannot be made keeps no other; the first
-    failure is raised at the end.
+    One that did not get there stays in the spool until `clear`, and one that cannot be made keeps no other. Only
+    announcements go one after the other, and what time may mend keeps the later ones back: once the end of a key is
+    believed, it can vouch for no successor any more.
     """
+    placed = list(enumerate(due))
+    failures, unmade = Failures(), Failures(OSError, NotNow)
+    with failures.kept():
+        for place, one in placed:
+            if one.kind == ANNOUNCEMENT:
+                with unmade.kept():
+                    _send(parts, landing, partner, [(place, one)])
+    with failures.kept():
+        unmade.raise_first()
+    if not failures.end_all:
+        with failures.kept():
+            _send(parts, landing, partner, [(place, one) for place, one in placed if one.kind != ANNOUNCEMENT])
+    failures.raise_first()
+
+
+def _send(parts: Parts, landing: Landing, partner: str, due: Sequence[tuple[int, Due]]) -> None:
+    """Make and send messages side by side."""
     under_way: dict[str, tuple[Draft, Path]] = {}
     failures = Failures()
 
     def messages() -> Iterator[Small]:
-        for place, one in enumerate(due):
+        for place, one in due:
             message = None
             with failures.kept():
                 name, path, signed = _seal(parts, partner, one, place)
@@ -137,7 +159,7 @@ def _seal(parts: Parts, partner: str, due: Due, place: int) -> tuple[str, Path, 
     """
     now = parts.effects.clock()
     message = new_id(now + timedelta(milliseconds=place), parts.effects.random)
-    announcing = due.kind == "announcement"
+    announcing = due.kind == ANNOUNCEMENT
     recipient = post_quantum.recipient(parts, partner)
     signer = parts.announcer(partner, due.signed_with) if announcing else parts.signer(partner)
     composite = post_quantum.composite_signer(parts, partner, announcing=announcing, before=due.signed_with)

@@ -112,11 +112,12 @@ def _finish(parts: Parts, handover: Handover) -> None:
 
 
 def clear_finished(parts: Parts) -> None:
-    """After a restart: remove what a crash left of destructions that have their outcome."""
-    open_ones = {begun.seq for one in under_way(parts.ledger) if (begun := copy_of(parts.ledger, one).begun)}
-    for folder in parts.spool.destructions():
-        if int(folder.name) not in open_ones:
-            files.remove_tree(folder)
+    """Remove what a crash, or a failure of the disk, left of destructions that have their outcome."""
+    with parts.spool.destroying:
+        open_ones = {begun.seq for one in under_way(parts.ledger) if (begun := copy_of(parts.ledger, one).begun)}
+        for folder in parts.spool.destructions():
+            if int(folder.name) not in open_ones:
+                files.remove_tree(folder)
 
 
 class _Work:

@@ -179,7 +179,10 @@ def _not_accepted(own: OwnKeys, key: OwnKey, partners: Iterable[str], now: datet
     elif not ended:
         what = "the old one goes on"
     elif old.ended == "revoked" and not old.lost and not over:
-        what = "the old one has ended, and what needs it waits"
+        what = (
+            "the old one has ended, and what needs it waits for 'handover keys accept' there;"
+            " if nothing waits there, give it a new card ('handover partner card')"
+        )
     else:
         what = "the old one has ended: give it a new card ('handover partner card')"
     return f"{missing} has not accepted our {key.purpose} key {key.serial}: {what}"

@@ -121,7 +121,7 @@ class Parts:
         if not known:
             raise NotNow(
                 f"{partner} has not accepted the signing key that took the place of a revoked one",
-                hint=f"ask {partner} to run 'handover keys accept'",
+                hint=f"ask {partner} to run 'handover keys accept'; if nothing waits there, give it a new card",
             )
         return self.keyring.signer("signing", among=known)
 

@@ -1,7 +1,8 @@
 """Destroys what has been kept long enough, and nothing that was not acknowledged.
 
 settle   an acknowledged original goes to sent/ with the rule that it is kept by, or is destroyed at once
-retain   one round: destructions that were begun, those that people ordered, originals whose time is over
+retain   one round: destructions that were begun, those that people ordered, originals whose time is over, and what is
+         left in the spool of those that came to an end
 
 What was received is people's affair: it is listed when its time is over (`exchange/custody.py`), and destroyed only
 when somebody orders it.
@@ -63,6 +64,8 @@ def retain(parts: Parts) -> int:
     for handover, grounds in list(_due(parts)):
         with failures.kept():
             tried += destruction.destroy(parts, handover, grounds)
+    with failures.kept():
+        destruction.clear_finished(parts)
     failures.raise_first()
     return tried
 

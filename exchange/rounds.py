@@ -18,7 +18,6 @@ from exchange import (
     approval_acts,
     clerk,
     crossed,
-    destruction,
     files,
     half_copy,
     intake,
@@ -106,8 +105,6 @@ def recover(parts: Parts, stopping: Callable[[], bool] = lambda: False) -> None:
     with Failures().kept():
         note_unrecorded(parts)
         overtaken.set_all_right(parts)
-    with Failures().kept():
-        destruction.clear_finished(parts)
     with Failures().kept():
         half_copy.clear(parts.home.outbound)
     with Failures().kept():

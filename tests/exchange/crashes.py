@@ -1,6 +1,11 @@
-"""A machine that stops at a chosen step: counts every durable step of one organisation, and raises at one of them."""
+"""A machine that stops, or whose disk is full, at a chosen step.
 
+It counts every durable step of one organisation, and raises at one of them.
+"""
+
+import errno
 import functools
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -62,6 +67,19 @@ class Machine:
             return result
 
         return step
+
+    def fill_disk_at(self, number: int) -> Callable[[], bool]:
+        """From the beginning, let the disk be full at one step, once; returns what tells whether it was."""
+        failed = False
+
+        def fail() -> None:
+            nonlocal failed
+            if len(self.steps) == number and not failed:
+                failed = True
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        self.steps, self.stop_at, self.before_each = [], None, fail
+        return lambda: failed
 
     @contextmanager
     def on(self) -> Iterator[None]:

@@ -1,5 +1,6 @@
 """The machine stops at any step of a destruction, or is killed: it is finished, once, and nothing else is touched."""
 
+import contextlib
 import os
 import signal
 from collections.abc import Callable
@@ -133,6 +134,28 @@ def test_a_crash_at_any_step_of_a_destruction_is_finished_with_one_certificate(
                 break
         assert verify_home(getattr(pair, side).home).ok
     assert len(machine.steps) == number
+    assert number >= least
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_a_disk_that_is_full_at_any_step_of_a_destruction_leaves_it_to_the_next_round(
+    template: Template, monkeypatch: pytest.MonkeyPatch, scene: str
+) -> None:
+    prepare, check, side, least = SCENES[scene]
+    machine = Machine(monkeypatch)
+    with memory_folder() as memory, template.pair(memory / "pair") as pair:
+        for number in count():
+            content = f"decision {number:03}".encode()
+            run = prepare(pair, content, f"{CASE} {number:03}.pdf")
+            was_full = machine.fill_disk_at(number)
+            with machine.on():
+                for _ in range(3):
+                    with contextlib.suppress(OSError):
+                        run()
+            check(pair, content)
+            if not was_full():
+                break
+        assert verify_home(getattr(pair, side).home).ok
     assert number >= least
 
 

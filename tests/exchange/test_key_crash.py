@@ -1,6 +1,8 @@
 """A rotation that is cut off anywhere is finished by whoever comes next, and no half-made key is ever used."""
 
+import contextlib
 from datetime import timedelta
+from itertools import count
 
 import pytest
 
@@ -11,6 +13,7 @@ from keys import rotation
 from keys.key_errors import DamagedKey
 from keys.key_info import Purpose
 from tests.exchange.crashes import Crash, Machine
+from tests.exchange.test_key_revocation import persist
 from tests.exchange.test_key_rotation import chained, exchange_files, quiet, rotate
 from tests.organisations import Organisation, Pair, restart
 
@@ -86,6 +89,81 @@ def test_a_retirement_cut_off_at_any_step_is_finished(pair: Pair, monkeypatch: p
     assert number > 3
     privates = sorted(path.name for path in pair.lgsco.home.keys.glob("signing-*.age"))
     assert privates == [f"signing-{new.serial}.age"]
+
+
+def work(pair: Pair, machine: Machine, rounds_of_it: int = 3) -> None:
+    """LGSCO's service, which tries again what failed; Ofsted's comes after it."""
+    with machine.on():
+        for _ in range(rounds_of_it):
+            pair.clock.advance(seconds=1)
+            for act in (
+                lambda one: key_desk.tend(one.parts),
+                Organisation.take,
+                Organisation.send,
+                Organisation.receive,
+            ):
+                with contextlib.suppress(OSError, NotNow):
+                    act(pair.lgsco)
+    persist(pair)
+
+
+@pytest.mark.parametrize("purpose", ["signing", "ledger"])
+def test_a_disk_that_is_full_at_any_step_of_a_rotation_leaves_it_to_the_next_round(
+    pair: Pair, purpose: Purpose, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chained(pair)
+    machine = Machine(monkeypatch)
+    for number in count():
+        was_full = machine.fill_disk_at(number)
+        with machine.on():
+            try:
+                rotate(pair.lgsco, purpose, overlap=timedelta(0))
+            except OSError:
+                ordered = pair.lgsco.parts.own.making or len(pair.lgsco.parts.own.usable(purpose)) == 2
+                assert ordered or number == 0
+        work(pair, machine)
+        pair.clock.advance(days=1)
+        work(pair, machine)
+        exchange_files(pair, f"full {number}")
+        [left] = pair.lgsco.parts.own.usable(purpose)
+        assert left.replaces is not None or number == 0
+        assert pair.lgsco.parts.own.making == ()
+        assert all(key.destroyed for key in pair.lgsco.parts.own.keys if key.ended)
+        if not was_full():
+            break
+    assert number >= 10
+    for one in (pair.lgsco, pair.ofsted):
+        quiet(one)
+        assert verify_home(one.home).ok
+
+
+@pytest.mark.topologies("push", only=True)
+def test_a_disk_that_is_full_at_any_step_of_a_revocation_never_lets_its_news_overtake_the_successor(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A partner that hears first that the signing key has ended believes nothing any more that it vouches for."""
+    chained(pair)
+    machine = Machine(monkeypatch)
+    for number in count():
+        [key] = pair.lgsco.parts.own.usable("signing")
+        was_full = machine.fill_disk_at(number)
+        with machine.on(), contextlib.suppress(OSError):
+            key_desk.revoke(pair.lgsco.parts, key.fingerprint, None, "root")
+        work(pair, machine)
+        if key in pair.lgsco.parts.own.usable("signing"):
+            # the administrator has been told that it was not revoked
+            assert was_full()
+            key_desk.revoke(pair.lgsco.parts, key.fingerprint, None, "root")
+        pair.clock.advance(hours=7)
+        persist(pair)
+        exchange_files(pair, f"full {number}")
+        [left] = pair.lgsco.parts.own.usable("signing")
+        assert left.replaces == key.fingerprint
+        if not was_full():
+            break
+    assert number >= 10
+    for one in (pair.lgsco, pair.ofsted):
+        assert verify_home(one.home).ok
 
 
 def test_a_new_key_that_does_not_work_is_discarded_visibly_and_never_used(pair: Pair) -> None:

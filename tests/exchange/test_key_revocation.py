@@ -267,6 +267,40 @@ def test_what_an_earlier_version_repeats_of_a_revoked_key_is_refused(pair: Pair)
     assert key_desk.waiting(ledger) == []
 
 
+@pytest.mark.topologies("push", only=True)
+@pytest.mark.parametrize("by_itself", [False, True])
+def test_a_successor_whose_news_is_overtaken_by_the_revocation_counts_by_a_new_card(
+    pair: Pair, tmp_path: Path, by_itself: bool
+) -> None:
+    """It was lost on its way, or came second: then no key that counts vouches for it any more."""
+    if by_itself:
+        chained(pair)
+    exchange_files(pair, "before")
+    revoke(pair.lgsco, "signing")
+    pair.lgsco.send()
+    min(pair.ofsted.landing().glob("*.age"), key=lambda path: path.stat().st_mtime_ns).unlink()
+    pair.lgsco.drop(b"waits", f"{CASE} waits.pdf")
+    for _ in range(5):
+        persist(pair)
+        pair.clock.advance(hours=7)
+    assert pair.lgsco.states()[-1] == "accepted"
+    refused = [one for one in pair.ofsted.handovers() if one.direction == "in" and one.state == "quarantined"]
+    assert {one.reason for one in refused} == {"unknown-key"}
+    assert key_desk.waiting(pair.ofsted.parts.ledger) == []
+    parts = pair.lgsco.parts
+    [said] = problems(parts.keyring, parts.ledger, parts.trust, ("ofsted",), parts.home.settings, pair.clock)
+    assert "if nothing waits there, give it a new card" in said
+    give_card(pair.lgsco, pair.ofsted, tmp_path / "new.toml")
+    restart_both(pair)
+    for _ in range(3):
+        persist(pair)
+        pair.clock.advance(hours=7)
+    exchange_files(pair, "after")
+    assert set(pair.lgsco.states()) == {"acknowledged"}
+    for one in (pair.lgsco, pair.ofsted):
+        assert verify_home(one.home).ok
+
+
 def test_a_key_that_was_revoked_while_a_person_accepted_it_is_not_called_accepted(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:

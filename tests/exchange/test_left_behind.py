@@ -51,7 +51,11 @@ def test_a_partner_that_never_accepts_is_left_behind_by_order_and_comes_back_wit
 @pytest.mark.parametrize(
     ("lost", "said"),
     [
-        (False, "the old one has ended, and what needs it waits"),
+        (
+            False,
+            "the old one has ended, and what needs it waits for 'handover keys accept' there;"
+            " if nothing waits there, give it a new card ('handover partner card')",
+        ),
         (True, "the old one has ended: give it a new card ('handover partner card')"),
     ],
     ids=["stolen", "lost"],
