@@ -1,17 +1,21 @@
 """A rotation that is cut off anywhere is finished by whoever comes next, and no half-made key is ever used."""
 
 import contextlib
+import errno
 from datetime import timedelta
 from itertools import count
+from pathlib import Path
 
 import pytest
 
 from config.errors import Misuse, NotNow
-from exchange import key_desk, rounds
+from exchange import control, key_desk, rounds
 from exchange.audit import verify_home
+from exchange.parts import Parts
 from keys import rotation
 from keys.key_errors import DamagedKey
 from keys.key_info import Purpose
+from ledger.canonical import Json
 from tests.exchange.crashes import Crash, Machine
 from tests.exchange.test_key_revocation import persist
 from tests.exchange.test_key_rotation import chained, exchange_files, quiet, rotate
@@ -164,6 +168,30 @@ def test_a_disk_that_is_full_at_any_step_of_a_revocation_never_lets_its_news_ove
     assert number >= 10
     for one in (pair.lgsco, pair.ofsted):
         assert verify_home(one.home).ok
+
+
+@pytest.mark.parametrize(
+    ("problem", "went"),
+    [(DamagedKey("damaged"), ["witness"]), (OSError(errno.ENOSPC, "full"), []), (NotNow("locked"), [])],
+    ids=["damaged key", "full disk", "not now"],
+)
+def test_an_announcement_that_cannot_be_made_keeps_no_other_unless_time_may_mend_it(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, problem: Exception, went: list[str]
+) -> None:
+    keys = {rotate(pair.lgsco, purpose).fingerprint: purpose for purpose in ("transport", "witness")}
+    seal = control._seal
+
+    def fails_first(parts: Parts, partner: str, due: control.Due, place: int) -> tuple[str, Path, dict[str, Json]]:
+        if place == 0:
+            raise problem
+        return seal(parts, partner, due, place)
+
+    monkeypatch.setattr(control, "_seal", fails_first)
+    with pytest.raises(type(problem)):
+        pair.lgsco.send()
+    ledger = pair.lgsco.parts.ledger
+    sent = [entry.key for entry in ledger.entries(0, ledger.size) if entry.event == "key.announced"]
+    assert [keys[str(key)] for key in sent] == went
 
 
 def test_a_new_key_that_does_not_work_is_discarded_visibly_and_never_used(pair: Pair) -> None:
